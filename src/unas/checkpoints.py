@@ -1,0 +1,144 @@
+"""Checkpoints that survive kills, full disks and bit flips: checked when read, the newest two kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unas.errors import UserError
+from unas.files import remove_leftovers, write_bytes
+
+KEPT = 2
+_NAME = re.compile(r"(\d{6,})-([a-z_]+)-(\d+)\.ckpt")
+_MAGIC = b"unas checkpoint 1"
+_HEADER_BYTES = len(_MAGIC) + 1 + 64 + 1 + 20 + 1
+_PLAIN = (str, int, float, bool, type(None), torch.Tensor)
+
+logger = logging.getLogger("unas")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `step` steps of `phase`.
+
+    Args:
+        phase: the phase that was running, for example "search".
+        step: how many of its steps are in the state.
+        state: what `save` was given, tensors on the CPU.
+        path: the file it came from.
+    """
+
+    phase: str
+    step: int
+    state: dict[str, Any]
+    path: Path
+
+
+class Checkpoints:
+    """The checkpoints of one run, in one directory.
+
+    A file is one line with the SHA-256 and the length of the rest, then what `torch.save` writes. Files are
+    numbered in the order they were saved, so that no clock decides which is the newest.
+
+    Args:
+        directory: where they are; made by the first `save`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._damaged: set[Path] = set()
+
+    def paths(self) -> list[Path]:
+        """Return the files, oldest first."""
+        numbered = ((_NAME.fullmatch(path.name), path) for path in self._directory.glob("*.ckpt"))
+        return [path for _, path in sorted((int(match[1]), path) for match, path in numbered if match)]
+
+    def save(self, phase: str, step: int, state: Mapping[str, Any]) -> Path:
+        """Write a checkpoint durably, then remove all but the newest two that aren't damaged.
+
+        Args:
+            phase: lower-case name of the phase.
+            step: steps of the phase that are in the state.
+            state: dicts, lists and tuples of tensors, numbers, strings and None.
+
+        Raises:
+            UserError: the disk is full (earlier checkpoints are kept) or can't be written.
+            TypeError: the state holds something that can't be loaded safely.
+        """
+        require_plain(state, "state")
+        buffer = io.BytesIO()
+        torch.save({"phase": phase, "step": step, "state": dict(state)}, buffer)
+        self._directory.mkdir(exist_ok=True)
+        remove_leftovers(self._directory)
+        earlier = self.paths()
+        number = int(earlier[-1].name.partition("-")[0]) + 1 if earlier else 1
+        path = self._directory / f"{number:06d}-{phase}-{step}.ckpt"
+        content = buffer.getbuffer()
+        write_bytes(path, _header(content), content)
+        sound = [each for each in earlier if each not in self._damaged]
+        for old in set(earlier) - set(sound[1 - KEPT :]):
+            with contextlib.suppress(OSError):
+                old.unlink()
+        return path
+
+    def load_newest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, or None; each damaged one is named in a warning."""
+        for path in reversed(self.paths()):
+            try:
+                return read_checkpoint(path)
+            except UserError as error:
+                self._damaged.add(path)
+                logger.warning("%s; it is passed over for the one before", error)
+        if self._damaged:
+            logger.warning("%s: no whole checkpoint is left; starting at the beginning", self._directory)
+        return None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read and check one checkpoint; no code in it is run.
+
+    Raises:
+        UserError: it is damaged, or no checkpoint of this version.
+    """
+    try:
+        content = memoryview(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
+    header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
+    if bytes(header) != _header(payload):
+        raise UserError(f"{path} is damaged: its checksum is wrong")
+    try:
+        saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        return Checkpoint(str(saved["phase"]), int(saved["step"]), dict(saved["state"]), path)
+    except Exception as error:  # what torch.load raises for foreign content is not documented
+        raise UserError(f"{path} is not a checkpoint that unas wrote ({type(error).__name__})") from error
+
+
+def require_plain(value: Any, name: str) -> None:
+    """Refuse what `torch.load(weights_only=True)` may not load again, before it is too late.
+
+    Raises:
+        TypeError: names the entry and its type.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            require_plain(key, f"{name} key {key!r}")
+            require_plain(item, f"{name}[{key!r}]")
+    elif type(value) in {list, tuple}:
+        for index, item in enumerate(value):
+            require_plain(item, f"{name}[{index}]")
+    elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} is a {type(value).__qualname__}, which a checkpoint can't hold")
+
+
+def _header(payload: memoryview) -> bytes:
+    return b"%s %s %020d\n" % (_MAGIC, hashlib.sha256(payload).hexdigest().encode(), len(payload))

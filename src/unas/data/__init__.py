@@ -1,0 +1,28 @@
+"""Images: the datasets by name, their splits, and batches that are augmented on the device."""
+
+from __future__ import annotations
+
+from unas.data._augment import Augmentation, augment, normalise
+from unas.data._stream import BatchStream, evaluation_batches
+from unas.data.base import Dataset, ImageData, ImageSet, split
+from unas.registry import Registry
+
+__all__ = [
+    "Augmentation",
+    "BatchStream",
+    "Dataset",
+    "ImageData",
+    "ImageSet",
+    "augment",
+    "evaluation_batches",
+    "get",
+    "name_of",
+    "names",
+    "normalise",
+    "split",
+]
+
+_registry = Registry("dataset", "unas.data", Dataset)  # type: ignore[type-abstract]
+get = _registry.get
+names = _registry.names
+name_of = _registry.name_of

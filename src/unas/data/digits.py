@@ -1,0 +1,37 @@
+"""Digits: the 1,797 real 8 by 8 images that ship with scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from unas.data.base import Dataset, ImageData, ImageSet, split
+
+
+@dataclass(frozen=True)
+class Digits(Dataset):
+    """Handwritten digits with one channel of 8 by 8, nothing to download.
+
+    The test part of the UCI "Optical Recognition of Handwritten Digits" set (Alpaydin & Kaynak, 1998), as
+    scikit-learn has it. It comes in one part: a fixed fifth of each class is the test set here.
+    """
+
+    def load(self, root: Path) -> ImageData:  # noqa: ARG002  (scikit-learn brings its own files)
+        """Return the images; `root` is not needed."""
+        from sklearn.datasets import load_digits  # takes a second to import
+
+        pixels, labels = load_digits(return_X_y=True)
+        images = (torch.from_numpy(pixels) * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
+        # Seed 0 whatever the run's seed: the test images are always the same ones.
+        train, test = split(ImageSet(images, torch.from_numpy(labels).long()), 0.2, seed=0)
+        return ImageData(
+            name="digits",
+            train=train,
+            test=test,
+            num_classes=10,
+            mean=(0.3051,),
+            std=(0.3759,),
+            class_names=tuple("0123456789"),
+        )

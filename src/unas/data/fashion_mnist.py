@@ -1,0 +1,100 @@
+"""Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28 by 28."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unas.data._download import RemoteFile, fetch
+from unas.data.base import Dataset, ImageData, ImageSet
+from unas.errors import UserError
+
+PAGE = "https://github.com/zalandoresearch/fashion-mnist"
+_REMEDY = f"; delete it and run again to download it, or put the one from {PAGE} there"
+_SIDE = 28
+_MAX_IMAGES = 60_000
+
+
+@dataclass(frozen=True)
+class FashionMnist(Dataset):
+    """Fashion-MNIST (Xiao et al., 2017), where torchvision keeps it: four idx files in `FashionMNIST/raw`.
+
+    Both the unpacked files and the published `.gz` files are read.
+    """
+
+    def load(self, root: Path) -> ImageData:
+        """Return the images, downloaded to `root` (30 MiB) if they are not there."""
+        raw = root / "FashionMNIST" / "raw"
+        return ImageData(
+            name="fashion_mnist",
+            train=_part(raw, "train"),
+            test=_part(raw, "t10k"),
+            num_classes=10,
+            mean=(0.2860,),
+            std=(0.3530,),
+            class_names=(
+                "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+                "Ankle boot",
+            ),
+        )  # fmt: skip
+
+
+def _part(raw: Path, prefix: str) -> ImageSet:
+    images = _read_idx(_find(raw, f"{prefix}-images-idx3-ubyte"), (_SIDE, _SIDE))
+    path = _find(raw, f"{prefix}-labels-idx1-ubyte")
+    labels = _read_idx(path, ())
+    if len(labels) != len(images):
+        raise UserError(f"{path}: {len(labels)} labels for {len(images)} images{_REMEDY}")
+    return ImageSet(images[:, None], labels.long())
+
+
+def _find(raw: Path, name: str) -> Path:
+    """Return where the file is, unpacked or not, after a download if it is in neither form."""
+    plain, packed = raw / name, raw / f"{name}.gz"
+    # os.path: a folder that may not be entered is "not there", and the download says why.
+    if os.path.exists(plain):
+        return plain
+    if not os.path.exists(packed):
+        from torchvision.datasets import FashionMNIST  # takes seconds; knows what is published
+
+        checksums = dict(FashionMNIST.resources)
+        others = ", ".join(other for other in checksums if other != packed.name)
+        remote = RemoteFile(FashionMNIST.mirrors[0] + packed.name, checksums[packed.name], PAGE)
+        fetch("fashion_mnist", remote, packed, f", with {others} beside it")
+    return packed
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """Read an idx file of bytes, uint8 [N, *shape].
+
+    Raises:
+        UserError: it is not one, or it is shorter or longer than its own header says.
+    """
+    expected = np.array([8 << 8 | 1 + len(shape), *shape], dtype=">u4")
+    header_bytes = 4 * (2 + len(shape))
+    try:
+        with _open(path) as file:
+            header = np.frombuffer(file.read(header_bytes).ljust(header_bytes, b"\0"), dtype=">u4")
+            count = int(header[1])
+            if [header[0], *header[2:]] != list(expected) or not 0 < count <= _MAX_IMAGES:
+                raise UserError(f"{path}: not an idx file of bytes {[_MAX_IMAGES, *shape]}{_REMEDY}")
+            size = count * int(np.prod(shape))
+            content = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: can't be read ({error}){_REMEDY}") from error
+    if len(content) != size:
+        state = "truncated" if len(content) < size else "too long"
+        raise UserError(f"{path}: {state} ({size:,} bytes of data were expected){_REMEDY}")
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(count, *shape)

@@ -1,0 +1,62 @@
+"""The exact gradient by enumeration."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unas.errors import UserError
+from unas.estimators._gumbel import check_num_samples
+from unas.estimators.base import Cost, Estimator
+from unas.genotype import Genotype
+from unas.policy import Policy, Sample
+
+
+@dataclass(frozen=True)
+class Exact(Estimator):
+    """The exact gradient of Σ_z p(z)·cost(z) over every architecture z: the oracle of the other estimators.
+
+    `num_samples` is how many architectures one call of the cost gets.
+
+    Args:
+        limit: more architectures than this are refused.
+    """
+
+    is_unbiased: ClassVar[bool] = True
+    needs_cost_gradient: ClassVar[bool] = False
+
+    limit: int = 100_000
+
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,  # noqa: ARG002  the interface has it; nothing is drawn here
+    ) -> Tensor:
+        """See `Estimator`.
+
+        Raises:
+            UserError: there are more architectures than `limit`.
+        """
+        check_num_samples(num_samples)
+        count = math.prod(len(options) for options in policy.choices.values())
+        if count > self.limit:
+            raise UserError(
+                f"exact: {count} architectures are more than limit {self.limit}; use rebar or reinforce_loo"
+            )
+        rows = itertools.product(*policy.choices.values())
+        genotypes = (Genotype(policy.layout.space, dict(zip(policy.choices, row, strict=True))) for row in rows)
+        total = torch.zeros(())
+        while chunk := list(itertools.islice(genotypes, num_samples)):
+            sample = Sample.from_genotypes(policy.layout, chunk)
+            with torch.no_grad():
+                costs = cost(sample).to("cpu")
+            total = total + (policy.log_prob(sample).exp() * costs).sum()
+        return total

@@ -1,0 +1,161 @@
+"""Files that are either whole or not there: written beside, flushed, renamed; read with limits."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from unas.errors import UserError
+
+MAX_TEXT_BYTES = 64 * 2**20
+
+
+def readable_size(num_bytes: int) -> str:
+    """Return a number of bytes as a person reads it."""
+    return f"{num_bytes / 2**20:.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes / 2**10:.1f} KiB"
+
+
+def write_error(path: Path, error: OSError | ValueError, needed: int | None = None) -> UserError:
+    """Return the one line for a write to `path` that failed; `needed` is the size of the file in bytes."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        need = "" if needed is None else f"{readable_size(needed)} needed, "
+        free = readable_size(shutil.disk_usage(path.parent).free)
+        return UserError(f"{path}: the disk is full: {need}{free} free; make room, then go on with --resume")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return UserError(f"{path} can't be written: {reason}; use another --out or change its permissions")
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in the directory `path` are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems can't; their renames are still atomic
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
+    """Hand out a temporary path beside `path`; when the block ends well, it replaces `path` in one step.
+
+    Whatever happens, `path` holds either its old content or the whole new one, also after a power cut.
+
+    Args:
+        path: the file to write or replace.
+        needed: its new size in bytes, for the message when the disk is full.
+
+    Raises:
+        UserError: the disk is full, or the file can't be written.
+    """
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise write_error(path, error, needed) from error
+        raise
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files that a killed process left in `directory`."""
+    for leftover in directory.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file atomically and durably from its parts in order; see `replacing`."""
+    with replacing(path, sum(len(part) for part in parts)) as temporary, temporary.open("wb") as file:
+        for part in parts:
+            file.write(part)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) atomically and durably; see `replacing`."""
+    write_bytes(path, text.encode())
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value with null in place of every float that JSON can't hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Return strict JSON: infinities and NaN become null."""
+    return json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file for people and programs, atomically and durably; NaN and infinities become null."""
+    write_text(path, to_json(value, indent=2) + "\n")
+
+
+def read_text(path: Path) -> str:
+    """Read a text file (UTF-8).
+
+    Raises:
+        UserError: it is missing, not a plain file, larger than 64 MiB, or not text.
+    """
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited on forever
+            raise UserError(f"{path} is not a plain file")
+        with path.open("rb") as file:
+            content = file.read(MAX_TEXT_BYTES + 1)
+        if len(content) > MAX_TEXT_BYTES:
+            raise UserError(f"{path} is larger than {readable_size(MAX_TEXT_BYTES)}; unas writes no such file")
+        return content.decode()
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text (byte {error.start}); is it damaged?") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Parse strict JSON; `name` says in messages where it comes from.
+
+    Raises:
+        UserError: it isn't JSON, or ends too soon.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        whole = error.pos < len(error.doc.rstrip())
+        what = "is not JSON" if whole else "is empty or ends too soon; is it truncated?"
+        raise UserError(f"{name} {what} ({error.msg} at line {error.lineno}, column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name} is not JSON that unas writes: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: it can't be read, isn't JSON, or is truncated.
+    """
+    return parse_json(read_text(path), str(path))

@@ -1,0 +1,71 @@
+"""Ctrl-C and SIGTERM: finish the step, save, say how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignal:
+    """Turn the first SIGINT or SIGTERM inside the block into `requested`; a second one interrupts at once.
+
+    Loops look at `requested` after each step. Outside the main thread, where Python allows no signal
+    handlers, the block changes nothing and `requested` stays False.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether to save and stop after this step."""
+        return self.signal_number is not None
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            # None: a handler that Python did not install and can't name.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- Python's signature
+        if self.requested:
+            raise KeyboardInterrupt
+        self.signal_number = number
+        # Not print: the signal may have come in the middle of another print.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nfinishing this step, then saving; once more to stop at once\n")
+
+
+class Interrupted(Exception):  # noqa: N818 -- a wish of the user, not an error
+    """A run that was asked to stop, and has saved where it is.
+
+    Args:
+        directory: the run directory.
+        phase: the phase that was running.
+        step: its steps that are saved.
+        command: what goes on from there, as typed in a shell.
+        signal_number: what asked for it; a program that ends for it exits with 128 + this number.
+    """
+
+    def __init__(
+        self, directory: Path, phase: str, step: int, command: str, signal_number: int = signal.SIGINT
+    ) -> None:
+        super().__init__(f"stopped after {phase} step {step}, saved in {directory}; go on with: {command}")
+        self.directory = directory
+        self.phase = phase
+        self.step = step
+        self.command = command
+        self.signal_number = signal_number

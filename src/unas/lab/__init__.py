@@ -1,0 +1,1 @@
+"""Experiments on the parts of a search: known problems, and measurements on them."""

@@ -1,0 +1,133 @@
+"""How choices execute: a weighted sum of all candidates, or only those that were picked.
+
+A candidate is one operation on one input. This is the only place that knows the two ways, so every space, the DARTS
+node and the choices of any other model run on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+BatchNormRows = Literal["batch", "routed"]
+Candidate = Callable[[Tensor | None], Tensor]
+"""Maps None to the outcome [B, …] for the whole batch, or row indices [R] to that of these images [R, …].
+
+Rows may be chosen before the operation runs or after it: see `Route`.
+"""
+
+
+class _WeightedSum(torch.autograd.Function):
+    """Σ_e weights[:, e]·outcome_e without a stacked copy of the outcomes, forward or backward."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, *outcomes: Tensor) -> Tensor:
+        ctx.save_for_backward(weights, *outcomes)
+        shape = (-1,) + (1,) * (outcomes[0].dim() - 1)
+        total = outcomes[0] * weights[:, 0].view(shape)
+        for e, outcome in enumerate(outcomes[1:], 1):
+            total.addcmul_(outcome, weights[:, e].view(shape))
+        return total
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weights, *outcomes = ctx.saved_tensors
+        shape = (-1,) + (1,) * (gradient.dim() - 1)
+        weight_gradient = None
+        if ctx.needs_input_grad[0]:
+            flat = _rows(gradient).unsqueeze(1)
+            columns = [torch.bmm(flat, _rows(outcome).unsqueeze(2)).view(-1) for outcome in outcomes]
+            weight_gradient = torch.stack(columns, 1)
+        outcome_gradients = (
+            gradient * weights[:, e].view(shape) if ctx.needs_input_grad[1 + e] else None for e in range(len(outcomes))
+        )
+        return weight_gradient, *outcome_gradients
+
+
+def _rows(images: Tensor) -> Tensor:
+    """View [B, …] as [B, N], in the order of memory where the images are channels-last."""
+    if images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last):
+        images = images.permute(0, 2, 3, 1)
+    return images.reshape(images.shape[0], -1)
+
+
+def weighted_sum(weights: Tensor, outcomes: Sequence[Tensor]) -> Tensor:
+    """Return Σ_e weights[:, e]·outcomes[e].
+
+    Args:
+        weights: [B, E].
+        outcomes: E tensors [B, …] of one shape and memory format.
+    """
+    return _WeightedSum.apply(weights, *outcomes)  # type: ignore[no-any-return]
+
+
+def spread(weights: Tensor, batch: int) -> Tensor:
+    """Return the weights [B, …] of the images from those of their architectures [G, …]; G divides B.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if batch % weights.shape[0]:
+        raise ValueError(f"{weights.shape[0]} architectures do not divide a batch of {batch} images")
+    return weights if weights.shape[0] == batch else weights.repeat_interleave(batch // weights.shape[0], 0)
+
+
+def routes(picks: Sequence[Sequence[int]], batch: int) -> dict[int, list[int] | None]:
+    """Return for each picked candidate the images that go through it, None where all of them do.
+
+    Args:
+        picks: for each architecture, the candidates it picked; several may be the same.
+        batch: B; architecture g serves the g-th run of B/G images.
+    """
+    share = batch // len(picks)
+    found: dict[int, list[int]] = {}
+    for g, picked in enumerate(picks):
+        for e in sorted(set(picked)):
+            found.setdefault(e, []).extend(range(g * share, (g + 1) * share))
+    return {e: None if len(rows) == batch else rows for e, rows in sorted(found.items())}
+
+
+def routed_sum(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None]) -> Tensor:
+    """Return Σ_e weights[:, e]·candidate_e, running for each candidate only the images that picked it.
+
+    Args:
+        weights: [B, E], zero wherever an image isn't routed to a candidate.
+        candidates: E of them; only those in `rows_of` are called.
+        rows_of: what `routes` returned.
+    """
+    total: Tensor | None = None
+    batch = weights.shape[0]
+    for e, listed in rows_of.items():
+        rows = None if listed is None else torch.tensor(listed, device=weights.device)
+        outcome = candidates[e](rows)
+        factor = weights[:, e] if rows is None else weights[rows, e]
+        term = outcome * factor.view((-1,) + (1,) * (outcome.dim() - 1))
+        if rows is None:
+            total = term if total is None else total + term
+            continue
+        if total is None:
+            total = (
+                torch.zeros_like(outcome[:1])
+                .expand(batch, *outcome.shape[1:])
+                .contiguous(memory_format=torch.channels_last if outcome.dim() == 4 else torch.contiguous_format)
+            )
+        total = total.index_add(0, rows, term)
+    assert total is not None  # noqa: S101 - every image picked something
+    return total
+
+
+def mix(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None] | None) -> Tensor:
+    """Return Σ_e weights[:, e]·candidate_e: of all candidates (`rows_of` is None), or only where they were picked."""
+    if rows_of is None:
+        return weighted_sum(weights, [candidate(None) for candidate in candidates])
+    return routed_sum(weights, candidates, rows_of)
+
+
+def has_batch_norm(operation: torch.nn.Module) -> bool:
+    """Return whether an image's outcome depends on the other images of the batch."""
+    return any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in operation.modules())

@@ -1,0 +1,195 @@
+"""The directory that holds everything of one run; see the module of each part for its format."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unas import files
+from unas.checkpoints import Checkpoint, Checkpoints
+from unas.errors import UserError
+from unas.event_files import EventFiles
+from unas.metrics import MetricsLog
+from unas.run_lock import RunLock
+
+CONFIG = "config.json"
+MANIFEST = "manifest.json"
+METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"
+CHECKPOINTS = "checkpoints"
+POLICY = "policy.json"
+GENOTYPE = "genotype.json"
+WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+
+_MADE_BY_A_RUN = (METRICS, TENSORBOARD, CHECKPOINTS, POLICY, GENOTYPE, WEIGHTS, ONNX, SUMMARY, REPORT)
+
+
+class RunDirectory:
+    """A run directory: made by `create`, gone on with by `resume`, read by `open`.
+
+    The first two are for one process at a time: they hold the lock until `close`, log and save checkpoints.
+
+    Attributes:
+        directory: its path.
+        checkpoint: where a resumed run goes on; None: at the beginning.
+    """
+
+    def __init__(self, directory: Path, lock: RunLock | None = None) -> None:
+        self.directory = directory
+        self.checkpoint: Checkpoint | None = None
+        self._lock = lock
+        self._checkpoints = Checkpoints(directory / CHECKPOINTS)
+        self._metrics: MetricsLog | None = None
+        self._events: EventFiles | None = None
+
+    @classmethod
+    def create(cls, directory: Path | str, config_json: str, manifest: Mapping[str, Any]) -> RunDirectory:
+        """Make a run directory for a new run.
+
+        Args:
+            directory: a path that holds no run yet.
+            config_json: the resolved configuration.
+            manifest: see `unas.manifest`.
+
+        Raises:
+            UserError: it holds a run, is in use, or can't be written.
+        """
+        directory = Path(directory)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise files.write_error(directory, error) from error
+        run = cls(directory, RunLock(directory))
+        with contextlib.ExitStack() as undo:
+            undo.callback(run.close)
+            run._require_unused()
+            files.write_json(run.path(MANIFEST), dict(manifest))
+            # Last, because it is what makes the directory a run: a kill before it leaves nothing to resume.
+            files.write_text(run.path(CONFIG), config_json)
+            run._start_logs()
+            undo.pop_all()
+        return run
+
+    @classmethod
+    def resume(cls, directory: Path | str, manifest: Mapping[str, Any]) -> RunDirectory:
+        """Go on with a run: load its newest whole checkpoint and cut everything logged after it.
+
+        Args:
+            directory: of the run.
+            manifest: of this process; added to the run's own under "resumed".
+
+        Raises:
+            UserError: there is no run, it is in use, or can't be written.
+        """
+        directory = cls.open(directory).directory
+        run = cls(directory, RunLock(directory))
+        with contextlib.ExitStack() as undo:
+            undo.callback(run.close)
+            files.remove_leftovers(directory)
+            run.checkpoint = run._checkpoints.load_newest()
+            run._add_to_manifest(manifest)
+            run._start_logs()
+            undo.pop_all()
+        return run
+
+    @classmethod
+    def open(cls, directory: Path | str) -> RunDirectory:
+        """Open a run, finished or not, for reading and for adding files made from it.
+
+        Raises:
+            UserError: there is no run in it.
+        """
+        directory = Path(directory)
+        if not cls.holds_run(directory):
+            why = f"it has no {CONFIG}" if directory.is_dir() else "there is no such directory"
+            raise UserError(f"{directory} is not a run directory: {why}; name one that `unas run` wrote")
+        return cls(directory)
+
+    @staticmethod
+    def holds_run(directory: Path | str) -> bool:
+        """Return whether there is a run in `directory`, finished or not."""
+        return (Path(directory) / CONFIG).is_file()
+
+    def path(self, name: str) -> Path:
+        """Return the path of one of its files."""
+        return self.directory / name
+
+    def read_json(self, name: str) -> Any:
+        """Return a JSON file of the run; raises UserError like `unas.files.read_json`."""
+        return files.read_json(self.path(name))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of the run atomically; NaN and infinities become null."""
+        files.write_json(self.path(name), value)
+
+    def log(
+        self,
+        phase: str,
+        step: int,
+        values: Mapping[str, float],
+        timings: Mapping[str, float] | None = None,
+    ) -> None:
+        """Log figures of a step to metrics.jsonl and TensorBoard.
+
+        Args:
+            phase: its name.
+            step: steps of the phase that are done.
+            values: what the same seed gives again.
+            timings: what it doesn't, such as images a second; TensorBoard alone.
+        """
+        metrics, events = self._logs()
+        metrics.log(phase, step, values)
+        events.log(phase, step, {**values, **(timings or {})})
+
+    def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> Path:
+        """Save the state after `step` steps of `phase`, and all metrics before it; see `Checkpoints.save`."""
+        metrics, events = self._logs()
+        events.flush()
+        return self._checkpoints.save(phase, step, {"metrics_bytes": metrics.flush(), "state": dict(state)})
+
+    def close(self) -> None:
+        """Close the logs and release the lock."""
+        if self._events is not None:
+            self._events.close()
+        if self._metrics is not None:
+            self._metrics.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require_unused(self) -> None:
+        if self.holds_run(self.directory):
+            raise UserError(f"{self.directory} already holds a run; add --resume or use another --out")
+        found = next((name for name in _MADE_BY_A_RUN if self.path(name).exists()), None)
+        if found is not None:
+            raise UserError(f"{self.directory} holds {found} but no {CONFIG}; use another --out")
+
+    def _add_to_manifest(self, manifest: Mapping[str, Any]) -> None:
+        first = self.read_json(MANIFEST)
+        resumed = first.get("resumed", []) if isinstance(first, dict) else None
+        if not isinstance(resumed, list):
+            raise UserError(f"{self.path(MANIFEST)} is not a manifest that unas wrote; restore the file")
+        self.write_json(MANIFEST, {**first, "resumed": [*resumed, dict(manifest)]})
+
+    def _start_logs(self) -> None:
+        at, kept = self.checkpoint, 0
+        if at is not None:
+            kept = int(at.state["metrics_bytes"])
+            self.checkpoint = Checkpoint(at.phase, at.step, at.state["state"], at.path)
+        self._metrics = MetricsLog(self.path(METRICS), kept)
+        self._events = EventFiles(self.path(TENSORBOARD), (at.phase, at.step) if at else None)
+
+    def _logs(self) -> tuple[MetricsLog, EventFiles]:
+        if self._metrics is None or self._events is None:
+            raise RuntimeError(f"{self.directory} was opened for reading; create or resume it to log")
+        return self._metrics, self._events

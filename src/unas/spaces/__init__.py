@@ -1,0 +1,14 @@
+"""Search spaces; one a file."""
+
+from typing import cast
+
+from unas.genotype import space_registry
+from unas.registry import Registry
+from unas.spaces._create import create_network
+from unas.spaces.base import NetworkOptions, SearchSpace
+
+registry = cast("Registry[SearchSpace]", space_registry)
+get = registry.get
+names = registry.names
+
+__all__ = ["NetworkOptions", "SearchSpace", "create_network", "get", "names", "registry"]

@@ -1,0 +1,43 @@
+"""From a genotype to its network, whatever its space is."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torch import nn
+
+from unas.errors import UserError
+from unas.genotype import Genotype, space_registry
+from unas.spaces.base import SearchSpace
+
+
+def create_network(
+    genotype: Genotype, num_classes: int = 10, image_channels: int = 3, **space_options: Any
+) -> nn.Module:
+    """Return the network of `genotype`, untrained: images [B, image_channels, H, W] to logits [B, num_classes].
+
+    Args:
+        genotype: an architecture of a built-in space.
+        num_classes: how many classes the network tells apart.
+        image_channels: channels of an image.
+        **space_options: fields of the space's `network_options`; DARTS: channels, layers, stem, auxiliary, drop_path.
+
+    Raises:
+        UserError: the genotype is not one of its space, or an option is wrong.
+    """
+    for name, value in (("num_classes", num_classes), ("image_channels", image_channels)):
+        if not (isinstance(value, int) and 1 <= value <= 1_000_000):
+            raise UserError(f"{name} is {value!r}; it must be a whole number from 1 to 1,000,000")
+    return _space_of(genotype).network(genotype, num_classes, image_channels, **space_options)
+
+
+def _space_of(genotype: Genotype) -> SearchSpace:
+    # A genotype may be somebody else's file, which must not make us import somebody else's code.
+    if ":" not in genotype.space:
+        space = cast("type[SearchSpace]", space_registry.get(genotype.space))
+        if space.all_choices() is not None:
+            return space()
+    raise UserError(
+        f"genotype.space is {genotype.space!r}, which only an instance of that space knows; "
+        "call the instance's network(genotype, num_classes)"
+    )

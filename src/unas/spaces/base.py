@@ -1,0 +1,74 @@
+"""What every search space is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+from torch import nn
+
+from unas.errors import UserError
+from unas.genotype import ChoiceTable, Genotype
+from unas.registry import one_of
+
+Options = TypeVar("Options", bound="NetworkOptions")
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How large the network is that a genotype becomes; each space has its own."""
+
+    @classmethod
+    def from_keywords(cls: type[Options], keywords: Mapping[str, Any]) -> Options:
+        """Return the options with these values.
+
+        Raises:
+            UserError: there is no such option.
+        """
+        known = tuple(field.name for field in fields(cls))
+        for name in keywords:
+            if name not in known:
+                raise UserError(f"network option {name!r} does not exist; {one_of(name, known)}")
+        return cls(**keywords)
+
+
+@dataclass(frozen=True)
+class SearchSpace(ChoiceTable):
+    """A set of architectures: its choices, a supernet that holds them all, and the network of each one.
+
+    A space is a frozen dataclass of its own options, so it is its own configuration.
+    """
+
+    name: ClassVar[str]
+    network_options: ClassVar[type[NetworkOptions]]
+
+    @property
+    @abstractmethod
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The options of each choice, by the choice's name."""
+
+    @abstractmethod
+    def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
+        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to logits [B, num_classes].
+
+        G divides B; architecture g serves images g·B/G … (g+1)·B/G − 1.
+        """
+
+    @abstractmethod
+    def network(
+        self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
+    ) -> nn.Module:
+        """Return the network of one architecture, untrained: images [B, C, H, W] to logits [B, num_classes].
+
+        Args:
+            genotype: an architecture of this space.
+            num_classes: how many classes it tells apart.
+            image_channels: C.
+            **options: fields of the space's `network_options`.
+        """
+
+    def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
+        """Return for each node with two slots the names of ((input, operation), (input, operation)) choices."""
+        return ()

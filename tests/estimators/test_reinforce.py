@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from unas.errors import UserError
+from unas.estimators import get
+from unas.estimators.reinforce import MovingAverage, Reinforce
+from unas.lab.problems import PROBLEMS
+
+VALUES = [4.0, -1.0, 2.5, 7.0, 0.25]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
+def test_moving_average_equals_its_closed_form(decay: float):
+    average = MovingAverage()
+    assert average.value == 0
+    for t in range(1, len(VALUES) + 1):
+        average.update(VALUES[t - 1], decay)
+        weights = [decay ** (t - 1 - i) for i in range(t)]
+        expected = sum(w * x for w, x in zip(weights, VALUES, strict=False)) / sum(weights)
+        assert average.value == pytest.approx(expected)
+
+
+def test_baseline_is_the_average_of_earlier_calls_only():
+    problem = PROBLEMS[0]
+    policy, estimator = problem.policy(), Reinforce()
+    generator = torch.Generator()
+
+    def call(offset: float, seed: int) -> torch.Tensor:
+        policy.zero_grad()
+        estimator(
+            policy, lambda sample: problem.cost(sample) + offset, generator=generator.manual_seed(seed)
+        ).backward()
+        return policy.logits["choice0"].grad.clone()
+
+    # One architecture: the gradient is (c − b)·(z − p), so b can be read off it.
+    p = policy.log_probabilities()[0][0].exp().detach()
+    costs, baselines = [], []
+    for t, offset in enumerate(VALUES):
+        found = call(offset, seed=t)
+        picked = int(found[1] * (offset + 0.25 - _average(costs)) > 0)
+        costs.append(offset + (picked - 0.45) ** 2)
+        baselines.append(costs[-1] - float(found[1]) / (picked - float(p[1])))
+    expected = [_average(costs[:t]) for t in range(len(costs))]
+    assert baselines == pytest.approx(expected, abs=1e-4)
+
+
+def _average(costs: list[float]) -> float:
+    weights = [0.9 ** (len(costs) - i) for i in range(len(costs))]
+    return sum(w * c for w, c in zip(weights, costs, strict=True)) / sum(weights) if costs else 0.0
+
+
+def test_continues_from_its_state():
+    problem = PROBLEMS[1]
+    whole, first, second = Reinforce(), Reinforce(), Reinforce()
+    losses = [[], []]
+    for seed in range(6):
+        if seed == 3:
+            second.load_state_dict(first.state_dict())
+        for found, estimator in zip(losses, (whole, first if seed < 3 else second), strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            found.append(estimator(problem.policy(), problem.cost, generator=generator).item())
+    assert losses[0] == losses[1]
+    fresh = Reinforce()(problem.policy(), problem.cost, generator=torch.Generator().manual_seed(5)).item()
+    assert fresh != losses[0][5]
+
+
+def test_replace_forgets():
+    estimator = Reinforce(decay=0.5)
+    estimator(PROBLEMS[0].policy(), PROBLEMS[0].cost)
+    assert estimator.state_dict() != Reinforce().state_dict()
+    assert dataclasses.replace(estimator).state_dict() == Reinforce().state_dict()
+
+
+def test_leave_one_out_equals_its_definition():
+    problem, num_samples = PROBLEMS[1], 5
+    policy = problem.policy(torch.float64)
+    seen = []
+    loss = get("reinforce_loo")()(
+        policy, lambda s: seen.append(s) or problem.cost(s), num_samples=num_samples, generator=torch.Generator()
+    )
+    (sample,) = seen
+    costs, log_p = problem.cost(sample), policy.log_prob(sample).detach()
+    expected = sum(
+        (costs[g] - sum(costs[h] for h in range(num_samples) if h != g) / (num_samples - 1)) * log_p[g]
+        for g in range(num_samples)
+    )
+    assert loss.item() == pytest.approx(float(expected) / num_samples)
+
+
+def test_leave_one_out_needs_others():
+    with pytest.raises(UserError, match="num_samples is 1; it needs 2 or more"):
+        get("reinforce_loo")()(PROBLEMS[0].policy(), PROBLEMS[0].cost, num_samples=1)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
+def test_refuses_an_impossible_decay(decay: float):
+    with pytest.raises(UserError, match="decay is"):
+        Reinforce(decay=decay)

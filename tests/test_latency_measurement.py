@@ -1,0 +1,140 @@
+"""Latency: the statistics against numbers we made, the clock against a network that sleeps."""
+
+import itertools
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unas.errors import UserError
+from unas.latency import Latency, backends, measure
+from unas.latency.measurement import take_samples, warm_up
+
+
+@dataclass(frozen=True)
+class ListedBackend(backends.Backend):
+    """Returns prepared times."""
+
+    times: tuple[float, ...] = (1.0,)
+
+    def prepare(self, _network, _batch_shape, _device, _threads):
+        times = itertools.cycle(self.times)
+        return lambda: next(times)
+
+
+class Sleeper(nn.Module):
+    def __init__(self, milliseconds):
+        super().__init__()
+        self.milliseconds = milliseconds
+        self.norm = nn.BatchNorm2d(3)
+        self.dropout = nn.Dropout()
+
+    def forward(self, images):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        time.sleep(self.milliseconds / 1e3)
+        return self.dropout(self.norm(images))
+
+
+def test_median_and_percentiles_are_those_of_the_times():
+    times = tuple(np.random.default_rng(0).permutation(np.arange(1, 21)).astype(float) / 100 + 1)
+    found = measure(nn.Identity(), (3, 8, 8), ListedBackend(times), samples=40)
+    assert found.samples == 40
+    assert found.median_ms == pytest.approx(1.105)
+    assert (found.p10, found.p90) == pytest.approx(tuple(np.quantile(times * 2, (0.1, 0.9))))
+    assert found.device == "cpu"
+
+
+def test_warm_up_ends_when_the_times_are_steady():
+    slow_start = itertools.chain((100.0 / n for n in range(1, 21)), itertools.repeat(2.0))
+    runs = warm_up(lambda: next(slow_start), max_seconds=60)
+    assert runs == 30  # 20 falling, one window to see the level, one to see that it stays
+    assert warm_up(lambda: 3.0, max_seconds=60) == 10
+
+
+def test_warm_up_is_bounded_where_times_never_settle():
+    grows = (1.5**n for n in itertools.count())
+    assert warm_up(lambda: next(grows), max_seconds=1.0) < 30
+
+
+def test_samples_are_bounded_by_time_but_never_too_few():
+    assert len(take_samples(lambda: 1.0, 50, max_seconds=10)) == 50
+    assert len(take_samples(lambda: 100.0, 50, max_seconds=2)) == 20
+    assert len(take_samples(lambda: 1e6, 50, max_seconds=2)) == 5
+
+
+def test_eager_clock_agrees_with_a_network_of_known_time():
+    network = Sleeper(20)
+    found = measure(network, (2, 3, 4, 4), samples=7)
+    assert isinstance(found, Latency)
+    assert found.backend == "eager"
+    assert 20 <= found.p10 <= found.median_ms <= found.p90
+    assert found.p10 < 60  # a busy machine adds, but not in nine of ten runs
+    assert network.training
+    assert network.norm.num_batches_tracked == 0
+
+
+def test_threads_are_set_while_measuring_and_put_back():
+    before = torch.get_num_threads()
+    seen = []
+
+    class Watcher(nn.Module):
+        def forward(self, images):
+            seen.append((torch.get_num_threads(), images.shape))
+            return images
+
+    measure(Watcher(), (3, 4, 4), threads=1, samples=5)
+    assert set(seen) == {(1, (1, 3, 4, 4))}
+    assert torch.get_num_threads() == before
+
+
+def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger():
+    def network(width):
+        return nn.Sequential(nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 5), nn.Flatten(), nn.LazyLinear(2))
+
+    medians = []
+    for width in (2, 96):
+        net = network(width)
+        net(torch.zeros(1, 3, 32, 32))
+        found = measure(net, (3, 32, 32), "onnxruntime", threads=1, samples=9)
+        assert found.backend == "onnxruntime"
+        medians.append(found.median_ms)
+    assert medians[1] > 3 * medians[0]
+
+
+def test_backends_are_found_by_name():
+    assert {"eager", "onnxruntime"} <= set(backends.names())
+    assert all(issubclass(backends.get(name), backends.Backend) for name in backends.names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({"backend": "eeger"}, "did you mean eager"),
+        ({"input_shape": (32, 32)}, "input_shape"),
+        ({"input_shape": (3, 0, 8)}, "input_shape"),
+        ({"samples": 4}, "samples is 4"),
+        ({"threads": 0}, "threads is 0"),
+        ({"max_seconds": 0.0}, "max_seconds"),
+        ({"device": "gpu"}, "device is 'gpu'"),
+        ({"device": "meta"}, "device is meta"),
+        ({"device": "meta", "backend": "onnxruntime"}, "device is meta"),
+    ],
+)
+def test_wrong_arguments_give_one_line(arguments, part):
+    with pytest.raises(UserError) as error:
+        measure(nn.Identity(), **{"input_shape": (3, 8, 8)} | arguments)
+    assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_cuda_events_wait_for_the_device():
+    layers = nn.Sequential(*[nn.Conv2d(256, 256, 3, padding=1) for _ in range(20)])
+    found = measure(layers, (64, 256, 56, 56), device="cuda", samples=9)
+    # 20 layers of 118 GFLOP: no GPU does it in the fraction of a millisecond that launching takes
+    assert found.median_ms > 1.0
+    assert found.device == "cuda:0"
