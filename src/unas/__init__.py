@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unas import estimators, latency, spaces
+    from unas import estimators, latency, objectives, spaces
     from unas.counting import count_macs, count_parameters
     from unas.errors import UserError
     from unas.genotype import Genotype
@@ -41,7 +41,29 @@ _HOME = {
 }
 _PACKAGES = ("estimators", "latency", "objectives", "spaces")
 
-__all__ = [*sorted(_HOME), *_PACKAGES]  # noqa: PLE0604 - all of them are strings
+__all__ = [
+    "Genotype",
+    "InputChoice",
+    "OpChoice",
+    "Policy",
+    "Result",
+    "Sample",
+    "UserError",
+    "count_macs",
+    "count_parameters",
+    "create_network",
+    "estimators",
+    "latency",
+    "list_genotypes",
+    "load_genotype",
+    "objectives",
+    "recipe",
+    "run",
+    "search",
+    "search_step",
+    "spaces",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -53,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

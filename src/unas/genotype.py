@@ -28,7 +28,7 @@ class ChoiceTable(ABC):
         """Return every choice of the space with all options it can have; None where only an instance knows."""
 
 
-space_registry: Registry[ChoiceTable] = Registry("space", "unas.spaces", ChoiceTable)
+space_registry: Registry[ChoiceTable] = Registry("space", "unas.spaces", ChoiceTable)  # type: ignore[type-abstract]
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ class Genotype:
         """
         for name in self.choices:
             if name not in table:
-                raise UserError(
-                    f"{source}: {name!r} is not a choice of the {self.space} space; {_few(name, table)}"
-                )
+                raise UserError(f"{source}: {name!r} is not a choice of the {self.space} space; {_few(name, table)}")
         missing = [name for name in table if name not in self.choices]
         if missing:
             raise UserError(
@@ -108,16 +106,12 @@ def _parse(text: str, source: str) -> dict[str, object]:
         raise UserError(f"{source}: {len(text)} characters; a genotype has at most {MAX_JSON_CHARACTERS}")
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(
-            f"{source}: not JSON ({error}); write one with `unas show GENOTYPE --json`"
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source}: not JSON ({error}); write one with `unas show GENOTYPE --json`") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UserError(f'{source}: not a genotype; the document needs "format": "{FORMAT}"')
     if document.get("version") != VERSION:
-        raise UserError(
-            f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}"
-        )
+        raise UserError(f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}")
     for field in ("space", "choices"):
         if field not in document:
             raise UserError(f"{source}: the field {field!r} is missing")

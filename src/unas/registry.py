@@ -87,6 +87,4 @@ class Registry(Generic[T]):
     def _checked(self, component: object, name: str) -> type[T]:
         if inspect.isclass(component) and issubclass(component, self.base):
             return component
-        raise UserError(
-            f"{self.kind} {name!r} is not a subclass of {self.base.__module__}:{self.base.__name__}"
-        )
+        raise UserError(f"{self.kind} {name!r} is not a subclass of {self.base.__module__}:{self.base.__name__}")

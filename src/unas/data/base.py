@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -98,13 +99,21 @@ class ImageData:
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
+    def to(self, device: torch.device) -> ImageData:
+        """Return the same images on `device`."""
+        return replace(self, train=self.train.to(device), test=self.test.to(device))
+
 
 @dataclass(frozen=True)
 class Dataset(ABC):
     """Something that images can be loaded from: a frozen dataclass of its own options, one file each.
 
-    Loading is the same on every machine and for every seed.
+    Loading is the same on every machine and for every seed. `num_classes` and `image_channels` are given where they
+    are known without loading.
     """
+
+    num_classes: ClassVar[int | None] = None
+    image_channels: ClassVar[int | None] = None
 
     @abstractmethod
     def load(self, root: Path) -> ImageData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from unas.data._cifar import PAGE, CifarFormat, load_cifar
 from unas.data._download import RemoteFile
@@ -30,6 +31,9 @@ _FORMAT = CifarFormat(
 @dataclass(frozen=True)
 class Cifar10(Dataset):
     """CIFAR-10 (Krizhevsky, 2009), from `cifar-10-binary.tar.gz` or the folder `cifar-10-batches-bin`."""
+
+    num_classes: ClassVar[int | None] = 10
+    image_channels: ClassVar[int | None] = 3
 
     def load(self, root: Path) -> ImageData:
         """Return the images, downloaded to `root` (162 MiB) if they are not there."""

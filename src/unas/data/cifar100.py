@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from unas.data._cifar import PAGE, CifarFormat, load_cifar
 from unas.data._download import RemoteFile
@@ -42,6 +43,9 @@ _FORMAT = CifarFormat(
 @dataclass(frozen=True)
 class Cifar100(Dataset):
     """CIFAR-100 (Krizhevsky, 2009), from `cifar-100-binary.tar.gz` or the folder `cifar-100-binary`."""
+
+    num_classes: ClassVar[int | None] = 100
+    image_channels: ClassVar[int | None] = 3
 
     def load(self, root: Path) -> ImageData:
         """Return the images with their fine labels, downloaded to `root` (161 MiB) if they are not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -17,6 +18,9 @@ class Digits(Dataset):
     The test part of the UCI "Optical Recognition of Handwritten Digits" set (Alpaydin & Kaynak, 1998), as
     scikit-learn has it. It comes in one part: a fixed fifth of each class is the test set here.
     """
+
+    num_classes: ClassVar[int | None] = 10
+    image_channels: ClassVar[int | None] = 1
 
     def load(self, root: Path) -> ImageData:  # noqa: ARG002  (scikit-learn brings its own files)
         """Return the images; `root` is not needed."""

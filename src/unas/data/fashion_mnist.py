@@ -7,7 +7,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, ClassVar, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ class FashionMnist(Dataset):
 
     Both the unpacked files and the published `.gz` files are read.
     """
+
+    num_classes: ClassVar[int | None] = 10
+    image_channels: ClassVar[int | None] = 1
 
     def load(self, root: Path) -> ImageData:
         """Return the images, downloaded to `root` (30 MiB) if they are not there."""

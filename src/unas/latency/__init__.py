@@ -1,5 +1,5 @@
 """How long a network takes on a device."""
 
-from unas.latency.measurement import Latency, measure
+from unas.latency.measurement import Latency, measure, measure_file
 
-__all__ = ["Latency", "measure"]
+__all__ = ["Latency", "measure", "measure_file"]

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import nn
 from unas.errors import UserError
 from unas.latency import backends
 from unas.latency.backends import Backend
+from unas.latency.backends.onnxruntime import clock
+from unas.onnx_conversion import open_session
 
 WINDOW = 5  # runs whose median is compared with that of the runs before
 STEADY = 0.05  # relative difference of two such medians that counts as steady
@@ -76,10 +79,27 @@ def measure(
     where = torch_device(device)
     with torch_threads(threads):
         run = chosen.prepare(net, shape, where, threads)
-        warm_up(run, max_seconds / 2)
-        times = take_samples(run, samples, max_seconds / 2)
+        return _measured(run, samples, max_seconds, str(where), backends.registry.name_of(type(chosen)))
+
+
+def measure_file(
+    path: Path,
+    input_shape: tuple[int, ...],
+    *,
+    threads: int | None = None,
+    samples: int = 50,
+    max_seconds: float = 10.0,
+) -> Latency:
+    """Return how long an exported ONNX file takes for one batch in ONNX Runtime on the CPU; see `measure`."""
+    run = clock(open_session(path, threads), _batch_shape(input_shape))
+    return _measured(run, samples, max_seconds, "cpu", "onnxruntime")
+
+
+def _measured(run: Callable[[], float], samples: int, max_seconds: float, device: str, backend: str) -> Latency:
+    warm_up(run, max_seconds / 2)
+    times = take_samples(run, samples, max_seconds / 2)
     low, median, high = (float(value) for value in np.percentile(times, (10, 50, 90)))
-    return Latency(median, low, high, len(times), str(where), backends.registry.name_of(type(chosen)))
+    return Latency(median, low, high, len(times), device, backend)
 
 
 def warm_up(run: Callable[[], float], max_seconds: float) -> int:

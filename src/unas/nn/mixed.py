@@ -34,14 +34,14 @@ class _WeightedSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, *outcomes = ctx.saved_tensors
         shape = (-1,) + (1,) * (gradient.dim() - 1)
         weight_gradient = None
         if ctx.needs_input_grad[0]:
-            flat = _rows(gradient).unsqueeze(1)
-            columns = [torch.bmm(flat, _rows(outcome).unsqueeze(2)).view(-1) for outcome in outcomes]
+            flat = flatten(gradient).unsqueeze(1)
+            columns = [torch.bmm(flat, flatten(outcome).unsqueeze(2)).view(-1) for outcome in outcomes]
             weight_gradient = torch.stack(columns, 1)
         outcome_gradients = (
             gradient * weights[:, e].view(shape) if ctx.needs_input_grad[1 + e] else None for e in range(len(outcomes))
@@ -49,11 +49,22 @@ class _WeightedSum(torch.autograd.Function):
         return weight_gradient, *outcome_gradients
 
 
-def _rows(images: Tensor) -> Tensor:
-    """View [B, …] as [B, N], in the order of memory where the images are channels-last."""
-    if images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last):
-        images = images.permute(0, 2, 3, 1)
-    return images.reshape(images.shape[0], -1)
+def flatten(images: Tensor) -> Tensor:
+    """View [B, …] as [B, N], channels last where they are images: rows can then be taken and added as whole blocks."""
+    return (images.permute(0, 2, 3, 1) if images.dim() == 4 else images).flatten(1)
+
+
+def unflatten(rows: Tensor, shape: torch.Size) -> Tensor:
+    """View [B, N] as [B, *shape]: what `flatten` made of it, undone."""
+    if len(shape) != 3:
+        return rows.view(-1, *shape)
+    channels, height, width = shape
+    return rows.view(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def take(images: Tensor, rows: Tensor) -> Tensor:
+    """Return the images [R, …] with these indices."""
+    return unflatten(flatten(images).index_select(0, rows), images.shape[1:])
 
 
 def weighted_sum(weights: Tensor, outcomes: Sequence[Tensor]) -> Tensor:
@@ -100,25 +111,17 @@ def routed_sum(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[i
         candidates: E of them; only those in `rows_of` are called.
         rows_of: what `routes` returned.
     """
-    total: Tensor | None = None
-    batch = weights.shape[0]
+    total, shape = None, None
     for e, listed in rows_of.items():
         rows = None if listed is None else torch.tensor(listed, device=weights.device)
         outcome = candidates[e](rows)
         factor = weights[:, e] if rows is None else weights[rows, e]
-        term = outcome * factor.view((-1,) + (1,) * (outcome.dim() - 1))
-        if rows is None:
-            total = term if total is None else total + term
-            continue
+        term = flatten(outcome) * factor[:, None]
         if total is None:
-            total = (
-                torch.zeros_like(outcome[:1])
-                .expand(batch, *outcome.shape[1:])
-                .contiguous(memory_format=torch.channels_last if outcome.dim() == 4 else torch.contiguous_format)
-            )
-        total = total.index_add(0, rows, term)
-    assert total is not None  # noqa: S101 - every image picked something
-    return total
+            total, shape = term.new_zeros(weights.shape[0], term.shape[1]), outcome.shape[1:]
+        total = total + term if rows is None else total.index_add(0, rows, term)
+    assert total is not None and shape is not None  # noqa: S101, PT018 - every image picked something
+    return unflatten(total, shape)
 
 
 def mix(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None] | None) -> Tensor:

@@ -6,9 +6,10 @@ from unas.genotype import space_registry
 from unas.registry import Registry
 from unas.spaces._create import create_network
 from unas.spaces.base import NetworkOptions, SearchSpace
+from unas.spaces.module import ModuleSpace
 
 registry = cast("Registry[SearchSpace]", space_registry)
 get = registry.get
 names = registry.names
 
-__all__ = ["NetworkOptions", "SearchSpace", "create_network", "get", "names", "registry"]
+__all__ = ["ModuleSpace", "NetworkOptions", "SearchSpace", "create_network", "get", "names", "registry"]

@@ -8,35 +8,51 @@ from unas.errors import UserError
 from unas.nn.ops import batch_norm
 
 
+def _norm(channels: int, *, searching: bool) -> nn.BatchNorm2d:
+    # Affine in the search too, unlike in the cells.
+    return nn.BatchNorm2d(channels, track_running_stats=not searching)
+
+
 def _stem_conv(channels_in: int, channels_out: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
 
 
-class CifarStem(nn.Sequential):
-    """3×3 convolution, BatchNorm: [B, C_in, H, W] to [B, C_out, H, W]."""
+class CifarStem(nn.Module):
+    """3×3 convolution, BatchNorm: images [B, C, H, W] to two equal states [B, width, H, W]."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(_stem_conv(channels_in, channels_out, 1), batch_norm(channels_out, searching=False))
+    reduces = False
+
+    def __init__(self, image_channels: int, width: int, *, searching: bool) -> None:
+        super().__init__()
+        self.conv = _stem_conv(image_channels, width, 1)
+        self.bn = _norm(width, searching=searching)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two states that the first cell takes."""
+        state = self.bn(self.conv(images))
+        return state, state
 
 
 class ImageNetStem(nn.Module):
-    """Two parts: [B, C_in, H, W] to [B, C, H/4, W/4] and [B, C, H/8, W/8]."""
+    """Three 3×3 convolutions of stride 2: [B, C, H, W] to [B, width, H/4, W/4] and [B, width, H/8, W/8]."""
 
-    def __init__(self, channels_in: int, channels: int) -> None:
+    reduces = True
+
+    def __init__(self, image_channels: int, width: int, *, searching: bool) -> None:
         super().__init__()
         self.stem0 = nn.Sequential(
-            _stem_conv(channels_in, channels // 2, 2),
-            batch_norm(channels // 2, searching=False),
+            _stem_conv(image_channels, width // 2, 2),
+            _norm(width // 2, searching=searching),
             nn.ReLU(),
-            _stem_conv(channels // 2, channels, 2),
-            batch_norm(channels, searching=False),
+            _stem_conv(width // 2, width, 2),
+            _norm(width, searching=searching),
         )
-        self.stem1 = nn.Sequential(nn.ReLU(), _stem_conv(channels, channels, 2), batch_norm(channels, searching=False))
+        self.stem1 = nn.Sequential(nn.ReLU(), _stem_conv(width, width, 2), _norm(width, searching=searching))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two first states."""
-        before_previous = self.stem0(images)
-        return before_previous, self.stem1(before_previous)
+        """Return the two states that the first cell takes."""
+        before = self.stem0(images)
+        return before, self.stem1(before)
 
 
 class AuxiliaryHead(nn.Module):

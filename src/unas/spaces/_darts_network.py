@@ -105,7 +105,7 @@ class DartsNetwork(nn.Module):
         self.drop_probability = 0.0
         is_imagenet = stem == "imagenet"
         width = channels if is_imagenet else 3 * channels
-        self.stem = ImageNetStem(image_channels, width) if is_imagenet else CifarStem(image_channels, width)
+        self.stem = (ImageNetStem if is_imagenet else CifarStem)(image_channels, width, searching=False)
         self.cells = nn.ModuleList()
         widths, follows_reduction = (width, width), is_imagenet
         self.auxiliary_at = 2 * layers // 3
@@ -133,8 +133,7 @@ class DartsNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return the logits, and in training with an auxiliary head also the auxiliary logits."""
-        first = self.stem(images)
-        before_previous, previous = first if isinstance(first, tuple) else (first, first)
+        before_previous, previous = self.stem(images)
         scales = self._drop_path_scales(images)
         auxiliary_logits = None
         for index, (cell, cell_scales) in enumerate(zip(self.cells, scales, strict=True)):

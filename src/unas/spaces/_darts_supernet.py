@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from unas.nn.mixed import BatchNormRows, has_batch_norm, mix, routes, spread
+from unas.nn.mixed import BatchNormRows, has_batch_norm, mix, routes, spread, take
 from unas.nn.ops import OPERATIONS, FactorizedReduce, ReLUConvBN, build_operation
 from unas.policy import Sample
-from unas.spaces._darts_stem import CifarStem, ImageNetStem
+from unas.spaces._darts_ends import CifarStem, ImageNetStem
 
 if TYPE_CHECKING:
     from unas.spaces.darts import DartsSpace
@@ -55,21 +55,23 @@ class DartsSupernet(nn.Module):
         channels = space.channels if space.stem == "cifar" else width
         before, previous, after_reduction = width, width, self.stem.reduces
         self.cells = nn.ModuleList()
+        self.kinds: list[str] = []
         for layer in range(space.layers):
             is_reduction = layer in (space.layers // 3, 2 * space.layers // 3)
             channels *= 2 if is_reduction else 1
             cell = SupernetCell(self.operations, before, previous, channels, is_reduction, after_reduction, space.bn)
             self.cells.append(cell)
+            self.kinds.append(KINDS[is_reduction])
             before, previous, after_reduction = previous, NODES * channels, is_reduction
         self.classifier = nn.Linear(previous, num_classes)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor, sample: Sample) -> Tensor:
         """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures; G divides B."""
         plans = {kind: self._plan(kind, sample, images) for kind in KINDS}
         before, previous = self.stem(images.contiguous(memory_format=torch.channels_last))
-        for cell in self.cells:
-            before, previous = previous, cell(before, previous, plans[cell.kind])
+        for cell, kind in zip(self.cells, self.kinds, strict=True):
+            before, previous = previous, cell(before, previous, plans[kind])
         return self.classifier(previous.mean((2, 3)))  # type: ignore[no-any-return]
 
     def _plan(self, kind: str, sample: Sample, images: Tensor) -> list[NodePlan]:
@@ -104,21 +106,22 @@ class SupernetCell(nn.Module):
         bn: BatchNormRows,
     ) -> None:
         super().__init__()
-        self.kind = KINDS[is_reduction]
         first = FactorizedReduce if after_reduction else ReLUConvBN
         self.preprocess0 = first(channels_before, channels, searching=True)
         self.preprocess1 = ReLUConvBN(channels_previous, channels, searching=True)
-        self.edges = nn.ModuleList(
-            nn.ModuleList(
+        edges = [
+            [
                 build_operation(name, channels, 2 if is_reduction and state < 2 else 1, searching=True)
                 for name in operations
-            )
+            ]
             for node in range(NODES)
             for state in range(node + 2)
-        )
+        ]
+        self.edges = nn.ModuleList(nn.ModuleList(edge) for edge in edges)
+        self.num_operations = len(operations)
         # A pooled or passed-on state is the same for every edge that leaves it, so it is computed once.
-        self._is_shared = [[not any(True for _ in op.parameters()) for op in edge] for edge in self.edges]
-        self._sees_batch = [[bn == "batch" and has_batch_norm(op) for op in edge] for edge in self.edges]
+        self._is_shared = [[not any(True for _ in op.parameters()) for op in edge] for edge in edges]
+        self._sees_batch = [[bn == "batch" and has_batch_norm(op) for op in edge] for edge in edges]
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the four nodes' states [B, 4·channels, H, W]."""
@@ -128,7 +131,7 @@ class SupernetCell(nn.Module):
             candidates = [
                 partial(self._outcome, states, shared, edge, state, o)
                 for state, edge in enumerate(range(node * (node + 3) // 2, (node + 1) * (node + 4) // 2))
-                for o in range(len(self.edges[edge]))
+                for o in range(self.num_operations)
             ]
             states.append(mix(plan.weights, candidates, plan.rows_of))
         return torch.cat(states[2:], 1)
@@ -142,11 +145,16 @@ class SupernetCell(nn.Module):
         o: int,
         rows: Tensor | None,
     ) -> Tensor:
-        operation, images = self.edges[edge][o], states[state]
+        operation: nn.Module = cast("nn.ModuleList", self.edges[edge])[o]
+        images = states[state]
         if rows is not None:
-            return operation(images)[rows] if self._sees_batch[edge][o] else operation(images[rows])
+            return (
+                take(operation(images), rows)
+                if self._sees_batch[edge][o]
+                else cast("Tensor", operation(take(images, rows)))
+            )
         if not self._is_shared[edge][o]:
-            return operation(images)
+            return cast("Tensor", operation(images))
         if (state, o) not in shared:
             shared[state, o] = operation(images)
         return shared[state, o]

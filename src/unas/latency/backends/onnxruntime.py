@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,6 +13,9 @@ from torch import nn
 from unas.errors import UserError
 from unas.latency.backends.base import Backend
 from unas.onnx_conversion import INPUT, OUTPUT, open_session, to_onnx
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,16 @@ class OnnxRuntimeBackend(Backend):
             raise UserError(f"device is {device}; the onnxruntime backend measures on cpu")
         _, channels, height, width = batch_shape
         model = to_onnx(network, (channels, height, width))
-        session = open_session(model.SerializeToString(), threads)
-        inputs = {INPUT: torch.zeros(batch_shape).numpy()}
+        return clock(open_session(model.SerializeToString(), threads), batch_shape)
 
-        def run() -> float:
-            start = time.perf_counter()
-            session.run([OUTPUT], inputs)
-            return 1e3 * (time.perf_counter() - start)
 
-        return run
+def clock(session: onnxruntime.InferenceSession, batch_shape: tuple[int, int, int, int]) -> Callable[[], float]:
+    """Return a function that runs an open model once and returns its time in milliseconds."""
+    inputs = {INPUT: torch.zeros(batch_shape).numpy()}
+
+    def run() -> float:
+        start = time.perf_counter()
+        session.run([OUTPUT], inputs)
+        return 1e3 * (time.perf_counter() - start)
+
+    return run

@@ -1,0 +1,79 @@
+"""Compare the DARTS supernet with the plain one of the tests and print the largest relative differences as a table.
+
+Float64, so that what is left is rounding and a mistake of any size shows. Example:
+
+    python benchmarks/supernet_oracle.py --batch 8 --channels 4 --layers 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "spaces"))
+
+from supernet_comparison import compare
+
+from unas.spaces.darts import DartsSpace
+
+COLUMNS = ("stem", "sample", "BatchNorm", "G", "logits", "weight gradients", "sample gradients")
+IMAGE_SIZES = {"cifar": 16, "imagenet": 64}
+MODES = (("relaxed", "batch"), ("hard", "batch"), ("hard", "routed"))
+NOTES = """
+The oracle (`tests/spaces/plain_supernet.py`) computes every operation on every edge, multiplies and sums; with routed
+BatchNorm it runs an operation on exactly the images whose architecture picked it. Largest absolute difference in units
+of the largest value of the same tensor; gradients of a random linear function of the logits, of every weight and of
+every weight of the sample. The engine doesn't run what a hard sample leaves out, so those weights of the sample get a
+gradient of zero, where the oracle's dense sum has one; the table compares the picked ones.
+"""
+
+
+def rows(batch: int, channels: int, layers: int) -> Iterator[tuple[str, ...]]:
+    for stem, size in IMAGE_SIZES.items():
+        for kind, bn in MODES:
+            for num_samples in sorted({1, 4, batch}):
+                space = DartsSpace(channels=channels, layers=layers, stem=stem, bn=bn)
+                found = compare(space, num_samples, kind == "hard", batch=batch, size=size)
+                values = (found.output, found.weights, found.sample)
+                yield (stem, kind, bn, str(num_samples), *(f"{value:.1e}" for value in values))
+
+
+def line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=8, help="images, a multiple of 4 (default: 8)")
+    parser.add_argument("--channels", type=int, default=4, help="channels of the first cells (default: 4)")
+    parser.add_argument("--layers", type=int, default=5, help="cells (default: 5)")
+    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
+    arguments = parser.parse_args()
+    if arguments.batch < 4 or arguments.batch % 4:
+        parser.error(f"--batch is {arguments.batch}; it must be a multiple of 4, since 4 architectures share it")
+    torch.set_num_threads(1)
+    head = (
+        "# The DARTS supernet against a plain one\n\n"
+        f"{platform.machine()}, 1 thread; Python {platform.python_version()}, PyTorch {torch.__version__}; float64; "
+        f"B = {arguments.batch}, C = {arguments.channels}, L = {arguments.layers}, 7 operations, images of "
+        f"{IMAGE_SIZES['cifar']} (cifar) and {IMAGE_SIZES['imagenet']} (imagenet) pixels; seed 0.\n\n"
+        f"Command: `python {shlex.join(['benchmarks/supernet_oracle.py', *sys.argv[1:]])}`\n"
+        f"{NOTES}"
+    )
+    lines = [head, line(COLUMNS), line(("---", "---", "---", *["---:"] * 4))]
+    print("\n".join(lines), flush=True)
+    for row in rows(arguments.batch, arguments.channels, arguments.layers):
+        lines.append(line(row))
+        print(lines[-1], flush=True)
+    if arguments.markdown:
+        arguments.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

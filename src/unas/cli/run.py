@@ -1,0 +1,158 @@
+"""`unas run`, `search` and `train`: from a recipe and flags to a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from unas import pipeline
+from unas.cli.composition import FLAGS, component_name, with_components
+from unas.cli.flags import flag_name, parse
+from unas.cli.output import print_dry_run, print_result
+from unas.cli.words import take_flag, take_name
+from unas.components import component_names, one_line_errors
+from unas.config import Config
+from unas.config_json import config_from_json, config_to_json
+from unas.errors import UserError
+from unas.files import parse_json, read_text
+from unas.genotype_files import list_genotypes, load_genotype
+from unas.policy import Policy
+from unas.recipes import recipe
+from unas.run_directory import CONFIG, RunDirectory
+
+_FLAT = ("config", "runtime", "resume", "quiet", "dry_run")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run and where.
+
+    Args:
+        out: the run directory; none is runs/RECIPE-TIME.
+        resume: go on with the run in --out; RECIPE can be left out then.
+        quiet: show no progress.
+        dry_run: show the configuration, the steps, memory and time; run nothing.
+        space: another search space, by its name or package.module:Class.
+        dataset: another data set, likewise.
+        estimator: another estimator of the policy's gradient, likewise.
+        objective: one more term of the search's cost, likewise; can be repeated.
+        config: the configuration.
+    """
+
+    config: Config
+    space: str
+    dataset: str
+    estimator: str
+    objective: str | None = None
+    out: str | None = None
+    resume: bool = False
+    quiet: bool = False
+    dry_run: bool = False
+
+
+def start(command: str, words: list[str]) -> None:
+    """Do the command "run", "search" or "train" with the words that follow it.
+
+    Raises:
+        UserError: a word is wrong, or the run can't be done.
+        Interrupted: the user stopped it.
+    """
+    saved, outs = None, take_flag(words, "--out")[0]
+    is_resumed = "--resume" in words
+    if is_resumed and not outs:
+        raise UserError("--resume needs --out DIR, the run to go on with")
+    if is_resumed and RunDirectory.holds_run(outs[0]):
+        saved = Path(outs[0])
+    name, words = _recipe_name(command, words, saved)
+    chosen: dict[str, list[str]] = {}
+    for flag in FLAGS:
+        chosen[flag], words = take_flag(words, flag)
+    config = _named_recipe(name) if name else None
+    if saved:
+        config = _saved_config(saved, config, chosen)
+    assert config is not None  # noqa: S101 - a name or a saved run is there
+    options = _options(command, name, with_components(config, chosen), words)
+    if saved and options.config != config:
+        raise UserError(_difference(config, options.config, saved))
+    _check(command, options.config)
+    if options.dry_run:
+        print_dry_run(options.config)
+        return
+    out = options.out or pipeline.new_directory(str(name).rpartition(":")[2])
+    run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
+    print_result(run(options.config, out, resume=options.resume, quiet=options.quiet))
+
+
+def _recipe_name(command: str, words: list[str], saved: Path | None) -> tuple[str | None, list[str]]:
+    if saved and (not words or words[0].startswith("-")):
+        return None, words
+    return take_name(words, "RECIPE", f"unas {command} digits")
+
+
+def _named_recipe(name: str) -> Config:
+    with one_line_errors(f"recipe {name!r}"):
+        return recipe(name)
+
+
+def _saved_config(directory: Path, named: Config | None, chosen: dict[str, list[str]]) -> Config:
+    """Return a run's own configuration; only what this command line names is imported for it."""
+    trusted = {name for names in chosen.values() for name in names} | component_names(named)
+    path = directory / CONFIG
+    saved = config_from_json(read_text(path), str(path), trusted)
+    if named is not None and type(named.dataset) is not type(saved.dataset):
+        raise UserError(
+            f"{directory} holds a run on {component_name(saved.dataset, '--dataset')}, not "
+            f"{component_name(named.dataset, '--dataset')}; use another --out"
+        )
+    return saved
+
+
+def _options(command: str, name: str | None, config: Config, words: list[str]) -> Options:
+    defaults = Options(
+        config,
+        space=component_name(config.space, "--space"),
+        dataset=component_name(config.dataset, "--dataset"),
+        estimator=component_name(config.search.estimator, "--estimator"),
+    )
+    program = f"unas {command} {name}" if name else f"unas {command}"
+    example = f"Example: {program} --seed 1 --search.epochs 20 --out runs/mine"
+    parsed: Options = parse(defaults, words, program, example, _FLAT)
+    return parsed
+
+
+def _difference(saved: Config, asked: Config, directory: Path) -> str:
+    """Return the line for flags that would change a run."""
+    before, after = (_leaves(parse_json(config_to_json(config), "config"), "") for config in (saved, asked))
+    path = next((path for path in after if before.get(path) != after[path]), "")
+    flag = flag_name(path.removeprefix("runtime."))
+    return (
+        f"{flag} would change {path} of the run in {directory} from {before.get(path)} to {after.get(path)}; "
+        "go on without it, or use another --out"
+    )
+
+
+def _leaves(value: object, path: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        return {path: value}
+    return {key: leaf for name, item in value.items() for key, leaf in _leaves(item, f"{path}.{name}".strip(".")).items()}
+
+
+def _check(command: str, config: Config) -> None:
+    """Refuse what the run would refuse later, before data is loaded or a directory made.
+
+    Raises:
+        UserError: what is wrong.
+    """
+    config.runtime.build()
+    if command == "train" and config.genotype is None:
+        names = ", ".join(list_genotypes())
+        raise UserError(f"--genotype is missing; give a published name ({names}), a JSON file or a run directory")
+    if config.genotype is None:
+        Policy(config.space.choices, config.search.softening, config.space.name)
+        return
+    if command == "search":
+        raise UserError(f"--genotype is {config.genotype}, but a search finds its own; use unas train")
+    with torch.device("meta"):
+        config.space.network(load_genotype(config.genotype), 10, 3, **asdict(config.network))

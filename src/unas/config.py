@@ -1,0 +1,51 @@
+"""Everything that a run is made from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from unas.choosing import ChoosingConfig
+from unas.data import Dataset
+from unas.phase import CheckpointConfig
+from unas.runtime import RuntimeConfig
+from unas.search_config import SearchConfig
+from unas.spaces import NetworkOptions, SearchSpace
+from unas.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, from data to an exported network; what a recipe returns.
+
+    Args:
+        dataset: the images.
+        space: the search space, with the size of its supernet.
+        network: size of the network that the found architecture becomes.
+        search: how to search.
+        choosing: how to pick an architecture from the final policy.
+        training: how to train its network from scratch.
+        runtime: device and precision.
+        checkpoint: how often to save.
+        genotype: an architecture to take instead of searching: a published name, a JSON file or a run directory.
+        data_root: where data sets are; the environment's UNAS_DATA, else ./data, when not given.
+        seed: of everything random.
+    """
+
+    dataset: Dataset
+    space: SearchSpace
+    network: NetworkOptions
+    search: SearchConfig = SearchConfig()
+    choosing: ChoosingConfig = ChoosingConfig()
+    training: TrainingConfig = TrainingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    genotype: str | None = None
+    data_root: str | None = None
+    seed: int = 0
+
+    @property
+    def data_directory(self) -> Path:
+        """Where data sets are."""
+        return Path(self.data_root or os.environ.get("UNAS_DATA") or "data")

@@ -1,0 +1,186 @@
+"""The primitives that a search space of any shape is made of: which operation, and which input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from unas.errors import UserError
+from unas.nn.mixed import BatchNormRows, Candidate, has_batch_norm, routed_sum, routes, spread, take, weighted_sum
+from unas.policy import Sample
+from unas.registry import one_of
+
+_sample_in_scope: ContextVar[Sample | None] = ContextVar("sample_in_scope", default=None)
+
+
+@contextmanager
+def sample_scope(sample: Sample) -> Iterator[None]:
+    """Give `sample` to every choice that is called in this block of this thread and isn't handed one itself."""
+    token = _sample_in_scope.set(sample)
+    try:
+        yield
+    finally:
+        _sample_in_scope.reset(token)
+
+
+class Choice(nn.Module):
+    """What both kinds of choice share: options, a name, and how they are mixed. Not to be used itself.
+
+    Args:
+        options: the names of the options, in their order.
+        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its path.
+    """
+
+    def __init__(self, options: Sequence[str], name: str | None) -> None:
+        super().__init__()
+        self.options = tuple(options)
+        self.name = name
+
+    def _found(self, sample: Sample | None) -> tuple[str, Sample]:
+        """Return this choice's name and the sample that decides it: the one given, or else the one in scope."""
+        kind = type(self).__name__
+        sample = _sample_in_scope.get() if sample is None else sample
+        if sample is None:
+            raise UserError(
+                f"{kind} {self.name!r} has no sample to decide it; call the space's supernet(images, sample), "
+                "pass sample=, or open unas.nn.choice.sample_scope(sample)"
+            )
+        if self.name is None:
+            raise UserError(
+                f"this {kind} ({', '.join(self.options)}) has no name; register it in the model that ModuleSpace gets "
+                "(lists of modules as nn.ModuleList), or give it name="
+            )
+        options = sample.layout.choices.get(self.name)
+        if options is None:
+            raise UserError(
+                f"{kind} {self.name!r} is not in the sample; {one_of(self.name, tuple(sample.layout.choices))}"
+            )
+        if options != self.options:
+            raise UserError(f"{kind} {self.name!r} has options {self.options}, but the sample {options}")
+        return self.name, sample
+
+    def _mixed(self, name: str, sample: Sample, like: Tensor, candidates: Sequence[Candidate]) -> Tensor:
+        """Return Σ_o weight_o·candidate_o for a batch as long as `like`, [B, …]."""
+        batch = like.shape[0]
+        weights = spread(sample.to(like.device)[name], batch)
+        if sample.is_hard:
+            return routed_sum(weights, candidates, routes([[pick] for pick in sample.picks[name]], batch))
+        outcomes = [candidate(None) for candidate in candidates]
+        for option, outcome in zip(self.options, outcomes, strict=True):
+            if outcome.shape != outcomes[0].shape:  # some would even broadcast
+                raise UserError(
+                    f"{type(self).__name__} {name!r}: option {self.options[0]!r} gives {list(outcomes[0].shape)}, "
+                    f"{option!r} gives {list(outcome.shape)}; all options must give one shape"
+                )
+        return weighted_sum(weights, outcomes)
+
+
+class OpChoice(Choice):
+    """A choice among operations on one input.
+
+    A relaxed sample runs them all and weighs their outcomes; a hard one runs only what was picked, each operation on
+    the images whose architecture picked it.
+
+    Args:
+        options: the operations, by name; all map [B, …] to the same shape.
+        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its path.
+        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the batch; "routed", only
+            the images that picked the operation, which computes less.
+
+    Raises:
+        UserError: there is no option, an option is no module, or `bn` is neither of both.
+    """
+
+    def __init__(
+        self, options: Mapping[str, nn.Module], *, name: str | None = None, bn: BatchNormRows = "batch"
+    ) -> None:
+        super().__init__(tuple(options), name)
+        if not options:
+            raise UserError("OpChoice.options is empty; give at least one")
+        for option, operation in options.items():
+            if not (isinstance(option, str) and isinstance(operation, nn.Module)):
+                raise UserError(f"OpChoice.options[{option!r}] is {operation!r}; it must be an nn.Module with a name")
+        if bn not in get_args(BatchNormRows):
+            raise UserError(f"OpChoice.bn is {bn!r}; it must be {' or '.join(get_args(BatchNormRows))}")
+        self.candidates = nn.ModuleList(options.values())  # not a ModuleDict, which reserves names
+        self._sees_batch = [bn == "batch" and has_batch_norm(operation) for operation in options.values()]
+        self._has_choices = [any(isinstance(m, Choice) for m in operation.modules()) for operation in options.values()]
+
+    def forward(self, inputs: Tensor, sample: Sample | None = None) -> Tensor:
+        """Return the mixed outcome.
+
+        Args:
+            inputs: [B, …], whatever the operations take.
+            sample: G architectures, G divides B; None for the one in scope.
+
+        Raises:
+            UserError: there is no sample, or it doesn't know this choice.
+        """
+        name, sample = self._found(sample)
+        candidates = [partial(self._outcome, name, sample, inputs, o) for o in range(len(self.options))]
+        return self._mixed(name, sample, inputs, candidates)
+
+    def _outcome(self, name: str, sample: Sample, inputs: Tensor, o: int, rows: Tensor | None) -> Tensor:
+        if rows is None:
+            return self._run(sample, inputs, o)
+        if self._sees_batch[o]:
+            return take(self._run(sample, inputs, o), rows)
+        if self._has_choices[o]:
+            share = len(inputs) // len(sample)
+            owners = [g for g, pick in enumerate(sample.picks[name]) if pick == o for _ in range(share)]
+            sample = _of_images(sample, owners)
+        return self._run(sample, take(inputs, rows), o)
+
+    def _run(self, sample: Sample, inputs: Tensor, o: int) -> Tensor:
+        with sample_scope(sample):  # for the choices inside of the operation
+            return self.candidates[o](inputs)  # type: ignore[no-any-return]
+
+
+class InputChoice(Choice):
+    """A choice among inputs of one shape; its options are "0", "1", ….
+
+    Args:
+        n: how many inputs there are.
+        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its path.
+
+    Raises:
+        UserError: `n` is less than 1.
+    """
+
+    def __init__(self, n: int, *, name: str | None = None) -> None:
+        if not (isinstance(n, int) and n >= 1):
+            raise UserError(f"InputChoice.n is {n!r}; it must be a whole number, 1 or more")
+        super().__init__([str(j) for j in range(n)], name)
+
+    def forward(self, inputs: Sequence[Tensor], sample: Sample | None = None) -> Tensor:
+        """Return the mixed input.
+
+        Args:
+            inputs: n tensors [B, …] of one shape.
+            sample: G architectures, G divides B; None for the one in scope.
+
+        Raises:
+            UserError: there aren't n inputs, there is no sample, or it doesn't know this choice.
+        """
+        name, sample = self._found(sample)
+        if len(inputs) != len(self.options):
+            raise UserError(f"InputChoice {name!r} got {len(inputs)} inputs; it has {len(self.options)} options")
+        return self._mixed(name, sample, inputs[0], [partial(_take_if, x) for x in inputs])
+
+
+def _take_if(images: Tensor, rows: Tensor | None) -> Tensor:
+    return images if rows is None else take(images, rows)
+
+
+def _of_images(sample: Sample, owners: Sequence[int]) -> Sample:
+    """Return the hard sample that has for each image its architecture `owners[image]`; the picks stay on the host."""
+    groups = tuple(group.index_select(0, torch.tensor(owners, device=group.device)) for group in sample.groups)
+    part = Sample(sample.layout, groups, sample.is_hard)
+    part.__dict__["picks"] = {name: [picked[g] for g in owners] for name, picked in sample.picks.items()}
+    return part

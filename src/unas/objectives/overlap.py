@@ -1,0 +1,37 @@
+"""Overlap of a node's two slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unas.errors import UserError
+from unas.objectives.base import Evaluation, Objective
+
+
+@dataclass(frozen=True)
+class Overlap(Objective):
+    """Σ_nodes Σ_{j,o} a⁰_{j,o}·a¹_{j,o}: how much the two slots of a node pick the same thing (SPEC §3).
+
+    a^s is the outer product of slot s's input and operation choices, so the sum factorises.
+    """
+
+    weight: float = 0.2
+
+    def __call__(self, evaluation: Evaluation) -> Tensor:
+        """Return the term for each architecture, [G].
+
+        Raises:
+            UserError: the space has no nodes with two slots.
+        """
+        sample, pairs = evaluation.sample, evaluation.space.slot_pairs()
+        if not pairs:
+            raise UserError(f"objective overlap: the {evaluation.space.name} space has no slots; leave this term out")
+        return torch.stack(
+            [
+                (sample[in0] * sample[in1]).sum(1) * (sample[op0] * sample[op1]).sum(1)
+                for (in0, op0), (in1, op1) in pairs
+            ]
+        ).sum(0)

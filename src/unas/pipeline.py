@@ -1,0 +1,172 @@
+"""What a caller asks for: a whole run, one of its phases, or one step (the main path of the house)."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from unas.config import Config
+from unas.config_json import config_from_json, config_to_json
+from unas.data import ImageData
+from unas.errors import UserError
+from unas.files import read_text
+from unas.genotype import Genotype
+from unas.genotype_files import load_genotype
+from unas.interruption import StopSignal
+from unas.manifest import collect_manifest
+from unas.network_files import load_network
+from unas.phase import Session
+from unas.recipes import recipe
+from unas.run_directory import CONFIG, GENOTYPE, RunDirectory
+from unas.search_step import SearchStep
+from unas.work import Work, export_network, find_genotype, search_genotype, test, train_network
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found.
+
+    Args:
+        directory: the run directory.
+        genotype: the architecture.
+        summary: the figures of summary.json.
+    """
+
+    directory: Path
+    genotype: Genotype
+    summary: dict[str, Any]
+
+
+def run(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
+    """Search an architecture, train it from scratch, export it and measure the export.
+
+    Args:
+        config: a configuration, or the name of a recipe. With its `genotype` set, nothing is searched.
+        out: the run directory; runs/NAME-TIME when not given.
+        resume: go on with the run in `out`; if there is none yet, start it.
+        quiet: show no progress.
+
+    Raises:
+        UserError: the configuration, the data or the directory can't be used.
+        Interrupted: the user asked to stop; the run is saved.
+    """
+    with _work(config, out, "run", resume=resume, quiet=quiet) as work:
+        genotype = find_genotype(work)
+        export_network(work, train_network(work, genotype), genotype)
+        return _result(work, genotype)
+
+
+def search(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
+    """Search an architecture and choose it; see `run`."""
+    with _work(config, out, "search", resume=resume, quiet=quiet) as work:
+        return _result(work, search_genotype(work))
+
+
+def train(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
+    """Train the architecture named by the configuration's `genotype` from scratch, and export it; see `run`."""
+    if not isinstance(config, str) and config.genotype is None:
+        raise UserError("genotype is not set; give a published name, a JSON file or a run directory")
+    return run(config, out, resume=resume, quiet=quiet)
+
+
+def search_step(
+    config: Config | str, device: str = "cpu", num_classes: int | None = None, image_channels: int | None = None
+) -> SearchStep:
+    """Return `step(x, y, x_val, y_val)`: one whole update of the policy and the weights, without data or files.
+
+    Args:
+        config: a configuration, or the name of a recipe.
+        device: where to compute.
+        num_classes: of the images; the data set's, where it is known without its files.
+        image_channels: of the images; likewise.
+
+    Raises:
+        UserError: the data set says nothing about its images without its files.
+    """
+    config = recipe(config) if isinstance(config, str) else config
+    data = type(config.dataset)
+    classes, channels = num_classes or data.num_classes, image_channels or data.image_channels
+    if classes is None or channels is None:
+        raise UserError(f"num_classes and image_channels of {data.__name__} are known only from its files; give both")
+    runtime = replace(config.runtime, device=device).build()
+    return SearchStep(config.space, config.search, classes, channels, runtime, config.seed)
+
+
+def evaluate_run(directory: str | Path, data_root: str | None = None, device: str = "auto") -> dict[str, float]:
+    """Return the accuracy and the loss on the test images of the network that a run has trained.
+
+    Args:
+        directory: the run directory.
+        data_root: where data sets are, if not where the run had them.
+        device: where to compute.
+    """
+    work = _finished(directory, data_root, device)
+    accuracy, loss = test(work, load_network(Path(directory), work.config.space).to(work.runtime.device))
+    return {"test_accuracy": accuracy, "test_loss": loss}
+
+
+def export_run(directory: str | Path, data_root: str | None = None) -> dict[str, Any]:
+    """Write a run's model.onnx anew from its weights, check and measure it; return the figures."""
+    work = _finished(directory, data_root, "cpu")
+    network = load_network(Path(directory), work.config.space)
+    export_network(work, network, load_genotype(Path(directory) / GENOTYPE))
+    return work.summary
+
+
+def new_directory(name: str) -> Path:
+    """Return an unused run directory: runs/NAME-TIME, in UTC."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return next(
+        path for n in range(10_000) if not (path := Path("runs") / f"{name}-{stamp}{f'-{n}' * (n > 0)}").exists()
+    )
+
+
+@contextlib.contextmanager
+def _work(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
+    name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
+    config = recipe(config) if isinstance(config, str) else config
+    directory = Path(out) if out is not None else new_directory(name.replace(":", "-"))
+    runtime = config.runtime.build()
+    data = _load(config).to(runtime.device)
+    manifest = collect_manifest(config.seed, sys.argv, runtime.describe())
+    with contextlib.ExitStack() as stack:
+        if resume and RunDirectory.holds_run(directory):
+            _require_same(config, directory)
+            opened = stack.enter_context(RunDirectory.resume(directory, manifest))
+        else:
+            opened = stack.enter_context(RunDirectory.create(directory, config_to_json(config), manifest))
+        stop = stack.enter_context(StopSignal())
+        stack.enter_context(runtime.tf32_allowed())
+        command = f"unas {verb} --resume --out {shlex.quote(str(directory))}"
+        yield Work(config, runtime, data, Session(opened, stop, config.checkpoint, command, quiet))
+
+
+def _load(config: Config) -> ImageData:
+    return config.dataset.load(config.data_directory)
+
+
+def _require_same(config: Config, directory: Path) -> None:
+    if read_text(directory / CONFIG) != config_to_json(config):
+        raise UserError(
+            f"{directory / CONFIG} is not this run's configuration; resume with the same one, or use another --out"
+        )
+
+
+def _finished(directory: str | Path, data_root: str | None, device: str) -> Work:
+    opened = RunDirectory.open(directory)
+    config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)))
+    config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root or config.data_root)
+    runtime = config.runtime.build()
+    summary = opened.read_json("summary.json") if opened.path("summary.json").exists() else {}
+    session = Session(opened, StopSignal(), config.checkpoint, "")
+    return Work(config, runtime, _load(config).to(runtime.device), session, summary)
+
+
+def _result(work: Work, genotype: Genotype) -> Result:
+    return Result(work.session.run.directory, genotype, work.summary)

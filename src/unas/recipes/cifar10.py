@@ -1,0 +1,14 @@
+"""CIFAR-10: the published recipe (SPEC §6)."""
+
+from unas.config import Config
+from unas.data.cifar10 import Cifar10
+from unas.spaces.darts import DartsNetworkOptions, DartsSpace
+
+
+def cifar10() -> Config:
+    """Return the published search and training; the defaults of the configuration are those of CIFAR-10."""
+    return Config(
+        dataset=Cifar10(),
+        space=DartsSpace(channels=16, layers=8),
+        network=DartsNetworkOptions(channels=36, layers=20, auxiliary=True, drop_path=0.2),
+    )

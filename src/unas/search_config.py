@@ -1,0 +1,92 @@
+"""How a search goes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from unas.data import Augmentation
+from unas.errors import UserError
+from unas.estimators import Estimator
+from unas.estimators.rebar import Rebar
+from unas.objectives import Objective
+from unas.objectives.cross_entropy import CrossEntropy
+from unas.objectives.generalisation_gap import GeneralisationGap
+from unas.objectives.overlap import Overlap
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Adam with a learning rate that falls along a cosine.
+
+    Args:
+        lr: learning rate at the start.
+        final_lr: learning rate at the end.
+        weight_decay: L2 penalty.
+    """
+
+    lr: float
+    final_lr: float
+    weight_decay: float
+
+    def lr_at(self, fraction: float) -> float:
+        """Return the learning rate after a fraction of the steps, from 0 to 1."""
+        return self.final_lr + (self.lr - self.final_lr) * (1 + math.cos(math.pi * fraction)) / 2
+
+
+def _published_objectives() -> dict[str, Objective]:
+    return {"cross_entropy": CrossEntropy(), "gap": GeneralisationGap(), "overlap": Overlap()}
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How the search goes; the defaults are the published CIFAR recipe (SPEC §6).
+
+    Args:
+        warm_up_epochs: epochs that train the weights alone, at the start.
+        epochs: epochs that train the policy and the weights.
+        batch_size: training images a step, and as many validation images.
+        architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an image.
+        validation_fraction: share of the training set that validates.
+        estimator: the estimator of the policy's gradient.
+        softening: ε, added to every probability of the policy.
+        objectives: the terms of the cost, by the name they have in the log.
+        weights_on: whether the weights are trained under the relaxed sample or the hard one.
+        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself.
+        weights: optimiser of the supernet's weights.
+        policy: optimiser of the policy.
+        clip_norm: largest norm of the weights' gradient.
+        augmentation: of the training images.
+    """
+
+    warm_up_epochs: int = 15
+    epochs: int = 85
+    batch_size: int = 128
+    architectures_per_batch: int = 0
+    validation_fraction: float = 0.1
+    estimator: Estimator = Rebar()
+    softening: float = 0.0
+    objectives: dict[str, Objective] = field(default_factory=_published_objectives)
+    weights_on: Literal["relaxed", "hard"] = "relaxed"
+    relaxed_temperature: float = 0.4
+    weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=2e-4, weight_decay=3e-4)
+    policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=6e-4, weight_decay=1e-6)
+    clip_norm: float = 5.0
+    augmentation: Augmentation = Augmentation(crop_padding=4, flip=True)
+
+    def __post_init__(self) -> None:
+        for name, least in (("warm_up_epochs", 0), ("epochs", 0), ("batch_size", 1), ("architectures_per_batch", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"search.{name} is {getattr(self, name)}; it must be {least} or more")
+        if not 0 < self.validation_fraction < 1:
+            raise UserError(f"search.validation_fraction is {self.validation_fraction}; it must be between 0 and 1")
+        if self.architectures_per_batch and self.batch_size % self.architectures_per_batch:
+            raise UserError(
+                f"search.architectures_per_batch is {self.architectures_per_batch}; "
+                f"it must divide search.batch_size {self.batch_size}"
+            )
+
+    def num_architectures(self, batch: int) -> int:
+        """Return G for a batch of so many images."""
+        return self.architectures_per_batch or batch

@@ -1,0 +1,185 @@
+"""Any model with choices in it as a search space."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from unas.errors import UserError
+from unas.genotype import Genotype
+from unas.nn.choice import Choice, InputChoice, OpChoice, sample_scope
+from unas.policy import Sample
+from unas.spaces.base import NetworkOptions, SearchSpace
+
+
+@dataclass(frozen=True)
+class ModuleSpace(SearchSpace):
+    """The architectures of a model that has `OpChoice` and `InputChoice` modules in it.
+
+    A choice is called by its path in the model with "/" for ".", unless it has a name of its own. The same module at
+    two places, or two choices of one name, is one decision. A choice may lie inside an option of another.
+
+    Args:
+        model: what returns the model, a class or a function; it is called with those of `num_classes` and
+            `image_channels` that it accepts, by keyword. Or a model, which is copied, with its weights, each time.
+
+    Raises:
+        UserError: it is neither. (And `choices`, if there are none, or two of one name have different options.)
+    """
+
+    name: ClassVar[str] = "module"
+    network_options: ClassVar[type[NetworkOptions]] = NetworkOptions
+
+    model: Callable[..., nn.Module]
+
+    def __post_init__(self) -> None:
+        if not callable(self.model):
+            raise UserError(f"ModuleSpace.model is {self.model!r}; it must be an nn.Module or what returns one")
+
+    @classmethod
+    def all_choices(cls) -> None:
+        """Return None: only an instance knows."""
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The options of each choice, by the choice's name."""
+        return dict(self._choices)
+
+    @cached_property
+    def _choices(self) -> dict[str, tuple[str, ...]]:
+        if isinstance(self.model, nn.Module):
+            return _options_by_name(self.model)
+        with torch.random.fork_rng(devices=[]):  # asking what there is to choose from must not change a run
+            return _options_by_name(self._build(num_classes=10, image_channels=3))
+
+    def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
+        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to the model's logits.
+
+        Its BatchNorm uses batch statistics, in evaluation too: running ones would mix those of all architectures.
+        """
+        model = self._build(num_classes, image_channels)
+        for path, choice in _named_choices(model):
+            choice.name = path
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.track_running_stats = False
+                module.running_mean = module.running_var = module.num_batches_tracked = None
+        return _Supernet(model)
+
+    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> nn.Module:
+        """Return the model with every choice replaced by what the genotype picked.
+
+        Args:
+            genotype: an architecture of this model.
+            num_classes: how many classes it tells apart.
+            image_channels: channels of an image.
+            **options: none; a model of your own has its size from its class or function.
+
+        Raises:
+            UserError: the genotype is not one of this model, or there is an option.
+        """
+        NetworkOptions.from_keywords(options)
+        if genotype.space != self.name:
+            raise UserError(f"genotype.space is {genotype.space!r}; this network needs one of the module space")
+        genotype.check(self._choices)
+        model = self._build(num_classes, image_channels)
+        names = {choice: name for name, choice in _named_choices(model)}
+        return _Decided(genotype, names).replace(model)
+
+    def _build(self, num_classes: int, image_channels: int) -> nn.Module:
+        if isinstance(self.model, nn.Module):
+            return copy.deepcopy(self.model)
+        signature = inspect.signature(self.model)
+        has_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        offered = {"num_classes": num_classes, "image_channels": image_channels}
+        accepted = {name: value for name, value in offered.items() if has_any or name in signature.parameters}
+        what = getattr(self.model, "__qualname__", repr(self.model))
+        try:
+            signature.bind(**accepted)
+        except TypeError as error:
+            raise UserError(
+                f"ModuleSpace.model: {what}{signature} can't be called with {', '.join(accepted) or 'nothing'} alone "
+                f"({error}); give the others defaults, or use functools.partial"
+            ) from error
+        model = self.model(**accepted)
+        if not isinstance(model, nn.Module):
+            raise UserError(f"ModuleSpace.model: {what} returned {model!r}; it must return an nn.Module")
+        return model
+
+
+class _Supernet(nn.Module):
+    """The model, its choices decided by a sample."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, sample: Sample) -> Tensor:
+        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures; G divides B."""
+        with sample_scope(sample.to(images.device)):
+            return self.model(images)  # type: ignore[no-any-return]
+
+
+class _Selector(nn.Module):
+    """What an `InputChoice` becomes: the input that was picked."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return the picked input."""
+        return inputs[self.index]
+
+
+class _Decided:
+    """Replaces choices by what a genotype picked; what is shared in the model stays shared."""
+
+    def __init__(self, genotype: Genotype, names: dict[Choice, str]) -> None:
+        self.genotype = genotype
+        self.names = names
+        self.replaced: dict[nn.Module, nn.Module] = {}
+
+    def replace(self, module: nn.Module) -> nn.Module:
+        """Return the module without choices in it, changed in place unless it is one itself."""
+        if module not in self.replaced:
+            self.replaced[module] = self._replace(module)
+        return self.replaced[module]
+
+    def _replace(self, module: nn.Module) -> nn.Module:
+        if isinstance(module, Choice):
+            picked = module.options.index(self.genotype.choices[self.names[module]])
+            if isinstance(module, OpChoice):
+                return self.replace(module.candidates[picked])
+            assert isinstance(module, InputChoice)  # noqa: S101 - for the type checker
+            return _Selector(picked)
+        for child_name, child in list(module._modules.items()):
+            if child is not None:
+                setattr(module, child_name, self.replace(child))
+        return module
+
+
+def _named_choices(model: nn.Module) -> list[tuple[str, Choice]]:
+    """Return each choice with its own name, or else the one that its path gives it."""
+    found = [(path, module) for path, module in model.named_modules() if isinstance(module, Choice)]
+    return [(choice.name or path.replace(".", "/") or "choice", choice) for path, choice in found]
+
+
+def _options_by_name(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, choice in _named_choices(model):
+        if found.setdefault(name, choice.options) != choice.options:
+            raise UserError(f"choice {name!r} has options {found[name]} at one place and {choice.options} at another")
+    if not found:
+        raise UserError(
+            f"{type(model).__name__} has no choice in it; put an OpChoice or an InputChoice where it varies"
+        )
+    return found

@@ -1,0 +1,139 @@
+"""Training a network from scratch (SPEC §6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unas.data import Augmentation
+from unas.errors import UserError
+from unas.runtime import Runtime, seed_step
+from unas.seeds import step_seed
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained from scratch; the defaults are the published CIFAR-10 recipe.
+
+    Args:
+        epochs: epochs of the whole training.
+        warm_up_epochs: the learning rate rises linearly over the first so many.
+        batch_size: images a step.
+        lr: largest learning rate of SGD; it falls to 0 along a cosine.
+        momentum: of SGD.
+        weight_decay: L2 penalty.
+        clip_norm: largest norm of the gradient.
+        label_smoothing: share of the target that is spread over all classes.
+        auxiliary_weight: weight of the auxiliary head's loss, where the network has one.
+        augmentation: of the training images.
+    """
+
+    epochs: int = 600
+    warm_up_epochs: int = 30
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    clip_norm: float = 5.0
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.4
+    augmentation: Augmentation = Augmentation(crop_padding=4, flip=True, cutout=16)
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("warm_up_epochs", 0), ("batch_size", 1), ("lr", 0), ("weight_decay", 0)):
+            if not getattr(self, name) >= least:
+                raise UserError(f"training.{name} is {getattr(self, name)}; it must be {least} or more")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"training.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+
+    def lr_at(self, epoch: float) -> float:
+        """Return the learning rate after a number of epochs, which may be a fraction."""
+        if epoch < self.warm_up_epochs:
+            return self.lr * epoch / self.warm_up_epochs
+        rest = max(self.epochs - self.warm_up_epochs, 1e-12)
+        return self.lr * (1 + math.cos(math.pi * (epoch - self.warm_up_epochs) / rest)) / 2
+
+
+class TrainingStep:
+    """One update of a network's weights.
+
+    Args:
+        network: maps images to logits, or in training mode to (logits, auxiliary_logits).
+        config: how to train.
+        runtime: device and precision.
+        seed: of drop-path and dropout.
+        steps_per_epoch: for the learning rate's schedule.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: TrainingConfig, runtime: Runtime, seed: int, steps_per_epoch: int
+    ) -> None:
+        self.network = network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config, self.runtime, self.seed = config, runtime, seed
+        self.steps_per_epoch = steps_per_epoch
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+
+    def __call__(self, step: int, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """Update the weights on a batch: normalised images [B, C, H, W], labels [B]; return the loss."""
+        epoch = step / self.steps_per_epoch
+        seed_step(self.seed, "training/network", step)
+        if hasattr(self.network, "set_progress"):
+            self.network.set_progress(epoch / self.config.epochs)
+        # The last of a step's updates, so that warm-up's first step has a learning rate above zero.
+        self.optimiser.param_groups[0]["lr"] = self.config.lr_at((step + 1) / self.steps_per_epoch)
+        self.network.train()
+        loss = self._loss(images, labels)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimiser.step()
+        return {"loss": float(loss.detach())}
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        with self.runtime.autocast():
+            outputs = self.network(images)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        for other in auxiliary:
+            loss = loss + self.config.auxiliary_weight * F.cross_entropy(
+                other.float(), labels, label_smoothing=smoothing
+            )
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a training needs to go on, apart from its configuration."""
+        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], runtime: Runtime) -> tuple[float, float]:
+    """Return (accuracy from 0 to 1, mean cross-entropy) of a network in evaluation mode."""
+    network.eval()
+    correct, loss, total = 0, 0.0, 0
+    for images, labels in batches:
+        with runtime.autocast():
+            logits = network(images).float()
+        correct += int((logits.argmax(1) == labels).sum())
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        total += len(labels)
+    return correct / total, loss / total
+
+
+def seeded(seed: int, stream: str) -> int:
+    """Return the seed of a network's first weights."""
+    return step_seed(seed, stream, 0)

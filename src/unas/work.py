@@ -1,0 +1,181 @@
+"""The phases of a run, each from what the one before left: search and choose, train, export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unas import files
+from unas.choosing import choose
+from unas.config import Config
+from unas.counting import count_macs, count_parameters
+from unas.data import BatchStream, ImageData, ImageSet, evaluation_batches, split
+from unas.errors import UserError
+from unas.export import check_onnx, export_onnx
+from unas.genotype import Genotype
+from unas.genotype_files import load_genotype
+from unas.latency import measure, measure_file
+from unas.network_files import NetworkDescription, save_network
+from unas.phase import Session
+from unas.run_directory import GENOTYPE, ONNX, SUMMARY, WEIGHTS
+from unas.runtime import Runtime
+from unas.search_loop import search_loop, total_steps
+from unas.search_step import SearchStep
+from unas.seeds import step_seed
+from unas.training import TrainingStep, evaluate
+from unas.training_loop import PHASE as TRAINING
+from unas.training_loop import training_loop
+
+ONNX_TOLERANCE = 1e-4
+EVALUATION_BATCH = 256
+
+
+@dataclass
+class Work:
+    """A run in progress.
+
+    Args:
+        config: its configuration.
+        runtime: device and precision.
+        data: its images, on the device.
+        session: where it logs and saves.
+        summary: the figures so far, as in summary.json.
+    """
+
+    config: Config
+    runtime: Runtime
+    data: ImageData
+    session: Session
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the images have."""
+        return self.data.num_classes
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the images."""
+        return self.data.image_shape[0]
+
+    def description(self, genotype: Genotype) -> NetworkDescription:
+        """Return how to build the network of an architecture for these images."""
+        return NetworkDescription(genotype, self.num_classes, self.image_channels, asdict(self.config.network))
+
+    def report(self, **figures: Any) -> None:
+        """Add figures to summary.json."""
+        self.summary |= figures
+        self.session.run.write_json(SUMMARY, self.summary)
+
+
+def find_genotype(work: Work) -> Genotype:
+    """Return the configuration's architecture, the one that this run has found, or search one."""
+    run, given = work.session.run, work.config.genotype
+    if given is not None:
+        genotype = load_genotype(given)
+        work.description(genotype).build(work.config.space)  # a wrong one is refused before anything is spent on it
+        files.write_text(run.path(GENOTYPE), genotype.to_json())
+        return genotype
+    if run.checkpoint is not None and run.checkpoint.phase == TRAINING:
+        work.summary = run.read_json(SUMMARY)
+        return load_genotype(run.path(GENOTYPE))
+    return search_genotype(work)
+
+
+def search_streams(work: Work) -> tuple[BatchStream, BatchStream]:
+    """Return the training and the validation batches of a search."""
+    config, data = work.config.search, work.data
+    train, validation = split(data.train, config.validation_fraction, work.config.seed)
+    return (
+        _stream(work, train, config.batch_size, "search/train", config.augmentation),
+        _stream(work, validation, config.batch_size, "search/validation", None),
+    )
+
+
+def search_genotype(work: Work) -> Genotype:
+    """Search, choose and write genotype.json."""
+    config = work.config
+    train, validation = search_streams(work)
+    steps = total_steps(config.search, train.steps_per_epoch)
+    step = SearchStep(
+        config.space, config.search, work.num_classes, work.image_channels, work.runtime, config.seed, steps
+    )
+    search_loop(step, train, validation, work.session)
+    batches = list(evaluation_batches(validation.image_set, EVALUATION_BATCH, work.data.mean, work.data.std))
+    best, candidates = choose(step, config.choosing, batches)
+    files.write_text(work.session.run.path(GENOTYPE), best.genotype.to_json())
+    work.report(
+        validation_loss=best.validation_loss,
+        validation_accuracy=best.validation_accuracy,
+        candidates=len(candidates),
+        policy_entropy=float(step.policy.entropy().detach()),
+    )
+    return best.genotype
+
+
+def train_network(work: Work, genotype: Genotype) -> nn.Module:
+    """Train the architecture's network from scratch on all training images, test it and write model.safetensors."""
+    config, description = work.config, work.description(genotype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(step_seed(config.seed, "training/weights", 0))
+        network = description.build(config.space)
+    stream = _stream(work, work.data.train, config.training.batch_size, "training/train", config.training.augmentation)
+    step = TrainingStep(network, config.training, work.runtime, config.seed, stream.steps_per_epoch)
+    if work.session.run.checkpoint is None or work.session.run.checkpoint.phase != TRAINING:
+        work.session.run.save_checkpoint(TRAINING, 0, step.state_dict())
+    training_loop(step, stream, work.session)
+    save_network(network, work.session.run.path(WEIGHTS), description)
+    accuracy, loss = test(work, network)
+    shape = work.data.image_shape
+    work.report(
+        test_accuracy=accuracy,
+        test_loss=loss,
+        parameters=count_parameters(network),
+        macs=count_macs(network, shape),
+    )
+    return network
+
+
+def test(work: Work, network: nn.Module) -> tuple[float, float]:
+    """Return the accuracy and the loss on the test images."""
+    batches = evaluation_batches(work.data.test, EVALUATION_BATCH, work.data.mean, work.data.std)
+    return evaluate(network, batches, work.runtime)
+
+
+def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
+    """Write model.onnx, reopen it, compare it with the network on real images and measure both.
+
+    Raises:
+        UserError: ONNX Runtime's logits are not the network's.
+    """
+    data, path = work.data, work.session.run.path(ONNX)
+    metadata = {
+        "mean": " ".join(map(str, data.mean)),
+        "std": " ".join(map(str, data.std)),
+        "classes": "\n".join(data.class_names),
+        "genotype": genotype.to_json(),
+    }
+    network = network.to(memory_format=torch.contiguous_format)
+    export_onnx(network, data.image_shape, path, metadata)
+    difference = check_onnx(path, network, first_images(data.test, work))
+    latencies = [measure_file(path, data.image_shape), measure(network, data.image_shape, device=work.runtime.device)]
+    work.report(onnx_max_difference=difference, latency=[asdict(latency) for latency in latencies])
+    if not difference <= ONNX_TOLERANCE:
+        raise UserError(
+            f"{path}: logits differ by {difference:.2g} from PyTorch's, more than {ONNX_TOLERANCE}; don't use the file"
+        )
+
+
+def first_images(images: ImageSet, work: Work, count: int = 64) -> Tensor:
+    """Return the first few images, normalised."""
+    batch, _ = next(evaluation_batches(images, count, work.data.mean, work.data.std))
+    return batch
+
+
+def _stream(work: Work, images: ImageSet, batch_size: int, name: str, augmentation: Any) -> BatchStream:
+    return BatchStream(
+        images, batch_size, augmentation, work.data.mean, work.data.std, seed=work.config.seed, stream=name
+    )

@@ -1,0 +1,185 @@
+"""A plain DARTS supernet, the oracle of the real one: every operation on every edge, weighted and summed.
+
+Written from SPEC §4 and the DARTS paper on its own: contiguous images, its own BatchNorm and pools, no sharing of what
+edges have in common. `routed=True` runs each operation on exactly the images whose weight for it isn't zero.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+OPERATIONS = (
+    "skip_connect",
+    "sep_conv_3x3",
+    "max_pool_3x3",
+    "dil_conv_3x3",
+    "sep_conv_5x5",
+    "avg_pool_3x3",
+    "sep_conv_7x7",
+)
+
+
+def normalise(x):
+    mean = x.mean((0, 2, 3), keepdim=True)
+    return (x - mean) / ((x - mean).square().mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
+
+
+class Norm(nn.Module):
+    """BatchNorm over the images that it is given, with or without a scale and a shift."""
+
+    def __init__(self, channels, affine=False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
+
+    def forward(self, x):
+        return normalise(x) if self.weight is None else normalise(x) * self.weight + self.bias
+
+
+class MaxPool(nn.Module):
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x):
+        return F.pad(x, (1, 1, 1, 1), value=-torch.inf).unfold(2, 3, self.stride).unfold(3, 3, self.stride).amax((4, 5))
+
+
+class AveragePool(MaxPool):
+    def forward(self, x):
+        sums, counts = (
+            F.pad(y, (1, 1, 1, 1)).unfold(2, 3, self.stride).unfold(3, 3, self.stride).sum((4, 5))
+            for y in (x, torch.ones_like(x))
+        )
+        return sums / counts
+
+
+class Reduce(nn.Module):
+    """Two 1×1 convolutions of every other pixel, the second of the image shifted by one pixel up and left."""
+
+    def __init__(self, channels_in, channels_out):
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, channels_out // 2, 1, bias=False)
+        self.second = nn.Conv2d(channels_in, channels_out // 2, 1, bias=False)
+        self.norm = Norm(channels_out)
+
+    def forward(self, x):
+        x = x.relu()
+        return self.norm(torch.cat([self.first(x[:, :, ::2, ::2]), self.second(x[:, :, 1::2, 1::2])], 1))
+
+
+def project(channels_in, channels_out):
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(channels_in, channels_out, 1, bias=False), Norm(channels_out))
+
+
+def depthwise(channels, kernel, stride, dilation=1):
+    """ReLU, depthwise, pointwise, BN."""
+    padding = dilation * (kernel // 2)
+    spatial = nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
+    return nn.Sequential(nn.ReLU(), spatial, nn.Conv2d(channels, channels, 1, bias=False), Norm(channels))
+
+
+def make_operation(name, channels, stride):
+    if name == "skip_connect":
+        return nn.Identity() if stride == 1 else Reduce(channels, channels)
+    if name == "max_pool_3x3":
+        return MaxPool(stride)
+    if name == "avg_pool_3x3":
+        return AveragePool(stride)
+    if name == "dil_conv_3x3":
+        return depthwise(channels, 3, stride, dilation=2)
+    kernel = int(name[-1])
+    return nn.Sequential(depthwise(channels, kernel, stride), depthwise(channels, kernel, 1))
+
+
+def apply(operation, x, weight, routed):
+    """Return weight·operation(x), [B, C, H, W]; weight is [B]."""
+    if not routed:
+        return operation(x) * weight[:, None, None, None]
+    rows = [i for i in range(len(x)) if weight[i] != 0]
+    if not rows:
+        return 0
+    picked = operation(torch.stack([x[i] for i in rows]))
+    outcomes = iter(weight[i] * outcome for i, outcome in zip(rows, picked, strict=True))
+    return torch.stack([next(outcomes) if i in rows else torch.zeros_like(picked[0]) for i in range(len(x))])
+
+
+class PlainCell(nn.Module):
+    def __init__(self, names, before, previous, channels, *, is_reduction, after_reduction):
+        super().__init__()
+        self.kind = "reduction" if is_reduction else "normal"
+        self.preprocess0 = Reduce(before, channels) if after_reduction else project(before, channels)
+        self.preprocess1 = project(previous, channels)
+        self.nodes = nn.ModuleList()
+        for node in range(4):
+            strides = [2 if is_reduction and state < 2 else 1 for state in range(node + 2)]
+            edges = [nn.ModuleList(make_operation(name, channels, stride) for name in names) for stride in strides]
+            self.nodes.append(nn.ModuleList(edges))
+
+    def forward(self, before, previous, weights, routed):
+        states = [self.preprocess0(before), self.preprocess1(previous)]
+        for node, edges in enumerate(self.nodes):
+            total = 0
+            for j, edge in enumerate(edges):
+                for o, operation in enumerate(edge):
+                    prefix = f"{self.kind}/node{node}"
+                    weight = sum(
+                        weights[f"{prefix}/input{slot}"][:, j] * weights[f"{prefix}/op{slot}"][:, o] for slot in (0, 1)
+                    )
+                    total = total + apply(operation, states[j], weight, routed)
+            states.append(total)
+        return torch.cat(states[2:], 1)
+
+
+class PlainSupernet(nn.Module):
+    """All architectures of a DARTS space.
+
+    Its parameters are in the order of the real one's, so that `copy_parameters` can walk both.
+    """
+
+    def __init__(self, channels, layers, num_operations, *, stem, num_classes, image_channels=3):
+        super().__init__()
+        width = 3 * channels
+        if stem == "cifar":
+            self.stem0 = nn.Sequential(nn.Conv2d(image_channels, width, 3, padding=1, bias=False), Norm(width, True))
+            self.stem1 = nn.Identity()
+        else:
+            self.stem0 = nn.Sequential(
+                nn.Conv2d(image_channels, width // 2, 3, 2, 1, bias=False),
+                Norm(width // 2, True),
+                nn.ReLU(),
+                nn.Conv2d(width // 2, width, 3, 2, 1, bias=False),
+                Norm(width, True),
+            )
+            self.stem1 = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, 2, 1, bias=False), Norm(width, True))
+            channels = width
+        before, previous, after_reduction = width, width, stem == "imagenet"
+        self.cells = nn.ModuleList()
+        for layer in range(layers):
+            is_reduction = layer in (layers // 3, 2 * layers // 3)
+            channels = 2 * channels if is_reduction else channels
+            names = OPERATIONS[:num_operations]
+            cell = PlainCell(
+                names, before, previous, channels, is_reduction=is_reduction, after_reduction=after_reduction
+            )
+            self.cells.append(cell)
+            before, previous, after_reduction = previous, 4 * channels, is_reduction
+        self.classifier = nn.Linear(previous, num_classes)
+
+    def forward(self, images, sample, routed=False):
+        """Return the logits; `routed` is for hard samples."""
+        share = len(images) // len(sample)
+        weights = {name: torch.stack([w for w in sample[name] for _ in range(share)]) for name in sample.layout.choices}
+        before = self.stem0(images)
+        previous = self.stem1(before)
+        for cell in self.cells:
+            before, previous = previous, cell(before, previous, weights, routed)
+        return self.classifier(previous.flatten(2).mean(2))
+
+
+def copy_parameters(source, target):
+    """Give every parameter of `target` the value of the one at the same place in `source`."""
+    with torch.no_grad():
+        for theirs, ours in zip(source.parameters(), target.parameters(), strict=True):
+            assert theirs.numel() == ours.numel()
+            ours.copy_(theirs.reshape(ours.shape))
