@@ -12,7 +12,7 @@ from unas.errors import UserError
 from unas.estimators import draw_hard
 from unas.genotype import Genotype
 from unas.policy import Sample
-from unas.search_step import SearchStep
+from unas.search_update import SearchStep
 from unas.seeds import generator_for
 
 

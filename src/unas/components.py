@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import inspect
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol, get_origin
 
 from unas import data, estimators, objectives, spaces
 from unas.data import Dataset
 from unas.errors import UserError
 from unas.estimators import Estimator
 from unas.objectives import Objective
+from unas.registry import import_object
 from unas.spaces import SearchSpace
 
 
@@ -41,29 +44,29 @@ def base_of(component: type) -> type | None:
 
 
 def component_names(value: Any) -> set[str]:
-    """Return the names of all components in a configuration, at any depth."""
+    """Return the names of all components and callables in a configuration, at any depth."""
     if isinstance(value, dict):
         return {name for item in value.values() for name in component_names(item)}
-    if not hasattr(value, "__dataclass_fields__"):
-        return set()
-    base = base_of(type(value))
-    own = {NAMES[base].name_of(type(value))} if base else set()
-    return own | {name for field in value.__dataclass_fields__ for name in component_names(getattr(value, field))}
+    if is_dataclass(value) and not isinstance(value, type):
+        base = base_of(type(value))
+        own = {NAMES[base].name_of(type(value))} if base else set()
+        return own | {name for field in fields(value) for name in component_names(getattr(value, field.name))}
+    return {callable_name(value, "")} if inspect.isclass(value) or inspect.isfunction(value) else set()
 
 
-def component_class(base: type, name: str, trusted: Collection[str] | None) -> type[Any]:
+def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any]:
     """Return the component class called `name`.
 
     Args:
         base: what it must derive from, a key of `NAMES`.
         name: a built-in name, or `package.module:Class`.
-        trusted: the names of the second form that may be imported, which runs their code; None: any.
+        trusted: the names of the second form that may be imported, which runs their code.
 
     Raises:
         UserError: there is no such component, it can't be imported, or it isn't trusted.
     """
-    if ":" in name and trusted is not None and name not in trusted:
-        raise UserError(f"{name!r} is code from outside unas; if you trust it, add --{flag_of(base)} {name}")
+    if ":" in name:
+        _require_trust(name, trusted, base.__name__.lower().removeprefix("search"))
     with one_line_errors(f"{name!r} can't be imported"):
         found = NAMES[base].get(name)
     if not issubclass(found, base):
@@ -71,9 +74,40 @@ def component_class(base: type, name: str, trusted: Collection[str] | None) -> t
     return found
 
 
-def flag_of(base: type) -> str:
-    """Return the flag that chooses a component of this kind, without its dashes."""
-    return "space" if base is SearchSpace else base.__name__.lower()
+def is_callable_hint(hint: Any) -> bool:
+    """Return whether a field holds a function or a class, which JSON names by `package.module:name`."""
+    return get_origin(hint) is Callable or hint is Callable
+
+
+def callable_name(value: Any, path: str) -> str:
+    """Return what `import_callable` finds a function or class by.
+
+    Raises:
+        UserError: it can't be found by a name.
+    """
+    name = getattr(value, "__qualname__", "")
+    if not name.isidentifier():
+        raise UserError(f"{path} is a {type(value).__qualname__}; give a class or a function on top of a module")
+    return f"{value.__module__}:{name}"
+
+
+def import_callable(name: str, trusted: Collection[str]) -> Callable[..., Any]:
+    """Return the function or class `package.module:name`.
+
+    Raises:
+        UserError: it can't be imported, can't be called, or isn't trusted.
+    """
+    _require_trust(name, trusted, "space")
+    with one_line_errors(f"{name!r} can't be imported"):
+        found = import_object(name, "object")
+    if not callable(found):
+        raise UserError(f"{name!r} is not a function or class")
+    return found
+
+
+def _require_trust(name: str, trusted: Collection[str], flag: str) -> None:
+    if name not in trusted:
+        raise UserError(f"{name!r} is code from outside unas; if you trust it, add --{flag} {name}")
 
 
 @contextmanager

@@ -8,7 +8,15 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from unas.components import NAMES, base_of, component_class, one_line_errors
+from unas.components import (
+    NAMES,
+    base_of,
+    callable_name,
+    component_class,
+    import_callable,
+    is_callable_hint,
+    one_line_errors,
+)
 from unas.config import Config
 from unas.config_values import check_value, shown
 from unas.errors import UserError
@@ -74,21 +82,29 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _encode(value: Any, path: str) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        hints = get_type_hints(type(value))
-        content = {f.name: _encode_field(hints[f.name], getattr(value, f.name), join(path, f.name))
-                   for f in fields(value)}  # fmt: skip
-        base = base_of(type(value))
-        return {"name": NAMES[base].name_of(type(value)), **content} if base else content
+def _encode(value: Any, path: str) -> dict[str, Any]:
     if isinstance(value, dict):
-        return {str(key): _encode(item, join(path, str(key))) for key, item in value.items()}
-    raise UserError(f"{path} is a {type(value).__qualname__}, which a configuration can't hold")
+        return {_term_name(key, path): _encode_field(type(item), item, join(path, key)) for key, item in value.items()}
+    hints = get_type_hints(type(value))
+    content = {
+        field.name: _encode_field(hints[field.name], getattr(value, field.name), join(path, field.name))
+        for field in fields(value)
+        if field.init
+    }
+    base = base_of(type(value))
+    return {"name": NAMES[base].name_of(type(value)), **content} if base else content
 
 
 def _encode_field(hint: Any, value: Any, path: str) -> Any:
-    is_nested = isinstance(value, dict) or is_dataclass(value)
-    return _encode(value, path) if is_nested else check_value(hint, value, path)
+    if is_callable_hint(hint):
+        return callable_name(value, path)
+    return _encode(value, path) if isinstance(value, dict) or is_dataclass(value) else check_value(hint, value, path)
+
+
+def _term_name(name: str, path: str) -> str:
+    if not name.isidentifier():
+        raise UserError(f"{path} has {shown(name)}; name it with letters, digits and _")
+    return name
 
 
 @dataclass(frozen=True)
@@ -121,16 +137,18 @@ class _Reader:
 
     def value(self, hint: Any, value: Any, path: str) -> Any:
         """Return one field's value."""
-        members = [member for member in get_args(hint) if member is not NoneType]
-        if value is not None and len(members) == 1 and NoneType in get_args(hint):
-            hint = members[0]
+        if value is not None and NoneType in get_args(hint):
+            hint = next((member for member in get_args(hint) if is_dataclass(member)), hint)
         if hint in NAMES:
             return self._component(hint, value, path)
         if get_origin(hint) is dict:
-            return {key: self.value(get_args(hint)[1], item, join(path, key))
-                    for key, item in _object(value, path).items()}  # fmt: skip
+            items = _object(value, path).items()
+            return {_term_name(key, path): self.value(get_args(hint)[1], item, join(path, key)) for key, item in items}
         if is_dataclass(hint) and isinstance(hint, type):
             return self.instance(hint, _object(value, path), path)
+        if is_callable_hint(hint):
+            with naming(path):
+                return import_callable(check_value(str, value, path), self.trusted)
         return check_value(hint, value, path)
 
     def _component(self, base: type, value: Any, path: str) -> Any:
@@ -138,10 +156,8 @@ class _Reader:
         if "name" not in document:
             raise UserError(f"{path}.name is missing; {one_of('', NAMES[base].names())}")
         name = check_value(str, document["name"], f"{path}.name")
-        try:
+        with naming(f"{path}.name"):
             cls = component_class(base, name, self.trusted)
-        except UserError as error:
-            raise UserError(f"{path}.name: {error}") from error
         return self.instance(cls, {key: item for key, item in document.items() if key != "name"}, path)
 
     def _missing(self, hint: Any, path: str) -> Any:

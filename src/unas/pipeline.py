@@ -24,7 +24,7 @@ from unas.network_files import load_network
 from unas.phase import Session
 from unas.recipes import recipe
 from unas.run_directory import CONFIG, GENOTYPE, RunDirectory
-from unas.search_step import SearchStep
+from unas.search_update import SearchStep
 from unas.work import Work, export_network, find_genotype, search_genotype, test, train_network
 
 
@@ -95,7 +95,7 @@ def search_step(
     if classes is None or channels is None:
         raise UserError(f"num_classes and image_channels of {data.__name__} are known only from its files; give both")
     runtime = replace(config.runtime, device=device).build()
-    return SearchStep(config.space, config.search, classes, channels, runtime, config.seed)
+    return SearchStep(config.space, config.search, classes, channels, runtime, seed=config.seed)
 
 
 def evaluate_run(directory: str | Path, data_root: str | None = None, device: str = "auto") -> dict[str, float]:

@@ -8,7 +8,7 @@ from unas.data import BatchStream
 from unas.phase import Session
 from unas.run_directory import POLICY
 from unas.search_config import SearchConfig
-from unas.search_step import SearchStep
+from unas.search_update import SearchStep
 
 PHASE = "search"
 

@@ -23,7 +23,7 @@ from unas.phase import Session
 from unas.run_directory import GENOTYPE, ONNX, SUMMARY, WEIGHTS
 from unas.runtime import Runtime
 from unas.search_loop import search_loop, total_steps
-from unas.search_step import SearchStep
+from unas.search_update import SearchStep
 from unas.seeds import step_seed
 from unas.training import TrainingStep, evaluate
 from unas.training_loop import PHASE as TRAINING
@@ -101,7 +101,13 @@ def search_genotype(work: Work) -> Genotype:
     train, validation = search_streams(work)
     steps = total_steps(config.search, train.steps_per_epoch)
     step = SearchStep(
-        config.space, config.search, work.num_classes, work.image_channels, work.runtime, config.seed, steps
+        config.space,
+        config.search,
+        work.num_classes,
+        work.image_channels,
+        work.runtime,
+        seed=config.seed,
+        total_steps=steps,
     )
     search_loop(step, train, validation, work.session)
     batches = list(evaluation_batches(validation.image_set, EVALUATION_BATCH, work.data.mean, work.data.std))

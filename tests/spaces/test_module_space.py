@@ -51,6 +51,14 @@ class Net(nn.Module):
         return self.head(self.source(states).mean((2, 3)))
 
 
+def with_classes_only(num_classes):
+    return Net(num_classes)
+
+
+def with_anything(**sizes):
+    return Net(**sizes)
+
+
 CHOICES = {
     "stem/1": ("k1", "k3", "skip"),
     "block": ("skip", "block"),
@@ -84,8 +92,8 @@ def test_the_space_is_found_by_its_name():
     [
         (Net, 7),
         (functools.partial(Net, width=8), 7),
-        (lambda num_classes: Net(num_classes), 7),
-        (lambda **sizes: Net(**sizes), 7),
+        (with_classes_only, 7),
+        (with_anything, 7),
         (lambda: Net(5), 5),
         (Net(5), 5),
     ],
@@ -196,7 +204,7 @@ def differing():
     [
         (lambda: ModuleSpace("Net"), "ModuleSpace.model is 'Net'; it must be an nn.Module or what returns one"),
         (lambda: ModuleSpace(lambda width: Net(width=width)).choices, "can't be called with nothing alone .*'width'"),
-        (lambda: ModuleSpace(dict).choices, "dict returned .*; it must return an nn.Module"),
+        (lambda: ModuleSpace(lambda: None).choices, "returned None; it must return an nn.Module"),
         (lambda: ModuleSpace(nn.ReLU).choices, "ReLU has no choice in it"),
         (lambda: ModuleSpace(differing).choices, r"choice 'x' has options \('a',\) at one place and \('b',\)"),
         (lambda: ModuleSpace(Net).network(Genotype("darts", PICKED), 10), "genotype.space is 'darts'"),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from unas.components import NAMES, component_class
+from unas.components import NAMES, component_class, import_callable
 from unas.config import Config
-from unas.config_json import naming
+from unas.config_json import is_required, naming
 from unas.data import Dataset
 from unas.errors import UserError
 from unas.estimators import Estimator
 from unas.objectives import Objective
 from unas.spaces import SearchSpace
+from unas.spaces.module import ModuleSpace
 
 FLAGS: dict[str, type] = {
     "--space": SearchSpace,
@@ -58,7 +59,7 @@ def component_name(component: object, flag: str) -> str:
 
 def _with_term(config: Config, name: str) -> Config:
     terms = config.search.objectives
-    cls = component_class(Objective, name, None)
+    cls = component_class(Objective, name, [name])
     if any(type(term) is cls for term in terms.values()):
         return config
     key = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower() if ":" in name else name.replace("-", "_")
@@ -66,8 +67,26 @@ def _with_term(config: Config, name: str) -> Config:
 
 
 def _made(flag: str, name: str, current: Any) -> Any:
-    cls = component_class(FLAGS[flag], name, None)
+    """Return a component with its default options; `current` if it is the one that is named."""
+    base = FLAGS[flag]
+    if base is SearchSpace and ":" in name and not _is_space(found := import_callable(name, [name])):
+        made = ModuleSpace(found)
+        return current if made == current else made
+    cls = component_class(base, name, [name])
     if type(current) is cls:
         return current
+    missing = [field.name for field in fields(cls) if is_required(field)]
+    if missing:
+        raise UserError(f"{flag} {name} needs {', '.join(missing)}; {_how(cls)}")
     with naming(f"{flag} {name}"):
         return cls()
+
+
+def _is_space(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, SearchSpace)
+
+
+def _how(cls: type) -> str:
+    if cls is ModuleSpace:
+        return "name the model itself: --space package.module:MyNet"
+    return "put it into a recipe of your own, package.module:function"

@@ -42,7 +42,7 @@ def parse(options: Any, words: Sequence[str], program: str, description: str, fl
     _check_words(words, known, program)
     mirrored = _mirror(options, flat)
     try:
-        typed: Any = tyro.cli(mirrored, prog=program, description=description, args=list(words), return_unknown_args=True)
+        typed: Any = tyro.cli(mirrored, prog=program, description=description, args=list(words))
     except SystemExit as error:
         if error.code:
             raise UserError(f"the flags can't be read; see {program} --help") from error
@@ -57,7 +57,7 @@ def field_help(cls: type) -> dict[str, str]:
         _, _, text = (inspect.cleandoc(base.__doc__ or "")).partition("Args:\n")
         block = re.split(r"\n\S", text, maxsplit=1)[0]
         for name, says in re.findall(r"^    (\w+): (.*(?:\n     .*)*)", block, re.MULTILINE):
-            found[name] = " ".join(says.split())
+            found[name] = " ".join(says.split()).removesuffix(".")
     return found
 
 
@@ -79,7 +79,8 @@ def _flags(value: Any, path: str, flat: Sequence[str]) -> Iterator[tuple[str, bo
 def _items(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return [(name, item) for name, item in value.items() if name.isidentifier()]
-    return [(each.name, getattr(value, each.name)) for each in fields(value) if each.init]
+    found = [(each.name, getattr(value, each.name)) for each in fields(value) if each.init]
+    return [(name, item) for name, item in found if not callable(item)]  # a model is no text
 
 
 def _check_words(words: Sequence[str], known: dict[str, bool], program: str) -> None:
@@ -153,7 +154,7 @@ def _apply(value: Any, typed: Any, path: str, flat: Sequence[str]) -> Any:
             changed = _apply(item, given, here, flat)
             changes |= {} if changed is item else {name: changed}
         elif isinstance(given, Typed):
-            changes[name] = parse_text(hints[name], given, flag_name(here))
+            changes[name] = parse_text(hints[name], str(given), flag_name(here))
         elif given is not item:
             changes[name] = given
     if not changes:

@@ -80,7 +80,7 @@ def _figure(key: str, value: Any) -> str:
         return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     for suffix, show in _UNITS.items():
         if key.endswith(suffix):
-            return show(value)
+            return str(show(value))
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

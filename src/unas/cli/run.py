@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from unas import pipeline
+from unas.cli.commands import COMMANDS
 from unas.cli.composition import FLAGS, component_name, with_components
 from unas.cli.flags import flag_name, parse
 from unas.cli.output import print_dry_run, print_result
@@ -117,8 +118,9 @@ def _options(command: str, name: str | None, config: Config, words: list[str]) -
         estimator=component_name(config.search.estimator, "--estimator"),
     )
     program = f"unas {command} {name}" if name else f"unas {command}"
-    example = f"Example: {program} --seed 1 --search.epochs 20 --out runs/mine"
-    parsed: Options = parse(defaults, words, program, example, _FLAT)
+    does = COMMANDS[command].summary
+    about = f"{does[0].upper()}{does[1:]}.\n\nexample: {program} --seed 1 --search.epochs 20 --out runs/mine"
+    parsed: Options = parse(defaults, words, program, about, _FLAT)
     return parsed
 
 
@@ -136,7 +138,9 @@ def _difference(saved: Config, asked: Config, directory: Path) -> str:
 def _leaves(value: object, path: str) -> dict[str, object]:
     if not isinstance(value, dict):
         return {path: value}
-    return {key: leaf for name, item in value.items() for key, leaf in _leaves(item, f"{path}.{name}".strip(".")).items()}
+    return {
+        key: leaf for name, item in value.items() for key, leaf in _leaves(item, f"{path}.{name}".strip(".")).items()
+    }
 
 
 def _check(command: str, config: Config) -> None:

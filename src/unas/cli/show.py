@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
+from unas import spaces
 from unas.cli.flags import parse
 from unas.cli.words import take_name
+from unas.counting import count_parameters
 from unas.drawing import draw_svg, draw_terminal
 from unas.files import write_text
+from unas.genotype import Genotype
 from unas.genotype_files import load_genotype
+from unas.spaces import create_network
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,19 @@ def show(command: str, words: list[str]) -> None:
     if options.json:
         sys.stdout.write(genotype.to_json())
     elif options.svg is None:
-        draw_terminal(genotype, title)
+        draw_terminal(genotype, title, size_line(genotype))
     if options.svg is not None:
-        write_text(Path(options.svg), draw_svg(genotype, title))
+        write_text(Path(options.svg), draw_svg(genotype, title, size_line(genotype)))
         print(f"{options.svg} written", file=sys.stderr)
+
+
+def size_line(genotype: Genotype) -> str:
+    """Return the size of the network that a genotype becomes with its space's default options; "" if unknown."""
+    if ":" in genotype.space:  # somebody else's file must not make us import somebody else's code
+        return ""
+    options = spaces.get(genotype.space).network_options()
+    with torch.device("meta"):
+        network = create_network(genotype, num_classes=10, **asdict(options))
+    size = f"{count_parameters(network) / 1e6:.2f} M parameters"
+    given = ", ".join(f"{name} {value}" for name, value in asdict(options).items() if type(value) in {int, str})
+    return f"{size} with 10 classes, {given}" if given else f"{size} with 10 classes"

@@ -17,7 +17,7 @@ BatchNormRows = Literal["batch", "routed"]
 Candidate = Callable[[Tensor | None], Tensor]
 """Maps None to the outcome [B, …] for the whole batch, or row indices [R] to that of these images [R, …].
 
-Rows may be chosen before the operation runs or after it: see `Route`.
+Whether rows are taken before the operation runs or after it is the candidate's business.
 """
 
 
@@ -41,7 +41,7 @@ class _WeightedSum(torch.autograd.Function):
         weight_gradient = None
         if ctx.needs_input_grad[0]:
             flat = flatten(gradient).unsqueeze(1)
-            columns = [torch.bmm(flat, flatten(outcome).unsqueeze(2)).view(-1) for outcome in outcomes]
+            columns = [torch.bmm(flat, flatten(outcome).to(flat.dtype).unsqueeze(2)).view(-1) for outcome in outcomes]
             weight_gradient = torch.stack(columns, 1)
         outcome_gradients = (
             gradient * weights[:, e].view(shape) if ctx.needs_input_grad[1 + e] else None for e in range(len(outcomes))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from unas.nn.mixed import BatchNormRows, has_batch_norm, mix, routes, spread, take
-from unas.nn.ops import OPERATIONS, FactorizedReduce, ReLUConvBN, build_operation
+from unas.nn.ops import OPERATIONS, DilatedConv, FactorizedReduce, ReLUConvBN, SeparableConv, build_operation
 from unas.policy import Sample
 from unas.spaces._darts_ends import CifarStem, ImageNetStem
 
@@ -59,7 +59,14 @@ class DartsSupernet(nn.Module):
         for layer in range(space.layers):
             is_reduction = layer in (space.layers // 3, 2 * space.layers // 3)
             channels *= 2 if is_reduction else 1
-            cell = SupernetCell(self.operations, before, previous, channels, is_reduction, after_reduction, space.bn)
+            cell = Cell(
+                self.operations,
+                (before, previous),
+                channels,
+                space.bn,
+                is_reduction=is_reduction,
+                after_reduction=after_reduction,
+            )
             self.cells.append(cell)
             self.kinds.append(KINDS[is_reduction])
             before, previous, after_reduction = previous, NODES * channels, is_reduction
@@ -92,69 +99,85 @@ class DartsSupernet(nn.Module):
         return [j * len(self.operations) + o for j, o in zip(inputs, operations, strict=True)]
 
 
-class SupernetCell(nn.Module):
+class State:
+    """A state of a cell, with what several edges need of it computed once.
+
+    Args:
+        images: [B, C, H, W].
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+        self._outcomes: dict[int, Tensor] = {}
+
+    @cached_property
+    def active(self) -> Tensor:
+        """ReLU of the state, with which every convolution begins."""
+        return self.images.relu()
+
+    def outcome(self, o: int, operation: nn.Module) -> Tensor:
+        """Return the outcome of operation number o, which has no parameters and so is the same on every edge."""
+        if o not in self._outcomes:
+            self._outcomes[o] = operation(self.images)
+        return self._outcomes[o]
+
+
+class Edge(nn.ModuleList):
+    """All operations between two states."""
+
+    def __init__(self, operations: Sequence[str], channels: int, stride: int, bn: BatchNormRows) -> None:
+        built = [build_operation(name, channels, stride, searching=True) for name in operations]
+        super().__init__(built)
+        self._after_relu = [list(op)[1:] if isinstance(op, SeparableConv | DilatedConv) else None for op in built]
+        self._is_shared = [not any(True for _ in op.parameters()) for op in built]
+        self._sees_batch = [bn == "batch" and has_batch_norm(op) for op in built]
+
+    def outcome(self, o: int, state: State, rows: Tensor | None) -> Tensor:
+        """Return the outcome of operation number o for all images, or for those in `rows`."""
+        operation, layers = self[o], self._after_relu[o]
+        if rows is None and self._is_shared[o]:
+            return state.outcome(o, operation)
+        images = state.images if layers is None else state.active
+        if rows is not None and not self._sees_batch[o]:
+            images, rows = take(images, rows), None
+        for layer in layers or (operation,):
+            images = layer(images)
+        return images if rows is None else take(images, rows)
+
+
+class Cell(nn.Module):
     """One cell: preprocessing of its two inputs, then four nodes over all earlier states, concatenated."""
 
     def __init__(
         self,
         operations: Sequence[str],
-        channels_before: int,
-        channels_previous: int,
+        widths: tuple[int, int],
         channels: int,
+        bn: BatchNormRows,
+        *,
         is_reduction: bool,
         after_reduction: bool,
-        bn: BatchNormRows,
     ) -> None:
         super().__init__()
         first = FactorizedReduce if after_reduction else ReLUConvBN
-        self.preprocess0 = first(channels_before, channels, searching=True)
-        self.preprocess1 = ReLUConvBN(channels_previous, channels, searching=True)
-        edges = [
-            [
-                build_operation(name, channels, 2 if is_reduction and state < 2 else 1, searching=True)
-                for name in operations
-            ]
+        self.preprocess0 = first(widths[0], channels, searching=True)
+        self.preprocess1 = ReLUConvBN(widths[1], channels, searching=True)
+        self.edges = nn.ModuleList(
+            Edge(operations, channels, 2 if is_reduction and state < 2 else 1, bn)
             for node in range(NODES)
             for state in range(node + 2)
-        ]
-        self.edges = nn.ModuleList(nn.ModuleList(edge) for edge in edges)
+        )
         self.num_operations = len(operations)
-        # A pooled or passed-on state is the same for every edge that leaves it, so it is computed once.
-        self._is_shared = [[not any(True for _ in op.parameters()) for op in edge] for edge in edges]
-        self._sees_batch = [[bn == "batch" and has_batch_norm(op) for op in edge] for edge in edges]
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the four nodes' states [B, 4·channels, H, W]."""
-        states = [self.preprocess0(before), self.preprocess1(previous)]
-        shared: dict[tuple[int, int], Tensor] = {}
-        for node, plan in enumerate(plans):
+        states = [State(self.preprocess0(before)), State(self.preprocess1(previous))]
+        edges = iter(cast("Iterable[Edge]", self.edges))
+        for plan in plans:
             candidates = [
-                partial(self._outcome, states, shared, edge, state, o)
-                for state, edge in enumerate(range(node * (node + 3) // 2, (node + 1) * (node + 4) // 2))
+                partial(edge.outcome, o, state)
+                for state, edge in zip(tuple(states), edges, strict=False)  # as many edges as there are states
                 for o in range(self.num_operations)
             ]
-            states.append(mix(plan.weights, candidates, plan.rows_of))
-        return torch.cat(states[2:], 1)
-
-    def _outcome(
-        self,
-        states: Sequence[Tensor],
-        shared: dict[tuple[int, int], Tensor],
-        edge: int,
-        state: int,
-        o: int,
-        rows: Tensor | None,
-    ) -> Tensor:
-        operation: nn.Module = cast("nn.ModuleList", self.edges[edge])[o]
-        images = states[state]
-        if rows is not None:
-            return (
-                take(operation(images), rows)
-                if self._sees_batch[edge][o]
-                else cast("Tensor", operation(take(images, rows)))
-            )
-        if not self._is_shared[edge][o]:
-            return cast("Tensor", operation(images))
-        if (state, o) not in shared:
-            shared[state, o] = operation(images)
-        return shared[state, o]
+            states.append(State(mix(plan.weights, candidates, plan.rows_of)))
+        return torch.cat([state.images for state in states[2:]], 1)

@@ -73,6 +73,7 @@ class SearchStep:
         num_classes: int,
         image_channels: int,
         runtime: Runtime,
+        *,
         seed: int = 0,
         total_steps: int | None = None,
     ) -> None:

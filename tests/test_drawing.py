@@ -1,0 +1,114 @@
+"""Drawings of architectures."""
+
+from __future__ import annotations
+
+import io
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from unas.drawing import cell_lines, draw_svg, draw_terminal
+from unas.drawing.cells import Cell, Edge, cells_of, operation_label
+from unas.drawing.layout import LABEL_WIDTH, lay_out
+from unas.genotype import Genotype
+from unas.genotype_files import list_genotypes, load_genotype
+
+SVG = "{http://www.w3.org/2000/svg}"
+CHAIN = Genotype("chain", {"layer1": "mbconv_3x3", "layer2<&>": "skip"})
+DEEP = Genotype(
+    "darts",
+    {
+        f"normal/node{node}/{kind}{slot}": option
+        for node in range(4)
+        for slot in (0, 1)
+        for kind, option in (("input", str(node + slot)), ("op", "sep_conv_3x3"))
+    },
+)
+
+
+def elements(document: str, tag: str) -> list[ElementTree.Element]:
+    return list(ElementTree.fromstring(document).iter(f"{SVG}{tag}"))  # noqa: S314 - we wrote it
+
+
+@pytest.mark.parametrize("name", list_genotypes())
+def test_svg_has_every_slot_of_the_genotype(name: str) -> None:
+    genotype = load_genotype(name)
+    edges = [e for e in elements(draw_svg(genotype, name), "path") if e.get("class") == "edge"]
+    drawn = sorted(title.text or "" for edge in edges for title in edge)
+    states = ["cell k-2", "cell k-1", "node 0", "node 1", "node 2"]
+    expected = sorted(
+        f"{states[int(genotype.choices[f'{cell}/node{node}/input{slot}'])]} to node {node}: "
+        f"{genotype.choices[f'{cell}/node{node}/op{slot}']}"
+        for cell in ("normal", "reduction")
+        for node in range(4)
+        for slot in (0, 1)
+    )
+    assert drawn == expected
+
+
+@pytest.mark.parametrize("genotype", [*map(load_genotype, list_genotypes()), DEEP])
+def test_boxes_do_not_touch_each_other(genotype: Genotype) -> None:
+    for cell in ElementTree.fromstring(draw_svg(genotype, "x")).findall(f".//{SVG}g/{SVG}g"):  # noqa: S314
+        boxes = [tuple(float(r.get(k, 0)) for k in ("x", "y", "width", "height")) for r in cell.iter(f"{SVG}rect")]
+        for i, (x, y, width, height) in enumerate(boxes):
+            for other_x, other_y, other_width, other_height in boxes[i + 1 :]:
+                apart_x = x + width < other_x or other_x + other_width < x
+                assert apart_x or y + height < other_y or other_y + other_height < y
+
+
+@pytest.mark.parametrize("genotype", [*map(load_genotype, list_genotypes()), DEEP])
+def test_edges_run_through_no_box_of_another_node(genotype: Genotype) -> None:
+    for cell in cells_of(genotype):
+        layout = lay_out(cell)
+        for edge in cell.edges:
+            _, end_y = layout.node(edge.node)
+            assert [layout.node(n)[1] for n in range(cell.num_nodes)].count(end_y) == 1  # a row of its own
+            if edge.source >= 2:
+                assert layout.layers[edge.source - 2] < layout.layers[edge.node]
+
+
+def test_labels_fit_into_their_boxes() -> None:
+    long = "a_very_long_operation_of_somebody_elses"
+    genotype = Genotype("cells", {"c/node0/input0": "0", "c/node0/op0": long})
+    (label,) = [t for t in elements(draw_svg(genotype, "x"), "text") if t.text == operation_label(long)]
+    assert float(label.get("textLength", "inf")) < LABEL_WIDTH
+
+
+def test_titles_and_options_are_escaped() -> None:
+    document = draw_svg(CHAIN, "<b>&\x00\x1b", "a < b")
+    texts = [element.text for element in elements(document, "text")]
+    assert "<b>&\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}" in texts
+    assert "chain space · a < b" in texts
+    assert "layer2<&>" in texts
+
+
+def test_terminal_shows_every_slot() -> None:
+    genotype = load_genotype("UNAS_CIFAR10")
+    file = io.StringIO()
+    draw_terminal(genotype, "UNAS_CIFAR10", "3 parameters", file)
+    text = file.getvalue()
+    assert len(re.findall(r"──▶ node \d", text)) == 8
+    for operation in set(genotype.choices.values()) - {"0", "1", "2", "3", "4"}:
+        count = list(genotype.choices.values()).count(operation)
+        assert text.count(f" {operation_label(operation)} ") == count
+
+
+def test_a_chain_is_a_list() -> None:
+    file = io.StringIO()
+    draw_terminal(CHAIN, "chain", file=file)
+    assert re.search(r"layer1 +mbconv_3x3", file.getvalue())
+    assert cell_lines(CHAIN) == [("", "mbconv_3x3 skip")]
+
+
+@pytest.mark.parametrize("choices", [{"c/node0/input0": "5", "c/node0/op0": "x"}, {"c/node0/op0": "x"}, {"a": "b"}])
+def test_what_is_no_cell_is_not_drawn_as_one(choices: dict[str, str]) -> None:
+    assert cells_of(Genotype("other", choices)) == ()
+
+
+def test_cells_are_read_from_names() -> None:
+    (normal, reduction) = cells_of(load_genotype("UNAS_CIFAR10"))
+    assert (normal.name, reduction.name) == ("normal", "reduction")
+    assert isinstance(normal, Cell)
+    assert reduction.slots(3) == (Edge(3, 3, "sep_conv_5x5"), Edge(1, 3, "avg_pool_3x3"))
+    assert cell_lines(load_genotype("UNAS_CIFAR10"))[0][1].startswith("n0 = sep_conv_5x5(k-2) + skip_connect(k-2)")
