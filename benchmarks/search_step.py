@@ -72,7 +72,9 @@ def main() -> None:
             if pair:  # the first one warms up
                 times[name].append(taken)
         if pair:
-            print(f"pair {pair}: " + ", ".join(f"{name} {taken[-1]:.3f} s" for name, taken in times.items()), flush=True)
+            print(
+                f"pair {pair}: " + ", ".join(f"{name} {taken[-1]:.3f} s" for name, taken in times.items()), flush=True
+            )
     for name, taken in times.items():
         ratios = [plain / ours for plain, ours in zip(times["baseline"], taken, strict=True)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unas.components import component_names
 from unas.config import Config
 from unas.config_json import config_from_json, config_to_json
 from unas.data import ImageData
@@ -25,7 +26,7 @@ from unas.phase import Session
 from unas.recipes import recipe
 from unas.run_directory import CONFIG, GENOTYPE, RunDirectory
 from unas.search_update import SearchStep
-from unas.work import Work, export_network, find_genotype, search_genotype, test, train_network
+from unas.work import Work, export_network, find_genotype, test, train_network
 
 
 @dataclass(frozen=True)
@@ -56,21 +57,23 @@ def run(config: Config | str, out: str | Path | None = None, *, resume: bool = F
         UserError: the configuration, the data or the directory can't be used.
         Interrupted: the user asked to stop; the run is saved.
     """
-    with _work(config, out, "run", resume=resume, quiet=quiet) as work:
+    with work_in(config, out, "run", resume=resume, quiet=quiet) as work:
         genotype = find_genotype(work)
         export_network(work, train_network(work, genotype), genotype)
         return _result(work, genotype)
 
 
 def search(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
-    """Search an architecture and choose it; see `run`."""
-    with _work(config, out, "search", resume=resume, quiet=quiet) as work:
-        return _result(work, search_genotype(work))
+    """Search an architecture and choose it; see `run`. The configuration's `genotype` must not be set."""
+    if (given := _resolved(config).genotype) is not None:
+        raise UserError(f"genotype is {given!r}, but a search finds its own; leave it out, or use train")
+    with work_in(config, out, "search", resume=resume, quiet=quiet) as work:
+        return _result(work, find_genotype(work))
 
 
 def train(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
     """Train the architecture named by the configuration's `genotype` from scratch, and export it; see `run`."""
-    if not isinstance(config, str) and config.genotype is None:
+    if _resolved(config).genotype is None:
         raise UserError("genotype is not set; give a published name, a JSON file or a run directory")
     return run(config, out, resume=resume, quiet=quiet)
 
@@ -89,7 +92,7 @@ def search_step(
     Raises:
         UserError: the data set says nothing about its images without its files.
     """
-    config = recipe(config) if isinstance(config, str) else config
+    config = _resolved(config)
     data = type(config.dataset)
     classes, channels = num_classes or data.num_classes, image_channels or data.image_channels
     if classes is None or channels is None:
@@ -98,22 +101,25 @@ def search_step(
     return SearchStep(config.space, config.search, classes, channels, runtime, seed=config.seed)
 
 
-def evaluate_run(directory: str | Path, data_root: str | None = None, device: str = "auto") -> dict[str, float]:
+def evaluate_run(
+    directory: str | Path, data_root: str | None = None, device: str = "auto", trusted: Collection[str] = ()
+) -> dict[str, float]:
     """Return the accuracy and the loss on the test images of the network that a run has trained.
 
     Args:
         directory: the run directory.
         data_root: where data sets are, if not where the run had them.
         device: where to compute.
+        trusted: components outside unas, `package.module:Class`, that the run uses and that may be imported.
     """
-    work = _finished(directory, data_root, device)
+    work = _finished(directory, data_root, device, trusted)
     accuracy, loss = test(work, load_network(Path(directory), work.config.space).to(work.runtime.device))
     return {"test_accuracy": accuracy, "test_loss": loss}
 
 
-def export_run(directory: str | Path, data_root: str | None = None) -> dict[str, Any]:
-    """Write a run's model.onnx anew from its weights, check and measure it; return the figures."""
-    work = _finished(directory, data_root, "cpu")
+def export_run(directory: str | Path, data_root: str | None = None, trusted: Collection[str] = ()) -> dict[str, Any]:
+    """Write a run's model.onnx anew from its weights, check and measure it; return the figures; see `evaluate_run`."""
+    work = _finished(directory, data_root, "cpu", trusted)
     network = load_network(Path(directory), work.config.space)
     export_network(work, network, load_genotype(Path(directory) / GENOTYPE))
     return work.summary
@@ -128,9 +134,9 @@ def new_directory(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _work(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
+def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
     name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
-    config = recipe(config) if isinstance(config, str) else config
+    config = _resolved(config)
     directory = Path(out) if out is not None else new_directory(name.replace(":", "-"))
     runtime = config.runtime.build()
     data = _load(config).to(runtime.device)
@@ -143,8 +149,24 @@ def _work(config: Config | str, out: str | Path | None, verb: str, *, resume: bo
             opened = stack.enter_context(RunDirectory.create(directory, config_to_json(config), manifest))
         stop = stack.enter_context(StopSignal())
         stack.enter_context(runtime.tf32_allowed())
-        command = f"unas {verb} --resume --out {shlex.quote(str(directory))}"
-        yield Work(config, runtime, data, Session(opened, stop, config.checkpoint, command, quiet))
+        words = [f"unas {verb} --resume --out {shlex.quote(str(directory))}", *_outside_components(config)]
+        yield Work(config, runtime, data, Session(opened, stop, config.checkpoint, " ".join(words), quiet))
+
+
+def _resolved(config: Config | str) -> Config:
+    return recipe(config) if isinstance(config, str) else config
+
+
+def _outside_components(config: Config) -> list[str]:
+    """Return the flags that let a command line import what the configuration has from outside unas."""
+    terms = (("--objective", term) for term in config.search.objectives.values())
+    parts = (
+        ("--space", config.space),
+        ("--dataset", config.dataset),
+        ("--estimator", config.search.estimator),
+        *terms,
+    )
+    return [f"{flag} {name}" for flag, part in parts for name in sorted(component_names(part)) if ":" in name]
 
 
 def _load(config: Config) -> ImageData:
@@ -158,9 +180,9 @@ def _require_same(config: Config, directory: Path) -> None:
         )
 
 
-def _finished(directory: str | Path, data_root: str | None, device: str) -> Work:
+def _finished(directory: str | Path, data_root: str | None, device: str, trusted: Collection[str]) -> Work:
     opened = RunDirectory.open(directory)
-    config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)))
+    config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)), trusted)
     config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root or config.data_root)
     runtime = config.runtime.build()
     summary = opened.read_json("summary.json") if opened.path("summary.json").exists() else {}

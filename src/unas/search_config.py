@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from unas.data import Augmentation
 from unas.errors import UserError
@@ -15,6 +15,8 @@ from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.generalisation_gap import GeneralisationGap
 from unas.objectives.overlap import Overlap
 
+SampleKind = Literal["relaxed", "hard"]
+
 
 @dataclass(frozen=True)
 class AdamConfig:
@@ -24,11 +26,19 @@ class AdamConfig:
         lr: learning rate at the start.
         final_lr: learning rate at the end.
         weight_decay: L2 penalty.
+
+    Raises:
+        UserError: one of them is negative.
     """
 
     lr: float
     final_lr: float
     weight_decay: float
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "final_lr", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} of an optimiser is {getattr(self, name)}; it must be 0 or more")
 
     def lr_at(self, fraction: float) -> float:
         """Return the learning rate after a fraction of the steps, from 0 to 1."""
@@ -53,11 +63,14 @@ class SearchConfig:
         softening: ε, added to every probability of the policy.
         objectives: the terms of the cost, by the name they have in the log.
         weights_on: whether the weights are trained under the relaxed sample or the hard one.
-        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself.
+        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself, as in warm-up.
         weights: optimiser of the supernet's weights.
         policy: optimiser of the policy.
         clip_norm: largest norm of the weights' gradient.
         augmentation: of the training images.
+
+    Raises:
+        UserError: a field is out of its range.
     """
 
     warm_up_epochs: int = 15
@@ -68,7 +81,7 @@ class SearchConfig:
     estimator: Estimator = Rebar()
     softening: float = 0.0
     objectives: dict[str, Objective] = field(default_factory=_published_objectives)
-    weights_on: Literal["relaxed", "hard"] = "relaxed"
+    weights_on: SampleKind = "relaxed"
     relaxed_temperature: float = 0.4
     weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=2e-4, weight_decay=3e-4)
     policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=6e-4, weight_decay=1e-6)
@@ -79,6 +92,13 @@ class SearchConfig:
         for name, least in (("warm_up_epochs", 0), ("epochs", 0), ("batch_size", 1), ("architectures_per_batch", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"search.{name} is {getattr(self, name)}; it must be {least} or more")
+        for name in ("relaxed_temperature", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"search.{name} is {getattr(self, name)}; it must be more than 0")
+        if self.weights_on not in get_args(SampleKind):
+            raise UserError(f"search.weights_on is {self.weights_on!r}; it must be {' or '.join(get_args(SampleKind))}")
+        if not self.objectives:
+            raise UserError("search.objectives is empty; give at least one term, such as cross_entropy")
         if not 0 < self.validation_fraction < 1:
             raise UserError(f"search.validation_fraction is {self.validation_fraction}; it must be between 0 and 1")
         if self.architectures_per_batch and self.batch_size % self.architectures_per_batch:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unas.estimators import draw_relaxed
+from unas.estimators import draw_hard, draw_relaxed
 from unas.objectives import Evaluation
 from unas.policy import Policy, Sample
 from unas.runtime import Runtime
@@ -23,7 +23,7 @@ from unas.spaces import SearchSpace
 class SupernetCost:
     """The cost of architectures on one training and one validation batch, as estimators want it.
 
-    Remembers the training losses of the first sample of the kind that the weights are trained on, so that the
+    Remembers the training losses of the first drawn sample of the kind that the weights are trained on, so that the
     update of the weights needs no forward of its own.
     """
 
@@ -37,7 +37,8 @@ class SupernetCost:
         """Return the cost of each architecture, [G], on the host."""
         x, y, x_val, y_val = self.batch
         search = self.search
-        keep = self.train_losses is None and sample.is_hard == (search.config.weights_on == "hard")
+        is_wanted = sample.is_hard == (search.config.weights_on == "hard") and search.estimator.draws_from_policy
+        keep = is_wanted and self.train_losses is None
         with torch.enable_grad() if keep else nullcontext():
             train = search.losses(x, y, sample)
         if keep:
@@ -64,6 +65,9 @@ class SearchStep:
         runtime: device and precision.
         seed: of the weights and of all noise.
         total_steps: steps of the whole search, over which learning rates fall; None keeps them constant.
+
+    Raises:
+        UserError: a term of the cost means nothing in this space.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class SearchStep:
         seed: int = 0,
         total_steps: int | None = None,
     ) -> None:
+        for term in config.objectives.values():
+            term.check(space)
         self.space, self.config, self.runtime, self.seed = space, config, runtime, seed
         self.total_steps = total_steps
         with torch.random.fork_rng(devices=[]):
@@ -109,29 +115,32 @@ class SearchStep:
         logits = list(self.policy.parameters())
         gradients = torch.autograd.grad(policy_loss, logits, retain_graph=cost.train_losses is not None)
         self._apply(self.policy_optimiser, self.config.policy, gradients)
-        train_losses = cost.train_losses if cost.train_losses is not None else self._relaxed_losses(x, y)
+        train_losses = cost.train_losses if cost.train_losses is not None else self._drawn_losses(x, y)
         loss = self._update_weights(train_losses.mean())
         self.policy_steps += 1
         return {**cost.terms, "train_loss": loss, "entropy": float(self.policy.entropy().detach())}
 
     def warm_up(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Update the weights alone."""
-        return {"train_loss": self._update_weights(self._relaxed_losses(x, y).mean())}
+        return {"train_loss": self._update_weights(self._drawn_losses(x, y).mean())}
 
     def logits(self, images: Tensor, sample: Sample) -> Tensor:
-        """Return the supernet's logits in float32, [B, classes]."""
+        """Return the supernet's logits [B, classes] in float32, or more if the images have more."""
         with self.runtime.autocast():
             logits: Tensor = self.supernet(images, sample)
-        return logits.float()
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def losses(self, images: Tensor, labels: Tensor, sample: Sample) -> Tensor:
         """Return the cross-entropy of each image, [B]."""
         return F.cross_entropy(self.logits(images, sample), labels, reduction="none")
 
-    def _relaxed_losses(self, x: Tensor, y: Tensor) -> Tensor:
+    def _drawn_losses(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the cross-entropy of each image, [B], under a sample drawn for the weights alone."""
         generator = generator_for(self.seed, "search/weights", self.steps)
-        temperature = self.config.relaxed_temperature
-        sample = draw_relaxed(self.policy, self.config.num_architectures(len(x)), temperature, generator)
+        num_samples = self.config.num_architectures(len(x))
+        if self.config.weights_on == "hard":
+            return self.losses(x, y, draw_hard(self.policy, num_samples, generator))
+        sample = draw_relaxed(self.policy, num_samples, self.config.relaxed_temperature, generator)
         return self.losses(x, y, sample.detach())
 
     def _update_weights(self, loss: Tensor) -> float:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from unas.data import Augmentation
 from unas.errors import UserError
 from unas.runtime import Runtime, seed_step
-from unas.seeds import step_seed
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,9 @@ class TrainingConfig:
         label_smoothing: share of the target that is spread over all classes.
         auxiliary_weight: weight of the auxiliary head's loss, where the network has one.
         augmentation: of the training images.
+
+    Raises:
+        UserError: a field is out of its range.
     """
 
     epochs: int = 600
@@ -46,9 +48,18 @@ class TrainingConfig:
     augmentation: Augmentation = Augmentation(crop_padding=4, flip=True, cutout=16)
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("warm_up_epochs", 0), ("batch_size", 1), ("lr", 0), ("weight_decay", 0)):
+        for name, least in (
+            ("epochs", 0),
+            ("warm_up_epochs", 0),
+            ("batch_size", 1),
+            ("lr", 0),
+            ("weight_decay", 0),
+            ("auxiliary_weight", 0),
+        ):
             if not getattr(self, name) >= least:
                 raise UserError(f"training.{name} is {getattr(self, name)}; it must be {least} or more")
+        if not self.clip_norm > 0:
+            raise UserError(f"training.clip_norm is {self.clip_norm}; it must be more than 0")
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"training.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
@@ -132,8 +143,3 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], runti
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
         total += len(labels)
     return correct / total, loss / total
-
-
-def seeded(seed: int, stream: str) -> int:
-    """Return the seed of a network's first weights."""
-    return step_seed(seed, stream, 0)

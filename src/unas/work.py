@@ -72,17 +72,17 @@ class Work:
 
 
 def find_genotype(work: Work) -> Genotype:
-    """Return the configuration's architecture, the one that this run has found, or search one."""
+    """Return the architecture that this run has found before, the configuration's, or search one."""
     run, given = work.session.run, work.config.genotype
-    if given is not None:
-        genotype = load_genotype(given)
-        work.description(genotype).build(work.config.space)  # a wrong one is refused before anything is spent on it
-        files.write_text(run.path(GENOTYPE), genotype.to_json())
-        return genotype
-    if run.checkpoint is not None and run.checkpoint.phase == TRAINING:
-        work.summary = run.read_json(SUMMARY)
+    if run.checkpoint is not None and run.checkpoint.phase == TRAINING:  # genotype.json is written before that
+        work.summary = run.read_json(SUMMARY) if run.path(SUMMARY).exists() else {}
         return load_genotype(run.path(GENOTYPE))
-    return search_genotype(work)
+    if given is None:
+        return search_genotype(work)
+    genotype = load_genotype(given)
+    work.description(genotype).build(work.config.space)  # a wrong one is refused before anything is spent on it
+    files.write_text(run.path(GENOTYPE), genotype.to_json())
+    return genotype
 
 
 def search_streams(work: Work) -> tuple[BatchStream, BatchStream]:

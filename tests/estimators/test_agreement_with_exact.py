@@ -16,6 +16,10 @@ CASES = {name: estimators.get(name)() for name in estimators.names()} | {
     "rebar, independent noise": Rebar(is_coupled=False),
     "rebar, eta 0.5": Rebar(eta=0.5),
     "rebar, temperature 1": Rebar(temperature=1.0),
+    "rebar, leave-one-out": Rebar(leave_one_out=True),
+    "rebar, learned eta": Rebar(learn_eta=True, eta_decay=0.9),
+    "rebar, leave-one-out, learned eta": Rebar(leave_one_out=True, learn_eta=True, eta_decay=0.9),
+    "rebar, independent noise, learned eta": Rebar(is_coupled=False, learn_eta=True, eta_decay=0.9),
 }
 UNBIASED = [name for name, estimator in CASES.items() if estimator.is_unbiased]
 BIASED = [name for name, estimator in CASES.items() if not estimator.is_unbiased]

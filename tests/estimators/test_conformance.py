@@ -14,6 +14,7 @@ from unas.policy import Policy
 
 ALL = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
 ALL.append(pytest.param(lambda: Rebar(is_coupled=False), id="rebar, independent noise"))
+ALL.append(pytest.param(lambda: Rebar(leave_one_out=True, learn_eta=True), id="rebar, leave-one-out, learned eta"))
 WITH_TEMPERATURE = [name for name in estimators.names() if "temperature" in estimators.get(name).__dataclass_fields__]
 
 

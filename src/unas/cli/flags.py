@@ -80,7 +80,10 @@ def _items(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return [(name, item) for name, item in value.items() if name.isidentifier()]
     found = [(each.name, getattr(value, each.name)) for each in fields(value) if each.init]
-    return [(name, item) for name, item in found if not callable(item)]  # a model is no text
+    # A model can't be typed; an estimator can be called too, but has fields.
+    return [
+        (name, item) for name, item in found if type(item) is not type and (is_dataclass(item) or not callable(item))
+    ]
 
 
 def _check_words(words: Sequence[str], known: dict[str, bool], program: str) -> None:

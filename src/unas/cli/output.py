@@ -19,7 +19,9 @@ from unas.progress import readable_time
 if TYPE_CHECKING:
     from unas.pipeline import Result
 
+_FOUND = ("test_accuracy", "parameters", "macs", "latency", "onnx_max_difference", "validation_accuracy")
 _LABELS = {
+    "validation_accuracy": "validation accuracy in the supernet",
     "macs": "multiply-adds",
     "onnx_max_difference": "ONNX difference",
     "policy_entropy": "policy entropy (nats)",
@@ -28,7 +30,7 @@ _LABELS = {
 
 def print_result(result: Result) -> None:
     """Print what a run found and where it is."""
-    summary = {key: value for key, value in result.summary.items() if key != "test_loss"}
+    summary = {key: result.summary[key] for key in _FOUND if key in result.summary}
     found = [(f"found: {name}" if name else "found", text) for name, text in cell_lines(result.genotype)]
     print_rows([*found, *_rows(summary), ("run directory", str(result.directory))])
 
@@ -62,6 +64,7 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
 def _rows(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in figures.items():
         label = prefix + _LABELS.get(key, key.replace("_", " "))
+        label = label.replace(" seconds", " time").removesuffix(" bytes")  # the figure has its unit
         if key == "latency" and isinstance(value, list):
             yield from (_latency(item) for item in value)
         elif isinstance(value, Mapping):
@@ -78,8 +81,8 @@ def _latency(item: Mapping[str, Any]) -> tuple[str, str]:
 def _figure(key: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    for suffix, show in _UNITS.items():
-        if key.endswith(suffix):
+    for part, show in _UNITS.items():
+        if part in key:
             return str(show(value))
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
@@ -87,7 +90,7 @@ def _figure(key: str, value: Any) -> str:
 _UNITS: dict[str, Any] = {
     "accuracy": lambda value: f"{100 * value:.2f} %",
     "_bytes": readable_size,
-    "seconds": readable_time,
+    "seconds": lambda value: readable_time(value) if value >= 60 else f"{value:.3g} s",
     "difference": lambda value: f"{value:.1e}",
     "_ms": lambda value: f"{value:.3g} ms",
 }

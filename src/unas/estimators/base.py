@@ -25,6 +25,7 @@ class Estimator(ABC):
 
     is_unbiased: ClassVar[bool]
     needs_cost_gradient: ClassVar[bool]  # whether cost must be differentiable in relaxed weights
+    draws_from_policy: ClassVar[bool] = True  # whether the cost's samples are draws from the policy
 
     @abstractmethod
     def __call__(

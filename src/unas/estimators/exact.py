@@ -29,6 +29,7 @@ class Exact(Estimator):
 
     is_unbiased: ClassVar[bool] = True
     needs_cost_gradient: ClassVar[bool] = False
+    draws_from_policy: ClassVar[bool] = False
 
     limit: int = 100_000
 
@@ -55,8 +56,9 @@ class Exact(Estimator):
         genotypes = (Genotype(policy.layout.space, dict(zip(policy.choices, row, strict=True))) for row in rows)
         total = torch.zeros(())
         while chunk := list(itertools.islice(genotypes, num_samples)):
-            sample = Sample.from_genotypes(policy.layout, chunk)
+            # The last chunk is filled up: a supernet shares its batch out to `num_samples` architectures, no fewer.
+            sample = Sample.from_genotypes(policy.layout, chunk + chunk[-1:] * (num_samples - len(chunk)))
             with torch.no_grad():
                 costs = cost(sample).to("cpu")
-            total = total + (policy.log_prob(sample).exp() * costs).sum()
+            total = total + (policy.log_prob(sample).exp() * costs)[: len(chunk)].sum()
         return total

@@ -52,6 +52,13 @@ class Objective(ABC):
         if self.warm_up_steps < 0:
             raise UserError(f"warm_up_steps is {self.warm_up_steps}; it must be 0 or more")
 
+    def check(self, space: SearchSpace) -> None:  # noqa: B027  most terms fit every space
+        """Refuse a space in which the term means nothing, before a search begins.
+
+        Raises:
+            UserError: it does.
+        """
+
     @abstractmethod
     def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G], before its weight."""

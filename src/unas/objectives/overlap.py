@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unas.errors import UserError
 from unas.objectives.base import Evaluation, Objective
+from unas.spaces import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,19 @@ class Overlap(Objective):
 
     weight: float = 0.2
 
-    def __call__(self, evaluation: Evaluation) -> Tensor:
-        """Return the term for each architecture, [G].
+    def check(self, space: SearchSpace) -> None:
+        """Refuse a space without nodes of two slots.
 
         Raises:
-            UserError: the space has no nodes with two slots.
+            UserError: it has none.
         """
+        if not space.slot_pairs():
+            raise UserError(f"objective overlap: the {space.name} space has no slots; leave this term out")
+
+    def __call__(self, evaluation: Evaluation) -> Tensor:
+        """Return the term for each architecture, [G]."""
+        self.check(evaluation.space)
         sample, pairs = evaluation.sample, evaluation.space.slot_pairs()
-        if not pairs:
-            raise UserError(f"objective overlap: the {evaluation.space.name} space has no slots; leave this term out")
         return torch.stack(
             [
                 (sample[in0] * sample[in1]).sum(1) * (sample[op0] * sample[op1]).sum(1)

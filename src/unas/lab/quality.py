@@ -1,0 +1,129 @@
+"""Is the found cell any good? It against random cells of the same space, all trained alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unas import files, pipeline
+from unas.config import Config
+from unas.estimators import draw_hard
+from unas.estimators import get as get_estimator
+from unas.estimators.base import Estimator
+from unas.genotype import Genotype
+from unas.policy import Policy
+from unas.run_directory import GENOTYPE, SUMMARY
+from unas.seeds import generator_for, step_seed
+from unas.work import train_network
+
+FOUND = "found"
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """Where the found cell lies among the random ones.
+
+    Args:
+        value: share of the random cells whose mean accuracy is lower, ties counted half, from 0 to 1.
+        low: lower end of the 95 % interval (Wilson) of that share.
+        high: its upper end.
+        cells: how many random cells.
+    """
+
+    value: float
+    low: float
+    high: float
+    cells: int
+
+
+def percentile(found: float, others: Sequence[float]) -> Percentile:
+    """Return the percentile of one accuracy among others, with Wilson's 95 % interval."""
+    n, z = len(others), 1.959964
+    share = sum((other < found) + 0.5 * (other == found) for other in others) / n
+    centre, half = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return Percentile(share, max(low, 0.0), min(high, 1.0), n)
+
+
+def quality(
+    config: Config,
+    out: Path,
+    cells: int = 20,
+    seeds: int = 1,
+    estimators: Sequence[str] = (),
+    *,
+    quiet: bool = False,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Search with each seed, train what was found and random cells alike, and say where the found ones lie.
+
+    Every search and training is a run directory below `out`; those that are there already are not repeated, so the
+    same call goes on where it was stopped.
+
+    Args:
+        config: the recipe.
+        out: the directory for all of it; gets quality.json.
+        cells: N, how many random cells.
+        seeds: S, how many searches, and how many trainings of each cell; training s of every cell has the same seed.
+        estimators: names of other estimators whose found cells are trained too.
+        quiet: show no progress.
+        say: gets a line after each training.
+
+    Returns:
+        what quality.json holds: the test accuracies of each cell, and the percentile of each searched one.
+    """
+    searched = {FOUND: config.search.estimator} | {name: get_estimator(name)() for name in estimators}
+    accuracies: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        for label, estimator in searched.items():
+            genotype = _search(config, out / f"search-{label}-{seed}", estimator, seed, quiet=quiet)
+            accuracies.setdefault(label, []).append(_train(config, out / f"train-{label}-{seed}", genotype, seed, quiet))
+            say(f"{label}, seed {seed}: {accuracies[label][-1]:.4f}")
+    for n, genotype in enumerate(random_genotypes(config, cells)):
+        label = f"random-{n}"
+        accuracies[label] = [_train(config, out / f"train-{label}-{s}", genotype, s, quiet) for s in range(seeds)]
+        say(f"{label}: {np.mean(accuracies[label]):.4f}")
+    means = {label: float(np.mean(values)) for label, values in accuracies.items()}
+    others = [value for label, value in means.items() if label.startswith("random-")]
+    report = {
+        "cells": cells,
+        "seeds": seeds,
+        "test_accuracy": accuracies,
+        "random_median": float(np.median(others)),
+        "percentile": {label: vars(percentile(means[label], others)) for label in searched},
+    }
+    files.write_json(out / "quality.json", report)
+    return report
+
+
+def random_genotypes(config: Config, count: int) -> list[Genotype]:
+    """Return different architectures drawn uniformly from the recipe's space, always the same ones."""
+    policy, found = Policy(config.space.choices, space=config.space.name), dict[Genotype, None]()
+    for step in range(100 * count):
+        found.update(dict.fromkeys(draw_hard(policy, 1, generator_for(0, "quality", step)).genotypes()))
+        if len(found) == count:
+            break
+    return list(found)
+
+
+def _search(config: Config, directory: Path, estimator: Estimator, seed: int, *, quiet: bool) -> Genotype:
+    if not (directory / SUMMARY).exists():
+        search = replace(config.search, estimator=estimator)
+        pipeline.search(replace(config, search=search, seed=seed), directory, resume=True, quiet=quiet)
+    return Genotype.from_json(files.read_text(directory / GENOTYPE), str(directory / GENOTYPE))
+
+
+def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet: bool) -> float:
+    """Return the test accuracy of an architecture's network trained from scratch."""
+    if not (directory / SUMMARY).exists():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        path = directory.with_suffix(".json")
+        files.write_text(path, genotype.to_json())
+        seeded = replace(config, seed=step_seed(seed, "quality", 0) % 2**31, genotype=str(path))
+        with pipeline.work_in(seeded, directory, "train", resume=True, quiet=quiet) as work:
+            train_network(work, genotype)
+    return float(files.read_json(directory / SUMMARY)["test_accuracy"])

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import unas
+from tiny import tiny_recipe
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Thousands of tiny operations: a second thread only waits, and on a busy machine the first waits for it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def finished(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> unas.Result:  # noqa: ARG001  the order
+    """A tiny run that was never stopped; for reading only."""
+    directory: Path = tmp_path_factory.mktemp("finished") / "run"
+    return unas.run(tiny_recipe(), directory, quiet=True)
