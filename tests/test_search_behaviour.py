@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planted import B, CHOICE, CONFIG, batch, build
+from planted import CHOICE, CONFIG, B, batch, build
 from unas import estimators
 from unas.errors import UserError
 from unas.estimators import Estimator, draw_hard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,8 @@ def choose(
         drawn = draw_hard(policy, config.candidates, generator_for(search.seed, "choosing", 0))
         genotypes += [genotype for genotype in dict.fromkeys(drawn.genotypes()) if genotype not in genotypes]
     choices = [_evaluate(search, genotype, batches) for genotype in genotypes]
-    return min(choices, key=lambda choice: choice.validation_loss), choices
+    # NaN compares as neither less nor more, so it would stay the best once it were first.
+    return min(choices, key=lambda choice: (math.isnan(choice.validation_loss), choice.validation_loss)), choices
 
 
 @torch.no_grad()

@@ -66,7 +66,20 @@ def save_network(network: nn.Module, path: Path, description: NetworkDescription
     }
     # The file holds the values row by row, whatever memory format the training used.
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    write_bytes(path, safetensors.torch.save(tensors, metadata))
+    write_bytes(path, *_in_fixed_order(safetensors.torch.save(tensors, metadata)))
+
+
+def _in_fixed_order(content: bytes) -> tuple[bytes, memoryview]:
+    """Return the parts of a safetensors file with its metadata sorted: the library writes them in a random order.
+
+    A file is the header's length in 8 bytes, the header in JSON, and the tensors, which it places from its own end on.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors stay aligned
+    return len(text).to_bytes(8, "little") + text, memoryview(content)[start:]
 
 
 def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Module:

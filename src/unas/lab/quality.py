@@ -81,7 +81,9 @@ def quality(
     for seed in range(seeds):
         for label, estimator in searched.items():
             genotype = _search(config, out / f"search-{label}-{seed}", estimator, seed, quiet=quiet)
-            accuracies.setdefault(label, []).append(_train(config, out / f"train-{label}-{seed}", genotype, seed, quiet))
+            accuracies.setdefault(label, []).append(
+                _train(config, out / f"train-{label}-{seed}", genotype, seed, quiet)
+            )
             say(f"{label}, seed {seed}: {accuracies[label][-1]:.4f}")
     for n, genotype in enumerate(random_genotypes(config, cells)):
         label = f"random-{n}"
