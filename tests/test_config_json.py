@@ -110,8 +110,8 @@ def test_what_is_no_configuration_is_refused(text: str) -> None:
 
 def test_numbers_that_are_not_finite_are_not_written() -> None:
     config = recipe("digits")
-    with pytest.raises(UserError, match=r"training\.clip_norm is NaN; it must be a finite number"):
-        config_to_json(replace(config, training=replace(config.training, clip_norm=math.nan)))
+    with pytest.raises(UserError, match=r"training\.auxiliary_weight is Infinity; it must be a finite number"):
+        config_to_json(replace(config, training=replace(config.training, auxiliary_weight=math.inf)))
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class PlainNetwork:
 
     def __call__(self, x):
         if self.stem == "cifar":
-            s0 = s1 = self.bn(self.conv(x, "stem.0", padding=1), "stem.1")
+            s0 = s1 = self.bn(self.conv(x, "stem.conv", padding=1), "stem.bn")
         else:
             y = self.bn(self.conv(x, "stem.stem0.0", stride=2, padding=1), "stem.stem0.1").relu()
             s0 = self.bn(self.conv(y, "stem.stem0.3", stride=2, padding=1), "stem.stem0.4")

@@ -47,14 +47,18 @@ def test_a_directory_holds_one_run(finished: unas.Result) -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"batch_size": 80, "architectures_per_batch": 0}, "batch_size is 80, but search/train has 72 images"),
-        ({"batch_size": 30, "architectures_per_batch": 0}, "batch_size is 30, but search/validation has 24 images"),
+        ({"batch_size": 80, "architectures_per_batch": 0}, "search.batch_size is 80, but there are 72 training images"),
+        (
+            {"batch_size": 30, "architectures_per_batch": 0},
+            "search.batch_size is 30, but there are 24 validation images",
+        ),
     ],
 )
 def test_a_batch_larger_than_the_data_is_refused(search: dict[str, int], message: str, tmp_path: Path) -> None:
     config = replace(tiny_recipe(), search=replace(tiny_recipe().search, **search))
     with pytest.raises(unas.UserError, match=message):
         unas.search(config, tmp_path / "run", quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_term_without_a_meaning_is_refused_before_warm_up(tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ def test_a_term_without_a_meaning_is_refused_before_warm_up(tmp_path: Path) -> N
     config = replace(tiny_recipe(), space=space, network=space.network_options(), search=search)
     with pytest.raises(unas.UserError, match="objective overlap: the module space has no slots"):
         unas.search(config, tmp_path / "run", quiet=True)
-    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == b""
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_message_of_a_stopped_run_names_what_must_be_imported(
@@ -76,7 +80,7 @@ def test_the_message_of_a_stopped_run_names_what_must_be_imported(
     config = replace(config, search=replace(config.search, objectives=objectives))
     with pytest.raises(Interrupted) as stop:
         unas.search(config, out, quiet=True)
-    expected = f"unas search --resume --out '{out}' --space {__name__}:a_model --dataset tiny:TinyDigits"
+    expected = f"unas search --resume --out '{out}' --trust {__name__}:a_model --trust tiny:TinyDigits"
     assert stop.value.command == expected
     assert "finishing this step" in capfd.readouterr().err
 

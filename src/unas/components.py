@@ -66,7 +66,7 @@ def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any
         UserError: there is no such component, it can't be imported, or it isn't trusted.
     """
     if ":" in name:
-        _require_trust(name, trusted, base.__name__.lower().removeprefix("search"))
+        _require_trust(name, trusted)
     with one_line_errors(f"{name!r} can't be imported"):
         found = NAMES[base].get(name)
     if not issubclass(found, base):
@@ -97,7 +97,7 @@ def import_callable(name: str, trusted: Collection[str]) -> Callable[..., Any]:
     Raises:
         UserError: it can't be imported, can't be called, or isn't trusted.
     """
-    _require_trust(name, trusted, "space")
+    _require_trust(name, trusted)
     with one_line_errors(f"{name!r} can't be imported"):
         found = import_object(name, "object")
     if not callable(found):
@@ -105,9 +105,9 @@ def import_callable(name: str, trusted: Collection[str]) -> Callable[..., Any]:
     return found
 
 
-def _require_trust(name: str, trusted: Collection[str], flag: str) -> None:
+def _require_trust(name: str, trusted: Collection[str]) -> None:
     if name not in trusted:
-        raise UserError(f"{name!r} is code from outside unas; if you trust it, add --{flag} {name}")
+        raise UserError(f"{name!r} is code from outside unas; if you trust it, add --trust {name}")
 
 
 @contextmanager

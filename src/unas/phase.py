@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,9 +68,10 @@ class Session:
         clock.saved(start)
         with Progress(phase, total, self.run.directory, start_step=start, quiet=self.quiet) as progress:
             for step in range(start, total):
+                began = time.monotonic()
 
-                def log(_done: int = step + 1, **figures: float) -> None:
-                    self.run.log(phase, _done, figures)
+                def log(_done: int = step + 1, _began: float = began, **figures: float) -> None:
+                    self.run.log(phase, _done, figures, {"seconds_a_step": time.monotonic() - _began})
                     progress.update(_done, **figures)
 
                 yield step, log

@@ -26,7 +26,7 @@ from unas.phase import Session
 from unas.recipes import recipe
 from unas.run_directory import CONFIG, GENOTYPE, RunDirectory
 from unas.search_update import SearchStep
-from unas.work import Work, export_network, find_genotype, test, train_network
+from unas.work import Work, check, export_network, find_genotype, test, train_network
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ def new_directory(name: str) -> Path:
 
 @contextlib.contextmanager
 def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
+    """Open a run, new or resumed, for the work of a command called `verb`; see `run`."""
     name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
     config = _resolved(config)
     directory = Path(out) if out is not None else new_directory(name.replace(":", "-"))
@@ -146,27 +147,17 @@ def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: 
             _require_same(config, directory)
             opened = stack.enter_context(RunDirectory.resume(directory, manifest))
         else:
+            check(config, data)
             opened = stack.enter_context(RunDirectory.create(directory, config_to_json(config), manifest))
         stop = stack.enter_context(StopSignal())
         stack.enter_context(runtime.tf32_allowed())
-        words = [f"unas {verb} --resume --out {shlex.quote(str(directory))}", *_outside_components(config)]
+        outside = [name for name in sorted(component_names(config)) if ":" in name]
+        words = [f"unas {verb} --resume --out {shlex.quote(str(directory))}", *(f"--trust {name}" for name in outside)]
         yield Work(config, runtime, data, Session(opened, stop, config.checkpoint, " ".join(words), quiet))
 
 
 def _resolved(config: Config | str) -> Config:
     return recipe(config) if isinstance(config, str) else config
-
-
-def _outside_components(config: Config) -> list[str]:
-    """Return the flags that let a command line import what the configuration has from outside unas."""
-    terms = (("--objective", term) for term in config.search.objectives.values())
-    parts = (
-        ("--space", config.space),
-        ("--dataset", config.dataset),
-        ("--estimator", config.search.estimator),
-        *terms,
-    )
-    return [f"{flag} {name}" for flag, part in parts for name in sorted(component_names(part)) if ":" in name]
 
 
 def _load(config: Config) -> ImageData:

@@ -85,6 +85,28 @@ def find_genotype(work: Work) -> Genotype:
     return genotype
 
 
+def check(config: Config, data: ImageData) -> None:
+    """Refuse what a run would refuse later, before a directory is made for it.
+
+    Raises:
+        UserError: the data has too few images, or the space can't do what the configuration asks.
+    """
+    needs = [("training", config.training.batch_size, len(data.train), "training")]
+    if config.genotype is None:
+        for term in config.search.objectives.values():
+            term.check(config.space)
+        parts = split(data.train, config.search.validation_fraction, config.seed)
+        for part, kind in zip(parts, ("training", "validation"), strict=True):
+            needs.append(("search", config.search.batch_size, len(part), kind))
+    else:
+        with torch.device("meta"):
+            options = asdict(config.network)
+            config.space.network(load_genotype(config.genotype), data.num_classes, data.image_shape[0], **options)
+    for phase, batch_size, images, kind in needs:
+        if batch_size > images:
+            raise UserError(f"{phase}.batch_size is {batch_size}, but there are {images} {kind} images; lower it")
+
+
 def search_streams(work: Work) -> tuple[BatchStream, BatchStream]:
     """Return the training and the validation batches of a search."""
     config, data = work.config.search, work.data

@@ -43,12 +43,16 @@ _RUN_OPTIONS = (
     ("--genotype NAME", "a published name, a JSON file or a run: train it, search nothing (default: none)"),
     ("--space NAME", "another search space; likewise --dataset and --estimator"),
     ("--objective NAME", "one more term of the search's cost; can be repeated"),
+    ("--trust NAME", "with --resume: a component of the run that may be imported; can be repeated"),
 )
 _RUN_NOTE = (
     "RECIPE is one of `unas list recipes`, or package.module:function. Every field of its configuration is a flag:\n"
     "`unas {name} RECIPE --help` lists them with their units and that recipe's values."
 )
-_ON_A_RUN = (("--data-root DIR", "where data sets are, if not where the run had them (default: as in the run)"),)
+_ON_A_RUN = (
+    ("--data-root DIR", "where data sets are, if not where the run had them (default: as in the run)"),
+    ("--trust NAME", "package.module:Name, a component of the run that may be imported; can be repeated"),
+)
 
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command(
@@ -80,6 +84,17 @@ COMMANDS: Final[dict[str, Command]] = {
             ("--json", "print the genotype's JSON instead (default: off)"),
         ),
         "GENOTYPE is one of `unas list genotypes`, a JSON file or a run directory.",
+    ),
+    "lab": Command(
+        "lab quality RECIPE [flags]", "compare what a search finds with random architectures of its space",
+        "unas lab quality digits --cells 20 --seeds 3 --out runs/quality", "lab", "lab",
+        (
+            ("--cells N", "how many random architectures (default: 20)"),
+            ("--seeds S", "how many searches, and trainings of each architecture (default: 1)"),
+            ("--against NAME", "another estimator whose findings are trained too; can be repeated"),
+            *_RUN_OPTIONS[:1], ("--quiet", "show no progress (default: off)"),
+        ),
+        "All flags of `unas run RECIPE` are understood. The same command goes on where it was stopped.",
     ),
     "list": Command(
         "list [KIND]", "list recipes, genotypes, spaces, estimators, objectives, datasets, backends",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unas import pipeline
 from unas.cli.flags import parse
 from unas.cli.output import print_figures
-from unas.cli.words import take_name
+from unas.cli.words import take_flag, take_name
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,12 @@ class EvaluateOptions:
     Args:
         data_root: where data sets are, if not where the run had them.
         device: auto, cpu, cuda, cuda:N or mps.
+        trust: a component package.module:Name of the run that may be imported; can be repeated.
     """
 
     data_root: str | None = None
     device: str = "auto"
+    trust: str | None = None
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,24 @@ class ExportOptions:
 
     Args:
         data_root: where data sets are, if not where the run had them.
+        trust: a component package.module:Name of the run that may be imported; can be repeated.
     """
 
     data_root: str | None = None
+    trust: str | None = None
 
 
 def evaluate(command: str, words: list[str]) -> None:
     """Do `unas evaluate` with the words that follow it."""
     run, words = take_name(words, "RUN", f"unas {command} runs/demo")
+    trusted, words = take_flag(words, "--trust")
     options: EvaluateOptions = parse(EvaluateOptions(), words, f"unas {command} RUN", "Test a run's network.")
-    print_figures(pipeline.evaluate_run(run, options.data_root, options.device), title=run)
+    print_figures(pipeline.evaluate_run(run, options.data_root, options.device, trusted), title=run)
 
 
 def export(command: str, words: list[str]) -> None:
     """Do `unas export` with the words that follow it."""
     run, words = take_name(words, "RUN", f"unas {command} runs/demo")
+    trusted, words = take_flag(words, "--trust")
     options: ExportOptions = parse(ExportOptions(), words, f"unas {command} RUN", "Write a run's model.onnx anew.")
-    print_figures(pipeline.export_run(run, options.data_root), title=run)
+    print_figures(pipeline.export_run(run, options.data_root, trusted), title=run)

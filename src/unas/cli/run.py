@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Options:
         dataset: another data set, likewise.
         estimator: another estimator of the policy's gradient, likewise.
         objective: one more term of the search's cost, likewise; can be repeated.
+        trust: with --resume, a component package.module:Name of the run that may be imported; can be repeated.
         config: the configuration.
     """
 
@@ -47,6 +49,7 @@ class Options:
     dataset: str
     estimator: str
     objective: str | None = None
+    trust: str | None = None
     out: str | None = None
     resume: bool = False
     quiet: bool = False
@@ -60,6 +63,21 @@ def start(command: str, words: list[str]) -> None:
         UserError: a word is wrong, or the run can't be done.
         Interrupted: the user stopped it.
     """
+    name, options = configured(command, words)
+    if options.dry_run:
+        print_dry_run(options.config)
+        return
+    out = options.out or pipeline.new_directory(str(name).rpartition(":")[2])
+    run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
+    print_result(run(options.config, out, resume=options.resume, quiet=options.quiet))
+
+
+def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
+    """Return the recipe's name, if one is given, and what the words make of it.
+
+    Raises:
+        UserError: a word is wrong, or the configuration can't be run.
+    """
     saved, outs = None, take_flag(words, "--out")[0]
     is_resumed = "--resume" in words
     if is_resumed and not outs:
@@ -67,23 +85,19 @@ def start(command: str, words: list[str]) -> None:
     if is_resumed and RunDirectory.holds_run(outs[0]):
         saved = Path(outs[0])
     name, words = _recipe_name(command, words, saved)
+    trusted, words = take_flag(words, "--trust")
     chosen: dict[str, list[str]] = {}
     for flag in FLAGS:
         chosen[flag], words = take_flag(words, flag)
     config = _named_recipe(name) if name else None
     if saved:
-        config = _saved_config(saved, config, chosen)
+        config = _saved_config(saved, config, chosen, trusted)
     assert config is not None  # noqa: S101 - a name or a saved run is there
     options = _options(command, name, with_components(config, chosen), words)
     if saved and options.config != config:
         raise UserError(_difference(config, options.config, saved))
     _check(command, options.config)
-    if options.dry_run:
-        print_dry_run(options.config)
-        return
-    out = options.out or pipeline.new_directory(str(name).rpartition(":")[2])
-    run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
-    print_result(run(options.config, out, resume=options.resume, quiet=options.quiet))
+    return name, options
 
 
 def _recipe_name(command: str, words: list[str], saved: Path | None) -> tuple[str | None, list[str]]:
@@ -97,11 +111,13 @@ def _named_recipe(name: str) -> Config:
         return recipe(name)
 
 
-def _saved_config(directory: Path, named: Config | None, chosen: dict[str, list[str]]) -> Config:
+def _saved_config(
+    directory: Path, named: Config | None, chosen: dict[str, list[str]], trusted: Sequence[str]
+) -> Config:
     """Return a run's own configuration; only what this command line names is imported for it."""
-    trusted = {name for names in chosen.values() for name in names} | component_names(named)
+    named_here = {name for names in chosen.values() for name in names} | component_names(named) | set(trusted)
     path = directory / CONFIG
-    saved = config_from_json(read_text(path), str(path), trusted)
+    saved = config_from_json(read_text(path), str(path), named_here)
     if named is not None and type(named.dataset) is not type(saved.dataset):
         raise UserError(
             f"{directory} holds a run on {component_name(saved.dataset, '--dataset')}, not "
@@ -118,7 +134,7 @@ def _options(command: str, name: str | None, config: Config, words: list[str]) -
         estimator=component_name(config.search.estimator, "--estimator"),
     )
     program = f"unas {command} {name}" if name else f"unas {command}"
-    does = COMMANDS[command].summary
+    does = COMMANDS[command.split(maxsplit=1)[0]].summary
     about = f"{does[0].upper()}{does[1:]}.\n\nexample: {program} --seed 1 --search.epochs 20 --out runs/mine"
     parsed: Options = parse(defaults, words, program, about, _FLAT)
     return parsed

@@ -86,8 +86,12 @@ class ArchitectureTable:
 
     @cached_property
     def features(self) -> Tensor:
-        """The architectures one-hot, in the order of a sample's groups: [N, ΣK] float64."""
-        columns = {name: torch.from_numpy(self.rows[:, i].copy()) for i, name in enumerate(self.choices)}
+        """All architectures one-hot, [N, ΣK] float64."""
+        return self.one_hot(self.rows)
+
+    def one_hot(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return architectures given by their options [m, C] one-hot, in the order of a sample's groups: [m, ΣK]."""
+        columns = dict(zip(self.choices, torch.from_numpy(rows.T.copy()), strict=True))
         hot = (
             torch.nn.functional.one_hot(columns[name], len(self.choices[name]))
             for names in self.layout.groups

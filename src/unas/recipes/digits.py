@@ -23,9 +23,9 @@ def digits() -> Config:
             batch_size=64,
             architectures_per_batch=8,
             weights=AdamConfig(lr=2e-3, final_lr=2e-4, weight_decay=3e-4),
-            policy=AdamConfig(lr=2e-2, final_lr=5e-3, weight_decay=1e-6),
+            policy=AdamConfig(lr=5e-2, final_lr=1e-2, weight_decay=1e-6),
             augmentation=augmentation,
         ),
         choosing=ChoosingConfig(candidates=8),
-        training=TrainingConfig(epochs=30, warm_up_epochs=2, batch_size=64, lr=0.1, augmentation=augmentation),
+        training=TrainingConfig(epochs=25, warm_up_epochs=2, batch_size=64, lr=0.1, augmentation=augmentation),
     )

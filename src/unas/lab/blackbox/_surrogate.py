@@ -26,18 +26,19 @@ class GaussianProcess:
         self.features, self.num_choices = features, num_choices
         if len(costs) >= self._next_fit:
             pairs = [(scale, noise) for scale in SCALES for noise in NOISES]
-            self.scale, self.noise = max(pairs, key=lambda pair: self._log_likelihood(*pair, costs))
+            self.scale, self.noise = max(pairs, key=lambda pair: self._log_likelihood(pair[0], pair[1], costs))
             self._next_fit = len(costs) + REFIT_EVERY
-        self.factor = self._cholesky(self.scale, self.noise)
-        white = torch.linalg.solve_triangular(self.factor, costs[:, None], upper=False)
+        factor = self._cholesky(self.scale, self.noise)
+        # The inverse is taken once, and thousands of predictions are then one product each.
+        self.whitening = torch.linalg.solve_triangular(factor, torch.eye(len(costs), dtype=costs.dtype), upper=False)
+        white = self.whitening @ costs
         self.variance = float(white.square().mean())
-        self.weights = torch.linalg.solve_triangular(self.factor.T, white, upper=True)[:, 0]
+        self.weights = self.whitening.T @ white
 
     def __call__(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and standard deviation of the cost of architectures [m, ΣK], [m] each."""
         kernel = self._kernel(features, self.scale)
-        white = torch.linalg.solve_triangular(self.factor, kernel.T, upper=False)
-        left = (1 - white.square().sum(0)).clamp_min(1e-12)
+        left = (1 - (kernel @ self.whitening.T).square().sum(1)).clamp_min(1e-12)
         return kernel @ self.weights, (self.variance * left).sqrt()
 
     def _kernel(self, features: Tensor, scale: float) -> Tensor:
@@ -45,7 +46,8 @@ class GaussianProcess:
 
     def _cholesky(self, scale: float, noise: float) -> Tensor:
         kernel = self._kernel(self.features, scale)
-        return torch.linalg.cholesky(kernel + noise * torch.eye(len(kernel), dtype=kernel.dtype))
+        factor: Tensor = torch.linalg.cholesky(kernel + noise * torch.eye(len(kernel), dtype=kernel.dtype))
+        return factor
 
     def _log_likelihood(self, scale: float, noise: float, costs: Tensor) -> float:
         factor = self._cholesky(scale, noise)

@@ -20,12 +20,13 @@ class Evolution(BlackBoxMethod):
     A mutation changes one choice, picked at random, to another option, picked at random.
 
     Args:
-        population: P, how many are alive; 100 in the paper, whose searches ask for 20,000 architectures.
+        population: P, how many are alive. The paper has 100 and asks for 20,000 architectures; of six settings tried
+            with 200, this one did best.
         tournament: S, how many are drawn to find a parent; 25 in the paper.
     """
 
     population: int = 20
-    tournament: int = 5
+    tournament: int = 10
 
     def __post_init__(self) -> None:
         if not 1 <= self.tournament <= self.population:
