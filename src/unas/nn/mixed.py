@@ -21,12 +21,12 @@ Whether rows are taken before the operation runs or after it is the candidate's 
 """
 
 
-class _WeightedSum(torch.autograd.Function):
-    """Σ_e weights[:, e]·outcome_e without a stacked copy of the outcomes, forward or backward."""
+class _Mixture(torch.autograd.Function):
+    """Σ_e weights[:, e]·outcome_e without a stacked copy of the outcomes, differentiable in the outcomes alone."""
 
     @staticmethod
     def forward(ctx: Any, weights: Tensor, *outcomes: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, *outcomes)
+        ctx.save_for_backward(weights)
         shape = (-1,) + (1,) * (outcomes[0].dim() - 1)
         total = outcomes[0] * weights[:, 0].view(shape)
         for e, outcome in enumerate(outcomes[1:], 1):
@@ -36,17 +36,32 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, *outcomes = ctx.saved_tensors
+        (weights,) = ctx.saved_tensors
         shape = (-1,) + (1,) * (gradient.dim() - 1)
-        weight_gradient = None
-        if ctx.needs_input_grad[0]:
-            flat = flatten(gradient).unsqueeze(1)
-            columns = [torch.bmm(flat, flatten(outcome).to(flat.dtype).unsqueeze(2)).view(-1) for outcome in outcomes]
-            weight_gradient = torch.stack(columns, 1)
-        outcome_gradients = (
-            gradient * weights[:, e].view(shape) if ctx.needs_input_grad[1 + e] else None for e in range(len(outcomes))
-        )
-        return weight_gradient, *outcome_gradients
+        needed = enumerate(ctx.needs_input_grad[1:])
+        return None, *(gradient * weights[:, e].view(shape) if is_needed else None for e, is_needed in needed)
+
+
+class _WeightPath(torch.autograd.Function):
+    """Zero in value; adding it to a mixture makes that differentiable in the weights.
+
+    A node of its own, since autograd leaves out whole nodes that nobody asks for, but tells a Python node nothing
+    about which of its gradients are wanted: the supernet's backward must not pay for the policy's gradients.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, *outcomes: Tensor) -> Tensor:
+        ctx.save_for_backward(*outcomes)
+        return weights.new_zeros((), dtype=outcomes[0].dtype).expand_as(outcomes[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        flat = flatten(gradient).unsqueeze(1)
+        columns = [
+            torch.bmm(flat, flatten(outcome).to(flat.dtype).unsqueeze(2)).view(-1) for outcome in ctx.saved_tensors
+        ]
+        return torch.stack(columns, 1), *(None for _ in columns)
 
 
 def flatten(images: Tensor) -> Tensor:
@@ -74,7 +89,10 @@ def weighted_sum(weights: Tensor, outcomes: Sequence[Tensor]) -> Tensor:
         weights: [B, E].
         outcomes: E tensors [B, …] of one shape and memory format.
     """
-    return _WeightedSum.apply(weights, *outcomes)  # type: ignore[no-any-return]
+    total: Tensor = _Mixture.apply(weights.detach(), *outcomes)
+    if weights.requires_grad:
+        total = total + _WeightPath.apply(weights, *(outcome.detach() for outcome in outcomes))
+    return total
 
 
 def spread(weights: Tensor, batch: int) -> Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from unas.nn.depthwise import DepthwiseConv
+
 OPERATIONS = (
     "skip_connect",
     "sep_conv_3x3",
@@ -21,11 +23,6 @@ OPERATIONS = (
 def batch_norm(channels: int, *, searching: bool) -> nn.BatchNorm2d:
     """Return BatchNorm: in a search with batch statistics and no parameters, else the usual affine one."""
     return nn.BatchNorm2d(channels, affine=not searching, track_running_stats=not searching)
-
-
-def _depthwise(channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
-    padding = dilation * (kernel - 1) // 2
-    return nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
 
 
 def _pointwise(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
@@ -69,11 +66,11 @@ class SeparableConv(nn.Sequential):
     def __init__(self, channels: int, kernel: int, stride: int, *, searching: bool) -> None:
         super().__init__(
             nn.ReLU(),
-            _depthwise(channels, kernel, stride),
+            DepthwiseConv(channels, kernel, stride),
             _pointwise(channels, channels),
             batch_norm(channels, searching=searching),
             nn.ReLU(),
-            _depthwise(channels, kernel),
+            DepthwiseConv(channels, kernel),
             _pointwise(channels, channels),
             batch_norm(channels, searching=searching),
         )
@@ -85,7 +82,7 @@ class DilatedConv(nn.Sequential):
     def __init__(self, channels: int, stride: int, *, searching: bool) -> None:
         super().__init__(
             nn.ReLU(),
-            _depthwise(channels, 3, stride, dilation=2),
+            DepthwiseConv(channels, 3, stride, dilation=2),
             _pointwise(channels, channels),
             batch_norm(channels, searching=searching),
         )
