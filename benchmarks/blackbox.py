@@ -137,13 +137,13 @@ def main() -> None:
     parts, found = [head.rstrip() + "\n"], {}
     print(parts[0], flush=True)
     for title, comparison in comparisons(arguments.table, arguments.queries, arguments.seeds):
-        found[title] = comparison
+        found[title] = comparison.to_json()
         parts.append(section(title, comparison))
         print(parts[-1], flush=True)
     if arguments.markdown:
         arguments.markdown.write_text("\n".join(parts), encoding="utf-8")
     if arguments.json:
-        write_json(arguments.json, {title: comparison.to_json() for title, comparison in found.items()})
+        write_json(arguments.json, found)
     if arguments.plot:
         arguments.plot.parent.mkdir(parents=True, exist_ok=True)
         write_plot(found, arguments.plot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,9 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
     batch = torch.export.Dim("batch", min=1)
     # Two example images: one alone would make the batch size a constant of the model.
     example = torch.zeros(2, *image_shape)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch 2.11's exporter uses what PyTorch 2.11 calls deprecated.
+        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning)
         program = torch.onnx.export(
             cpu_copy(network),
             (example,),

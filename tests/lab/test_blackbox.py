@@ -11,10 +11,9 @@ import torch
 
 from unas.errors import UserError
 from unas.lab import blackbox
-from unas.lab.blackbox._surrogate import GaussianProcess
 from unas.lab.blackbox.evolution import Evolution, mutate
 from unas.lab.blackbox.local_search import LocalSearch
-from unas.lab.blackbox.surrogate_policy import SurrogatePolicy, standardised
+from unas.lab.blackbox.surrogate_policy import SurrogatePolicy
 from unas.lab.queries import MAX_REPEATS, BudgetSpentError, Queries
 from unas.lab.synthetic_table import synthetic_table
 from unas.lab.table import ArchitectureTable
@@ -164,51 +163,6 @@ def test_local_search_climbs_to_the_top_where_there_is_one_hill():
     for seed in range(5):
         # At most 4 moves that matter, at most 12 neighbours tried for each.
         assert costs.argmin() in run(LocalSearch(), hill, 80, seed).answers
-
-
-@pytest.mark.parametrize("options", [{"start": 1}, {"memory": 1.5}])
-def test_surrogate_policy_refuses_impossible_options(options):
-    with pytest.raises(UserError, match=next(iter(options))):
-        SurrogatePolicy(**options)
-
-
-def test_the_surrogate_equals_the_textbook():
-    """Rasmussen & Williams 2006, equations 2.25 and 2.26, with loops and an explicit inverse."""
-    generator = torch.Generator().manual_seed(0)
-    known = torch.randperm(len(TABLE), generator=generator)[:20]
-    features, costs = TABLE.features, torch.randn(20, generator=generator, dtype=torch.float64)
-    process = GaussianProcess()
-    process.fit(features[known], costs, len(TABLE.choices))
-    mean, deviation = process(features)
-
-    def kernel(i: int, j: int) -> float:
-        return float(np.exp(-process.scale * (TABLE.rows[i] != TABLE.rows[j]).sum()))
-
-    gram = np.array([[kernel(i, j) for j in known] for i in known]) + process.noise * np.eye(20)
-    inverse = np.linalg.inv(gram)
-    cross = np.array([[kernel(i, j) for j in known] for i in range(len(TABLE))])
-    np.testing.assert_allclose(mean.numpy(), cross @ inverse @ costs.numpy(), atol=1e-6)
-    amplitude = costs.numpy() @ inverse @ costs.numpy() / 20
-    expected = amplitude * (1 - np.einsum("ij,jk,ik->i", cross, inverse, cross))
-    np.testing.assert_allclose(deviation.square().numpy(), expected, atol=1e-6)
-
-
-def test_the_surrogate_predicts_what_it_has_not_seen():
-    table = synthetic_table([4] * 5, pairs=0.3, triples=0.0, seed=2)
-    order = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))
-    costs = standardised(torch.from_numpy(table.metrics["score"]))
-    process = GaussianProcess()
-    process.fit(table.features[order[:150]], costs[order[:150]], len(table.choices))
-    mean, deviation = process(table.features[order[150:]])
-    error = mean - costs[order[150:]]
-    assert error.square().mean() < 0.2  # of a variance of 1
-    assert ((error / deviation).abs() < 2).double().mean() > 0.8
-
-
-def test_failures_far_worse_than_the_rest_do_not_set_the_scale():
-    costs = torch.cat([torch.linspace(0, 1, 50), torch.tensor([1e6])]).double()
-    assert standardised(costs)[:50].std() > 0.5
-    assert standardised(torch.ones(5).double()).abs().max() == 0
 
 
 @pytest.mark.parametrize("minimize", [False, True])

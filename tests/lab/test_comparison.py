@@ -128,7 +128,7 @@ def test_without_matplotlib_the_results_are_there_and_the_reason_too(file: Path,
 def test_the_plot_names_its_axes_and_methods(tmp_path: Path):
     pytest.importorskip("matplotlib", reason="matplotlib is in the extra 'lab'")
     comparison = compare(TABLE, "score", ["random_search", "local_search"], queries=4, seeds=[0, 1])
-    write_plot({"toy": comparison}, tmp_path / "plot.svg")
+    write_plot({"toy": comparison.to_json()}, tmp_path / "plot.svg")
     text = (tmp_path / "plot.svg").read_text()
     assert all(word in text for word in ("random_search", "local_search", "queries", "score", "% of all"))
 

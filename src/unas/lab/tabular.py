@@ -9,7 +9,7 @@ from typing import Any
 from unas.errors import UserError
 from unas.files import write_error, write_json
 from unas.lab import blackbox
-from unas.lab.comparison import Comparison, compare
+from unas.lab.comparison import compare
 from unas.lab.comparison_plot import write_plot
 from unas.lab.table_files import read_table
 
@@ -58,10 +58,10 @@ def lab_table(
         raise write_error(out, error) from error
     result = {"table": file.name, "seeds": seeds, "queries": queries, **comparison.to_json()}
     write_json(out / "table.json", result)
-    return result | _plot(comparison, file.stem, out / "table.png")
+    return result | _plot(result, file.stem, out / "table.png")
 
 
-def _plot(comparison: Comparison, title: str, path: Path) -> dict[str, Any]:
+def _plot(comparison: dict[str, Any], title: str, path: Path) -> dict[str, Any]:
     try:
         write_plot({title: comparison}, path)
     except UserError as error:
