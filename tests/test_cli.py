@@ -47,6 +47,8 @@ MISTAKES = {
     "few layers": ("run digits --network.layers 2", "network.layers is 2; it must be from 3"),
     "batch that can't be shared": ("run digits --search.batch-size 9", "it must divide search.batch_size 9"),
     "unknown experiment": ("lab qualty digits", "did you mean quality?"),
+    "table without a metric": ("lab table table.csv", "--metric is missing"),
+    "no such table": ("lab table nothing.csv --metric accuracy", "nothing.csv"),
     "no random cells": ("lab quality digits --cells 0", "--cells is '0'; it must be a whole number of 1 or more"),
     "batch larger than the data": ("run digits --search.batch-size 2000 --search.architectures-per-batch 1", "2000"),
     "no such device": ("run digits --device gpu", "device 'gpu' does not exist; use auto, cpu, cuda"),

@@ -86,15 +86,22 @@ COMMANDS: Final[dict[str, Command]] = {
         "GENOTYPE is one of `unas list genotypes`, a JSON file or a run directory.",
     ),
     "lab": Command(
-        "lab quality RECIPE [flags]", "compare what a search finds with random architectures of its space",
+        "lab quality RECIPE | lab table FILE --metric NAME [flags]", "experiments about the search itself",
         "unas lab quality digits --cells 20 --seeds 3 --out runs/quality", "lab", "lab",
         (
-            ("--cells N", "how many random architectures (default: 20)"),
-            ("--seeds S", "how many searches, and trainings of each architecture (default: 1)"),
-            ("--against NAME", "another estimator whose findings are trained too; can be repeated"),
-            *_RUN_OPTIONS[:1], ("--quiet", "show no progress (default: off)"),
+            ("--cells N", "quality: how many random architectures (default: 20)"),
+            ("--seeds S", "how many searches and trainings (default: 1), or runs on a table (default: 10)"),
+            ("--against NAME", "quality: another estimator whose findings are trained too; can be repeated"),
+            ("--queries N", "table: how many different architectures a method may ask for (default: 200)"),
+            ("--report NAME", "table: the metric reported for the best by --metric (default: the same)"),
+            ("--minimize", "table: less of the metric is better (default: off)"),
+            ("--method NAME", "table: a method to compare; can be repeated (default: all)"),
+            ("--choice NAME", "table: a CSV column that is a choice, where its values don't say so; can be repeated"),
+            ("--out DIR", "where to write (default: runs/NAME-TIME)"),
         ),
-        "All flags of `unas run RECIPE` are understood. The same command goes on where it was stopped.",
+        "quality compares what a search finds with random architectures of its space, all trained alike; it takes all\n"
+        "flags of `unas run RECIPE`, and the same command goes on where it was stopped. table compares black-box\n"
+        "searches on a table of architectures, a CSV or the JSON of NAS-Bench-Macro.",
     ),
     "list": Command(
         "list [KIND]", "list recipes, genotypes, spaces, estimators, objectives, datasets, backends",

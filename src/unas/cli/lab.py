@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unas import pipeline
+from unas.cli.flags import parse
 from unas.cli.output import print_rows
 from unas.cli.run import configured
 from unas.cli.words import take_flag, take_name
@@ -47,6 +49,65 @@ def _quality_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+@dataclass(frozen=True)
+class TableOptions:
+    """What to compare on a table.
+
+    Args:
+        metric: the column that is searched for.
+        report: the metric that is reported for the best by --metric; the metric itself by default.
+        minimize: less of the metric is better.
+        queries: how many different architectures each method may ask for.
+        seeds: how many runs of each method.
+        method: a method to compare, all by default; can be repeated.
+        choice: a column that is a choice, where its values don't say so; can be repeated.
+        out: the directory for table.json and table.png.
+    """
+
+    metric: str = ""
+    report: str | None = None
+    minimize: bool = False
+    queries: int = 200
+    seeds: int = 10
+    method: str | None = None
+    choice: str | None = None
+    out: str | None = None
+
+
+def _table(command: str, words: list[str]) -> None:
+    from unas.lab.tabular import lab_table
+
+    file, words = take_name(words, "FILE", f"unas {command} nas-bench-macro.json --metric mean_acc")
+    methods, words = take_flag(words, "--method")
+    choices, words = take_flag(words, "--choice")
+    about = "Compare black-box searches on a table of architectures: a CSV, or the JSON of NAS-Bench-Macro."
+    options: TableOptions = parse(TableOptions(), words, f"unas {command} FILE", about, ("minimize",))
+    if not options.metric:
+        raise UserError("--metric is missing; give the column that is searched for")
+    out = Path(options.out) if options.out else pipeline.new_directory(f"table-{Path(file).stem}")
+    result = lab_table(
+        Path(file),
+        options.metric,
+        report=options.report,
+        minimize=options.minimize,
+        queries=options.queries,
+        seeds=options.seeds,
+        methods=methods,
+        choices=choices,
+        out=out,
+    )
+    rows = [(name, _table_figure(method)) for name, method in result["methods"].items()]
+    print_rows([*rows, ("plot", result["plot"] or result["plot_missing"]), ("directory", str(out))])
+
+
+def _table_figure(method: dict[str, Any]) -> str:
+    best, rank = method["report"], method["rank_percent"]
+    return (
+        f"best {best['mean'][-1]:.4f} ± {best['standard_error'][-1]:.4f}, "
+        f"rank {rank['mean'][-1]:.3f} ± {rank['standard_error'][-1]:.3f} %"
+    )
+
+
 def _count(flag: str, default: int, words: list[str]) -> tuple[int, list[str]]:
     values, words = take_flag(words, flag)
     text = values[-1] if values else str(default)
@@ -55,4 +116,4 @@ def _count(flag: str, default: int, words: list[str]) -> tuple[int, list[str]]:
     return int(text), words
 
 
-EXPERIMENTS = {"quality": _quality}
+EXPERIMENTS = {"quality": _quality, "table": _table}
