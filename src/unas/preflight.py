@@ -6,20 +6,21 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from unas.config import Config
-from unas.data import BatchStream, split
+from unas.data import ImageData
 from unas.genotype import Genotype
 from unas.genotype_files import load_genotype
+from unas.policy import Policy
 from unas.runtime import Runtime
 from unas.search_loop import total_steps
 from unas.search_update import SearchStep
 from unas.training import TrainingStep
+from unas.work import check, search_streams, training_stream
 
 STEPS = 3
 
@@ -32,52 +33,46 @@ def preflight(config: Config) -> dict[str, Any]:
 
     Returns:
         search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes (of this process,
-        on the device where that is a GPU), device.
+        on the device where that is a GPU), device. The training steps are those of the policy's first mode.
     """
     runtime = config.runtime.build()
     data = config.dataset.load(config.data_directory).to(runtime.device)
-    channels, figures = data.image_shape[0], dict[str, Any](device=runtime.describe())
-    total, genotype = 0.0, None
+    check(config, data)
+    phases = [_training(config, data, runtime)]
     if config.genotype is None:
-        images, validation = split(data.train, config.search.validation_fraction, config.seed)
-        train = BatchStream(
-            images,
-            config.search.batch_size,
-            config.search.augmentation,
-            data.mean,
-            data.std,
-            seed=0,
-            stream="preflight",
-        )
-        held_out = BatchStream(
-            validation, config.search.batch_size, None, data.mean, data.std, seed=0, stream="preflight"
-        )
-        search = SearchStep(config.space, config.search, data.num_classes, channels, runtime)
-        seconds = _seconds_a_step(lambda step: search(*train.batch(step), *held_out.batch(step)), runtime)
-        steps = total_steps(config.search, train.steps_per_epoch)
-        genotype = Genotype(config.space.name, search.policy.mode())
-        total += steps * seconds
-        figures |= {"search_steps": steps, "search_seconds_a_step": seconds}
-    else:
-        genotype = load_genotype(config.genotype)
-    network = config.space.network(genotype, data.num_classes, channels, **asdict(config.network))
-    stream = BatchStream(
-        data.train,
-        config.training.batch_size,
-        config.training.augmentation,
-        data.mean,
-        data.std,
-        seed=0,
-        stream="train",
-    )
+        phases.insert(0, _search(config, data, runtime))
+    figures: dict[str, Any] = {"device": runtime.describe()}
+    for phase in phases:
+        figures |= {f"{phase.name}_steps": phase.steps, f"{phase.name}_seconds_a_step": phase.seconds_a_step}
+    total = sum(phase.steps * phase.seconds_a_step for phase in phases)
+    return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
+
+
+@dataclass(frozen=True)
+class _Phase:
+    name: str
+    steps: int
+    seconds_a_step: float
+
+
+def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
+    train, validation = search_streams(config, data)
+    search = SearchStep(config.space, config.search, data.num_classes, data.image_shape[0], runtime)
+    seconds = _seconds_a_step(lambda step: search(*train.batch(step), *validation.batch(step)), runtime)
+    return _Phase("search", total_steps(config.search, train.steps_per_epoch), seconds)
+
+
+def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
+    mode = Genotype(config.space.name, Policy(config.space.choices).mode())
+    genotype = mode if config.genotype is None else load_genotype(config.genotype)
+    network = config.space.network(genotype, data.num_classes, data.image_shape[0], **asdict(config.network))
+    stream = training_stream(config, data)
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
     seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)
-    steps = config.training.epochs * stream.steps_per_epoch
-    figures |= {"training_steps": steps, "training_seconds_a_step": seconds}
-    return figures | {"total_seconds": total + steps * seconds, "peak_memory_bytes": _peak_memory(runtime)}
+    return _Phase("training", config.training.epochs * stream.steps_per_epoch, seconds)
 
 
-def _seconds_a_step(step: Callable[[int], dict[str, float] | tuple[Tensor, ...]], runtime: Runtime) -> float:
+def _seconds_a_step(step: Callable[[int], object], runtime: Runtime) -> float:
     step(0)
     start = time.perf_counter()
     for number in range(1, STEPS + 1):

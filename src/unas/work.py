@@ -12,7 +12,7 @@ from unas import files
 from unas.choosing import choose
 from unas.config import Config
 from unas.counting import count_macs, count_parameters
-from unas.data import BatchStream, ImageData, ImageSet, evaluation_batches, split
+from unas.data import Augmentation, BatchStream, ImageData, ImageSet, evaluation_batches, split
 from unas.errors import UserError
 from unas.export import check_onnx, export_onnx
 from unas.genotype import Genotype
@@ -107,20 +107,38 @@ def check(config: Config, data: ImageData) -> None:
             raise UserError(f"{phase}.batch_size is {batch_size}, but there are {images} {kind} images; lower it")
 
 
-def search_streams(work: Work) -> tuple[BatchStream, BatchStream]:
+def search_streams(config: Config, data: ImageData) -> tuple[BatchStream, BatchStream]:
     """Return the training and the validation batches of a search."""
-    config, data = work.config.search, work.data
-    train, validation = split(data.train, config.validation_fraction, work.config.seed)
+    search = config.search
+    train, validation = split(data.train, search.validation_fraction, config.seed)
     return (
-        _stream(work, train, config.batch_size, "search/train", config.augmentation),
-        _stream(work, validation, config.batch_size, "search/validation", None),
+        _stream(config, data, train, "search/train", search.batch_size, augmentation=search.augmentation),
+        _stream(config, data, validation, "search/validation", search.batch_size),
     )
+
+
+def training_stream(config: Config, data: ImageData) -> BatchStream:
+    """Return the batches of a training from scratch: of all training images."""
+    training = config.training
+    return _stream(config, data, data.train, "training/train", training.batch_size, augmentation=training.augmentation)
+
+
+def _stream(
+    config: Config,
+    data: ImageData,
+    images: ImageSet,
+    name: str,
+    batch_size: int,
+    *,
+    augmentation: Augmentation | None = None,
+) -> BatchStream:
+    return BatchStream(images, batch_size, augmentation, data.mean, data.std, seed=config.seed, stream=name)
 
 
 def search_genotype(work: Work) -> Genotype:
     """Search, choose and write genotype.json."""
     config = work.config
-    train, validation = search_streams(work)
+    train, validation = search_streams(config, work.data)
     steps = total_steps(config.search, train.steps_per_epoch)
     step = SearchStep(
         config.space,
@@ -150,7 +168,7 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step_seed(config.seed, "training/weights", 0))
         network = description.build(config.space)
-    stream = _stream(work, work.data.train, config.training.batch_size, "training/train", config.training.augmentation)
+    stream = training_stream(config, work.data)
     step = TrainingStep(network, config.training, work.runtime, config.seed, stream.steps_per_epoch)
     if work.session.run.checkpoint is None or work.session.run.checkpoint.phase != TRAINING:
         work.session.run.save_checkpoint(TRAINING, 0, step.state_dict())
@@ -201,9 +219,3 @@ def first_images(images: ImageSet, work: Work, count: int = 64) -> Tensor:
     """Return the first few images, normalised."""
     batch, _ = next(evaluation_batches(images, count, work.data.mean, work.data.std))
     return batch
-
-
-def _stream(work: Work, images: ImageSet, batch_size: int, name: str, augmentation: Any) -> BatchStream:
-    return BatchStream(
-        images, batch_size, augmentation, work.data.mean, work.data.std, seed=work.config.seed, stream=name
-    )

@@ -99,7 +99,7 @@ def test_continues_from_a_state_that_went_through_a_file(estimator):
 def test_a_fresh_state_can_be_saved_and_loaded():
     estimator = Relax()
     estimator.load_state_dict(Relax().state_dict())
-    gradient(estimator, PROBLEMS[0], PROBLEMS[0].policy(), num_samples=2)
+    assert gradient(estimator, PROBLEMS[0], PROBLEMS[0].policy(), num_samples=2).isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["soft xor", "quadratic form", "network"])
