@@ -40,17 +40,6 @@ def test_outcome_and_gradients_are_pytorchs(channels, kernel, dilation, stride, 
 
 
 @compiled
-def test_threads_share_the_batch(monkeypatch):
-    monkeypatch.setattr(native, "_SMALL", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    images, gradient = images_of(8, 6, 6).detach(), torch.randn(5, 8, 6, 6)
-    found = native.depthwise_weight_gradient(images, gradient, native.Geometry(5, 1, 1, 2))
-    weight = torch.zeros(8, 1, 5, 5, requires_grad=True)
-    (expected,) = torch.autograd.grad(F.conv2d(images, weight, None, 1, 2, 1, 8), [weight], gradient)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-
-
-@compiled
 def test_a_gradient_nobody_asks_for_is_not_computed(monkeypatch):
     calls = []
     monkeypatch.setattr("unas.nn.depthwise.depthwise_weight_gradient", lambda *_: calls.append(1))

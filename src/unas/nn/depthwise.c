@@ -1,7 +1,7 @@
 /* The weight gradient of a depthwise convolution of channels-last float32 images.
  *
  * out[ky][kx][c] = sum over b, y, x of images[b][y*stride + ky*dilation - padding][x*stride + kx*dilation - padding][c]
- *                                      * gradient[b][y][x][c],   b from first to last - 1
+ *                                      * gradient[b][y][x][c]
  *
  * One row of the kernel for one block of channels stays in registers while the images stream by.
  */
@@ -30,9 +30,9 @@ struct shape {
   }                                                                                                                \
                                                                                                                    \
   static void block##LANES(const float *images, const float *gradient, float *out, const struct shape *s,          \
-                           long c, long ky, long first, long last) {                                               \
+                           long c, long ky, long batch) {                                                          \
     lanes##LANES sum[MAX_KERNEL] = {0};                                                                            \
-    for (long b = first; b < last; b++)                                                                            \
+    for (long b = 0; b < batch; b++)                                                                               \
       for (long y = 0; y < s->out_height; y++) {                                                                   \
         const long in_y = y * s->stride + ky * s->dilation - s->padding;                                           \
         if (in_y < 0 || in_y >= s->height) continue;                                                               \
@@ -53,11 +53,11 @@ DEFINE_BLOCK(8)
 DEFINE_BLOCK(4)
 
 void unas_depthwise_weight_gradient(const float *images, const float *gradient, float *out, const struct shape *s,
-                                    long first, long last) {
+                                    long batch) {
   for (long ky = 0; ky < s->kernel; ky++) {
     long c = 0;
-    for (; c + 16 <= s->channels; c += 16) block16(images, gradient, out, s, c, ky, first, last);
-    for (; c + 8 <= s->channels; c += 8) block8(images, gradient, out, s, c, ky, first, last);
-    for (; c + 4 <= s->channels; c += 4) block4(images, gradient, out, s, c, ky, first, last);
+    for (; c + 16 <= s->channels; c += 16) block16(images, gradient, out, s, c, ky, batch);
+    for (; c + 8 <= s->channels; c += 8) block8(images, gradient, out, s, c, ky, batch);
+    for (; c + 4 <= s->channels; c += 4) block4(images, gradient, out, s, c, ky, batch);
   }
 }

@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -26,7 +25,6 @@ import torch
 from torch import Tensor
 
 _FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
-_SMALL = 4_000_000  # multiply-adds that are done before another thread has woken up
 
 Kernel = Callable[..., None]
 
@@ -62,20 +60,10 @@ def depthwise_weight_gradient(images: Tensor, gradient: Tensor, geometry: Geomet
     images, gradient = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (images, gradient))
     batch, channels, height, width = images.shape
     shape, kernel = _Shape(height, width, channels, *gradient.shape[2:], *geometry), geometry.kernel
-    work = gradient.numel() * kernel * kernel
-    threads = max(1, min(torch.get_num_threads(), batch, work // _SMALL))
-    bounds = [batch * part // threads for part in range(threads + 1)]
-    partial = torch.empty(threads, kernel, kernel, channels)
-
-    def one(part: int) -> None:
-        pointers = (images.data_ptr(), gradient.data_ptr(), partial[part].data_ptr())
-        run(*map(ctypes.c_void_p, pointers), ctypes.byref(shape), *map(ctypes.c_long, bounds[part : part + 2]))
-
-    if threads == 1:
-        one(0)
-    else:
-        list(_pool(threads).map(one, range(threads)))
-    return partial.sum(0).permute(2, 0, 1).unsqueeze(1)
+    found = torch.empty(kernel, kernel, channels)
+    # One thread: others would wait for cores that PyTorch's own threads keep spinning on after each of its operations.
+    run(*(ctypes.c_void_p(t.data_ptr()) for t in (images, gradient, found)), ctypes.byref(shape), ctypes.c_long(batch))
+    return found.permute(2, 0, 1).unsqueeze(1)
 
 
 @cache
@@ -90,11 +78,6 @@ def depthwise_kernel() -> Kernel | None:
         return None
     kernel: Kernel = library.unas_depthwise_weight_gradient
     return kernel
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="unas-depthwise")
 
 
 def _compiled() -> Path:
