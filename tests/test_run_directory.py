@@ -194,7 +194,8 @@ def test_a_forked_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path):
             process.kill()
             process.wait()
             os.kill(child, 0)  # it is alive
-            RunDirectory.resume(tmp_path, MANIFEST).close()
+            with RunDirectory.resume(tmp_path, MANIFEST) as run:
+                assert run.directory == tmp_path
         finally:
             os.kill(child, signal.SIGKILL)
 
