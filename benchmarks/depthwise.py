@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from unas.hardware import cpu_name
 from unas.nn.native import Geometry, depthwise_kernel, depthwise_weight_gradient
-from unas.runtime import cpu_name
 
 SIZES = ((32, 16, 32), (32, 32, 16), (32, 64, 8))
 FILTERS = ((3, 1), (3, 2), (5, 1), (7, 1))

@@ -2,6 +2,7 @@
 
 WHERE is `search:5` or `training:5`, right after that step was logged, or `between`, after the last step of the search
 and before its outcome is written. Of a signal that can't be caught, half a line of metrics.jsonl is left behind.
+`search:5@1` is rank 1 of several processes, and only before torchrun has restarted anything.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from unas import work
 from unas.cli import main
+from unas.follower import Follower
 from unas.run_directory import METRICS, RunDirectory
 
 
@@ -21,8 +23,14 @@ def arm(where: str, number: signal.Signals) -> None:
     if where == "between":
         work.choose = lambda *_: os.kill(os.getpid(), number)  # type: ignore[assignment]
         return
+    where, _, rank = where.partition("@")
+    if rank and (os.environ["RANK"] != rank or os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"):
+        return
     phase, _, step = where.partition(":")
     log = RunDirectory.log
+    if rank and rank != "0":
+        Follower.log = lambda _, *at: os.kill(os.getpid(), number) if at[:2] == (phase, int(step)) else None  # type: ignore[method-assign]
+        return
 
     def last_log(self: RunDirectory, *arguments: Any) -> None:
         log(self, *arguments)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from unas import checkpoints as module
+from unas import files
 from unas.checkpoint_clock import CheckpointClock
 from unas.checkpoints import Checkpoints
 from unas.errors import UserError
@@ -142,6 +143,7 @@ def test_full_disk_keeps_the_earlier_ones(store, monkeypatch):
     kept = [save(store, 1), save(store, 2)]
     kept[0].with_name(f".000003-search-3.ckpt.{os.getpid()}.tmp").symlink_to("/dev/full")
     monkeypatch.setattr(module, "remove_leftovers", lambda _: None)
+    monkeypatch.setattr(files, "_remove", lambda _: None)
     with pytest.raises(UserError, match=r"000003-search-3\.ckpt: the disk is full: .+ needed, .+ free; .*--resume"):
         save(store, 3)
     assert store.paths() == kept

@@ -131,13 +131,13 @@ def test_foreign_code_is_imported_only_where_it_is_trusted() -> None:
 
 
 def test_untrusted_code_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hostile.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    (tmp_path / "hostile_code.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="outside unas"):
-        config_from_json(changed("space.name", "hostile:X"))
+        config_from_json(changed("space.name", "hostile_code:X"))
     assert not (tmp_path / "ran").exists()
-    with pytest.raises(UserError, match="hostile has no 'X'"):
-        config_from_json(changed("space.name", "hostile:X"), trusted=["hostile:X"])
+    with pytest.raises(UserError, match="hostile_code has no 'X'"):
+        config_from_json(changed("space.name", "hostile_code:X"), trusted=["hostile_code:X"])
     assert (tmp_path / "ran").exists()
 
 

@@ -15,6 +15,7 @@ from unas.genotype import Genotype
 from unas.genotype_files import list_genotypes, load_genotype
 
 SVG = "{http://www.w3.org/2000/svg}"
+CELLS = [name for name in list_genotypes() if load_genotype(name).space == "darts"]
 CHAIN = Genotype("chain", {"layer1": "mbconv_3x3", "layer2<&>": "skip"})
 DEEP = Genotype(
     "darts",
@@ -31,7 +32,7 @@ def elements(document: str, tag: str) -> list[ElementTree.Element]:
     return list(ElementTree.fromstring(document).iter(f"{SVG}{tag}"))  # noqa: S314 - we wrote it
 
 
-@pytest.mark.parametrize("name", list_genotypes())
+@pytest.mark.parametrize("name", CELLS)
 def test_svg_has_every_slot_of_the_genotype(name: str) -> None:
     genotype = load_genotype(name)
     edges = [e for e in elements(draw_svg(genotype, name), "path") if e.get("class") == "edge"]
@@ -47,7 +48,7 @@ def test_svg_has_every_slot_of_the_genotype(name: str) -> None:
     assert drawn == expected
 
 
-@pytest.mark.parametrize("genotype", [*map(load_genotype, list_genotypes()), DEEP])
+@pytest.mark.parametrize("genotype", [*map(load_genotype, CELLS), DEEP])
 def test_boxes_do_not_touch_each_other(genotype: Genotype) -> None:
     for cell in ElementTree.fromstring(draw_svg(genotype, "x")).findall(f".//{SVG}g/{SVG}g"):  # noqa: S314
         boxes = [tuple(float(r.get(k, 0)) for k in ("x", "y", "width", "height")) for r in cell.iter(f"{SVG}rect")]
@@ -57,7 +58,7 @@ def test_boxes_do_not_touch_each_other(genotype: Genotype) -> None:
                 assert apart_x or y + height < other_y or other_y + other_height < y
 
 
-@pytest.mark.parametrize("genotype", [*map(load_genotype, list_genotypes()), DEEP])
+@pytest.mark.parametrize("genotype", [*map(load_genotype, CELLS), DEEP])
 def test_edges_run_through_no_box_of_another_node(genotype: Genotype) -> None:
     for cell in cells_of(genotype):
         layout = lay_out(cell)
@@ -99,6 +100,17 @@ def test_a_chain_is_a_list() -> None:
     draw_terminal(CHAIN, "chain", file=file)
     assert re.search(r"layer1 +mbconv_3x3", file.getvalue())
     assert cell_lines(CHAIN) == [("", "mbconv_3x3 skip")]
+
+
+@pytest.mark.parametrize("name", ["UNAS_PROXYLESS", "PROXYLESS_GPU"])
+def test_svg_has_every_layer_of_a_chain_in_the_colour_of_its_kernel(name: str) -> None:
+    genotype = load_genotype(name)
+    document = draw_svg(genotype, name)
+    labels = [t for t in elements(document, "text") if t.get("class") == "middle"]
+    assert [label.text for label in labels] == [operation_label(option) for option in genotype.choices.values()]
+    assert len(elements(document, "rect")) == 1 + 21  # the card, and a box a layer
+    colours = {(re.sub(r" e\d", "", label.text or ""), label.get("style")) for label in labels}
+    assert len(colours) == len({kernel for kernel, _ in colours}) == len({style for _, style in colours})
 
 
 @pytest.mark.parametrize("choices", [{"c/node0/input0": "5", "c/node0/op0": "x"}, {"c/node0/op0": "x"}, {"a": "b"}])

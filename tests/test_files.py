@@ -11,9 +11,10 @@ from unas import files
 from unas.errors import UserError
 
 
-def fill_the_disk_at(path):
+def fill_the_disk_at(path, monkeypatch):
     """Let the next atomic write of `path` end on a device that is always full."""
     (path.parent / f".{path.name}.{os.getpid()}.tmp").symlink_to("/dev/full")
+    monkeypatch.setattr(files, "_remove", lambda _: None)
 
 
 def test_written_files_replace_the_old_ones_with_ordinary_permissions(tmp_path):
@@ -37,10 +38,10 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path):
+def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path, monkeypatch):
     path = tmp_path / "policy.json"
     files.write_text(path, "old")
-    fill_the_disk_at(path)
+    fill_the_disk_at(path, monkeypatch)
     with pytest.raises(UserError, match=r"policy\.json: the disk is full: 3\.0 MiB needed, .+iB free"):
         files.write_bytes(path, bytes(2 * 2**20), bytes(2**20))
     assert path.read_text() == "old"
@@ -73,15 +74,15 @@ def test_damaged_json_names_the_file(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path, monkeypatch):
+def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name, message in (("missing", "No such file"), (".", "not a plain file"), ("pipe", "not a plain file")):
         with pytest.raises(UserError, match=message):
             files.read_json(tmp_path / name)
     (tmp_path / "big").write_text("1" * 1025)
-    monkeypatch.setattr(files, "MAX_TEXT_BYTES", 1024)
+    assert files.read_text(tmp_path / "big", 1025) == "1" * 1025
     with pytest.raises(UserError, match="larger than"):
-        files.read_json(tmp_path / "big")
+        files.read_text(tmp_path / "big", 1024)
 
 
 @given(st.one_of(st.binary(), st.text(alphabet='{}[]",:0123456789.eE-+truefalsnI \\')))

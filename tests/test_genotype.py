@@ -54,6 +54,32 @@ def one_line(error):
     return message
 
 
+# The layers that change width, and the other 15, as (kernel, expansion); None is a skip.
+CHAINS = {
+    "UNAS_PROXYLESS": (
+        [(5, 3), (7, 3), (7, 3), (5, 3), (7, 6), (7, 6)],
+        [(3, 3), *[None] * 5, *[(3, 3)] * 6, *[(7, 3)] * 3],
+    ),
+    "PROXYLESS_GPU": (
+        [(5, 3), (7, 3), (7, 6), (5, 6), (7, 6), (7, 6)],
+        [*[None] * 5, (3, 3), None, None, (5, 3), None, (3, 3), (5, 3), (7, 6), (7, 6), (5, 6)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_published_chains_equal_the_papers(name):
+    genotype = load_genotype(name)
+    assert genotype.space == "proxylessnas"
+    assert len(genotype.choices) == 21
+    changing, others = (iter(part) for part in CHAINS[name])
+    for number in range(1, 22):
+        layer = next(changing if number in {1, 5, 9, 13, 17, 21} else others)
+        expected = "skip" if layer is None else "mbconv_{0}x{0}_e{1}".format(*layer)
+        assert genotype.choices[f"layer{number}"] == expected
+    assert not [*changing, *others]
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_cells_equal_the_papers(name):
     genotype = load_genotype(name)
@@ -71,7 +97,7 @@ def test_published_cells_equal_the_papers(name):
 
 
 def test_published_names_are_listed_and_found_in_any_case():
-    assert list_genotypes() == tuple(sorted(PUBLISHED))
+    assert list_genotypes() == tuple(sorted([*PUBLISHED, *CHAINS]))
     assert load_genotype("unas_Cifar10") == load_genotype("UNAS_CIFAR10") != load_genotype("UNAS_CIFAR100")
 
 

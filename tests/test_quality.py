@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from tiny import tiny_recipe
+from unas.cli import main
 from unas.lab.quality import percentile, quality, random_genotypes
+from unas.lab.quality_plot import write_plot
 
 
 def test_percentile_is_the_share_of_worse_cells_with_wilsons_interval() -> None:
@@ -29,12 +34,84 @@ def test_random_genotypes_are_different_and_always_the_same() -> None:
         genotype.check(config.space.choices)
 
 
-def test_cells_are_trained_once_and_a_second_call_goes_on(tmp_path: Path) -> None:
-    lines: list[str] = []
-    report = quality(tiny_recipe(), tmp_path, cells=2, seeds=1, quiet=True, say=lines.append)
+def report_of(seeds: int) -> dict[str, Any]:
+    """Return what `quality` would for a search better than two of four random cells, and one worse than all."""
+    accuracies = {
+        "found": [0.86] * seeds,
+        "reinforce": [0.82] * seeds,
+        **{f"random-{n}": [0.83 + 0.02 * n + 0.001 * seed for seed in range(seeds)] for n in range(4)},
+    }
+    others = [float(np.mean(values)) for label, values in accuracies.items() if label.startswith("random")]
+    return {
+        "cells": 4,
+        "seeds": seeds,
+        "test_accuracy": accuracies,
+        "random_median": float(np.median(others)),
+        "percentile": {label: vars(percentile(accuracies[label][0], others)) for label in ("found", "reinforce")},
+    }
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, list[str]]:
+    out, lines = tmp_path_factory.mktemp("quality"), list[str]()
+    return quality(tiny_recipe(), out, cells=2, seeds=1, quiet=True, say=lines.append), out, lines
+
+
+def test_cells_are_trained_once_and_a_second_call_goes_on(
+    measured: tuple[dict[str, Any], Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, out, lines = measured
     assert [line.split(",")[0].split(":")[0] for line in lines] == ["found", "random-0", "random-1"]
-    trained = {path: path.stat().st_mtime_ns for path in tmp_path.glob("train-*/model.safetensors")}
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("train-*/model.safetensors")}
     assert len(trained) == 3
-    again = quality(tiny_recipe(), tmp_path, cells=2, seeds=1, quiet=True, say=lines.append)
-    assert again == report == json.loads((tmp_path / "quality.json").read_text())
-    assert trained == {path: path.stat().st_mtime_ns for path in tmp_path.glob("train-*/model.safetensors")}
+    written = json.loads((out / "quality.json").read_text())
+    assert written == {name: value for name, value in report.items() if not name.startswith("plot")}
+    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    again = quality(tiny_recipe(), out, cells=2, seeds=1, quiet=True, say=lines.append)
+    assert again == written | {"plot": None, "plot_missing": again["plot_missing"]}
+    assert "pip install 'unas[lab]'" in again["plot_missing"]
+    assert trained == {path: path.stat().st_mtime_ns for path in out.glob("train-*/model.safetensors")}
+
+
+def test_found_cells_come_with_what_would_tell_a_collapse(measured: tuple[dict[str, Any], Path, list[str]]) -> None:
+    report, out, _ = measured
+    (found,) = report["collapse"]["found"]
+    summary = json.loads((out / "search-found-0" / "summary.json").read_text())
+    picked = json.loads((out / "search-found-0" / "genotype.json").read_text())["choices"]
+    assert found["skip_share"] == list(picked.values()).count("skip_connect") / 16
+    assert found["normalised_entropy"] == summary["normalised_entropy"]
+    assert set(found["alarms"]) >= set(summary["alarms"])
+    shares = [list(g.choices.values()).count("skip_connect") / 16 for g in random_genotypes(tiny_recipe(), 2)]
+    assert report["random_skip_share"] == pytest.approx(np.mean(shares))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_plot_marks_cells_median_and_percentile(seeds: int, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is in the extra 'lab'")
+    write_plot(report_of(seeds), tmp_path / "plot.svg")
+    text = (tmp_path / "plot.svg").read_text()
+    assert "test accuracy (%)" in text
+    assert "Found cells among 4 random ones" in text
+    assert ("mean of 3 seeds" in text) == (seeds == 3)
+    place = binomtest(2, 4).proportion_ci(method="wilson")
+    assert f"above 50 % of the random (95 % interval: {100 * place.low:.0f} to {100 * place.high:.0f} %)" in text
+    assert "reinforce: 82.00 %, above 0 % of the random" in text
+    assert f"median of the random, {86.0 + 0.05 * (seeds - 1):.2f} %" in text
+
+
+def test_the_command_line_shows_alarms_and_where_the_plot_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = {"skip_share": 0.75, "normalised_entropy": 0.99, "alarms": {"skips": "all of them", "unmoved": "nothing"}}
+    report = report_of(1) | {
+        "collapse": {"found": [one, {**one, "skip_share": 0.25, "alarms": {}}]},
+        "random_skip_share": 0.2,
+        "plot": "somewhere.png",
+    }
+    monkeypatch.setattr("unas.lab.quality.quality", lambda *_, **__: report)
+    assert main(["lab", "quality", "digits", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "found, skip connections 50 % of the choices that can be one; of random cells 20 %" in out
+    assert "found, seed 0: alarm all of them found, seed 0: alarm nothing" in out
+    assert "plot somewhere.png" in out

@@ -104,14 +104,14 @@ def test_tf32_is_allowed_inside_the_block_on_cuda_only():
 
 def test_one_process_is_rank_0_of_1_and_a_group_is_seen(tmp_path):
     runtime = RuntimeConfig("cpu").build()
-    assert (runtime.rank, runtime.world_size) == (0, 1)
+    assert (runtime.ranks.rank, runtime.ranks.size) == (0, 1)
     script = f"""
 import torch.distributed as dist
 from unas.runtime import RuntimeConfig
 store = dist.FileStore({str(tmp_path / "store")!r}, 1)
 dist.init_process_group("fake", rank=2, world_size=5, store=store)
 runtime = RuntimeConfig("cpu").build()
-print(runtime.rank, runtime.world_size)
+print(runtime.ranks.rank, runtime.ranks.size)
 """
     prelude = "from torch.testing._internal.distributed import fake_pg\n"
     done = subprocess.run([sys.executable, "-c", prelude + script], capture_output=True, text=True, check=True)

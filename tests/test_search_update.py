@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from plain_search_step import PlainSearchStep
-from unas.estimators import Estimator
+from unas.estimators import Estimator, draw_hard
 from unas.estimators.gumbel_softmax import GumbelSoftmax
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.objectives.cross_entropy import CrossEntropy
+from unas.policy import Sample
 from unas.runtime import RuntimeConfig
 from unas.search_config import AdamConfig, SearchConfig
-from unas.search_update import SearchStep
+from unas.search_update import SearchStep, SupernetCost
 from unas.spaces.darts import DartsSpace
 
 B = 6
@@ -24,6 +27,7 @@ SPACE = DartsSpace(channels=2, layers=3, operations=3)
 CONFIG = SearchConfig(
     architectures_per_batch=3,
     batch_size=B,
+    estimator=Rebar(),
     weights=AdamConfig(lr=1e-2, final_lr=1e-3, weight_decay=1e-2),
     policy=AdamConfig(lr=5e-2, final_lr=1e-2, weight_decay=1e-2),
     clip_norm=0.5,  # small enough that it clips
@@ -109,6 +113,37 @@ def test_runs_the_supernet_no_more_than_it_must(
     search.supernet.register_forward_pre_hook(note)
     search(x, y, x_val, y_val)
     assert sorted(calls) == sorted(expected)
+
+
+def mean_cost(search: SearchStep, sample: Sample, images: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+    """Return cross-entropy + 0.5·gap + 0.2·overlap of each architecture, from the supernet's logits."""
+    x, y, x_val, y_val = images
+    train, val = (F.cross_entropy(search.supernet(i, sample), t, reduction="none") for i, t in ((x, y), (x_val, y_val)))
+    overlap = sum(
+        (sample[i0][:, :, None] * sample[o0][:, None, :] * sample[i1][:, :, None] * sample[o1][:, None, :]).sum((1, 2))
+        for (i0, o0), (i1, o1) in search.space.slot_pairs()
+    )
+    return (train + 0.5 * (val - train).abs()).view(len(sample), -1).mean(1) + 0.2 * overlap
+
+
+@pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
+@torch.no_grad()
+def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: str) -> None:
+    search = build(replace(CONFIG, estimator=ReinforceLeaveOneOut(draws=4), weights_on=weights_on))
+    sample = draw_hard(search.policy, 4 * 3, torch.Generator().manual_seed(1))
+    cost = SupernetCost(search, batch(0))
+    found = cost(sample)
+    parts = [4] if weights_on == "relaxed" else [1, 3]  # the copy that trains the weights has a forward of its own
+    samples = sample.split([3 * copies for copies in parts])
+    expected = [
+        mean_cost(search, part, tuple(torch.cat([tensor] * copies) for tensor in batch(0)))  # type: ignore[arg-type]
+        for part, copies in zip(samples, parts, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.cat(expected))
+    assert (cost.train_losses is None) == (weights_on == "relaxed")
+    if cost.train_losses is not None:
+        assert cost.train_losses.requires_grad
+        assert len(cost.train_losses) == B
 
 
 @pytest.mark.parametrize("weights_on", ["relaxed", "hard"])

@@ -7,21 +7,25 @@ import hashlib
 import io
 import logging
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unas.errors import UserError
-from unas.files import remove_leftovers, write_bytes
+from unas.files import make_directory, readable_size, remove_leftovers, write_bytes
+from unas.finite import all_finite
 
 KEPT = 2
+MAX_BYTES = 16 * 2**30
 _NAME = re.compile(r"(\d{6,})-([a-z_]+)-(\d+)\.ckpt")
 _MAGIC = b"unas checkpoint 1"
 _HEADER_BYTES = len(_MAGIC) + 1 + 64 + 1 + 20 + 1
-_PLAIN = (str, int, float, bool, type(None), torch.Tensor)
+_PLAIN = (str, int, float, bool, type(None), Tensor)
 
 logger = logging.getLogger("unas")
 
@@ -77,12 +81,14 @@ class Checkpoints:
         require_plain(state, "state")
         buffer = io.BytesIO()
         torch.save({"phase": phase, "step": step, "state": dict(state)}, buffer)
-        self._directory.mkdir(exist_ok=True)
+        make_directory(self._directory)
         remove_leftovers(self._directory)
         earlier = self.paths()
         number = int(earlier[-1].name.partition("-")[0]) + 1 if earlier else 1
         path = self._directory / f"{number:06d}-{phase}-{step}.ckpt"
         content = buffer.getbuffer()
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{path}: the state has {readable_size(len(content))}; {readable_size(MAX_BYTES)} are read")
         write_bytes(path, _header(content), content)
         sound = [each for each in earlier if each not in self._damaged]
         for old in set(earlier) - set(sound[1 - KEPT :]):
@@ -102,6 +108,14 @@ class Checkpoints:
             logger.warning("%s: no whole checkpoint is left; starting at the beginning", self._directory)
         return None
 
+    def newest_finite(self) -> Path | None:
+        """Return the newest checkpoint that is whole and has finite numbers alone, or None."""
+        for path in reversed(self.paths()):
+            with contextlib.suppress(UserError):
+                if all_finite(read_checkpoint(path).state):
+                    return path
+        return None
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and check one checkpoint; no code in it is run.
@@ -109,16 +123,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         UserError: it is damaged, or no checkpoint of this version.
     """
+    payload = _payload(path)
     try:
-        content = memoryview(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
-    header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
-    if bytes(header) != _header(payload):
-        raise UserError(f"{path} is damaged: its checksum is wrong")
-    try:
+        _require_uncompressed(payload)
         saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        return Checkpoint(str(saved["phase"]), int(saved["step"]), dict(saved["state"]), path)
+        if not (step := int(saved["step"])) >= 0:
+            raise ValueError(step)
+        return Checkpoint(str(saved["phase"]), step, dict(saved["state"]), path)
     except Exception as error:  # what torch.load raises for foreign content is not documented
         raise UserError(f"{path} is not a checkpoint that unas wrote ({type(error).__name__})") from error
 
@@ -136,8 +147,32 @@ def require_plain(value: Any, name: str) -> None:
     elif type(value) in {list, tuple}:
         for index, item in enumerate(value):
             require_plain(item, f"{name}[{index}]")
-    elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
+    elif type(value) not in _PLAIN and not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__qualname__}, which a checkpoint can't hold")
+
+
+def _payload(path: Path) -> memoryview:
+    """Return what follows the header, checked, of a plain file that is not too large."""
+    try:
+        if not path.is_file() or path.is_symlink():  # a pipe would be waited on forever
+            raise UserError(f"{path} is not a plain file")
+        if path.stat().st_size > _HEADER_BYTES + MAX_BYTES:
+            raise UserError(f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such checkpoint")
+        content = memoryview(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
+    header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
+    if bytes(header) != _header(payload):
+        raise UserError(f"{path} is damaged: its checksum is wrong")
+    return payload
+
+
+def _require_uncompressed(payload: memoryview) -> None:
+    """Refuse what would be unpacked to more than the file has: torch.save compresses nothing."""
+    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type for entry in entries) or sum(entry.file_size for entry in entries) > len(payload):
+        raise ValueError("compressed")
 
 
 def _header(payload: memoryview) -> bytes:

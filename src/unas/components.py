@@ -12,7 +12,9 @@ from unas import data, estimators, objectives, spaces
 from unas.data import Dataset
 from unas.errors import UserError
 from unas.estimators import Estimator
-from unas.objectives import Objective
+from unas.latency import backends
+from unas.latency.backends import Backend
+from unas.objectives import Term
 from unas.registry import import_object
 from unas.spaces import SearchSpace
 
@@ -34,7 +36,8 @@ NAMES: dict[type, Names] = {
     Dataset: data,
     SearchSpace: spaces.registry,
     Estimator: estimators.registry,
-    Objective: objectives.registry,
+    Term: objectives.registry,
+    Backend: backends.registry,
 }
 
 
@@ -54,18 +57,23 @@ def component_names(value: Any) -> set[str]:
     return {callable_name(value, "")} if inspect.isclass(value) or inspect.isfunction(value) else set()
 
 
+def is_outside(name: str) -> bool:
+    """Return whether a component runs code from outside: a class of elsewhere, or the backend that runs a command."""
+    return ":" in name or name == "command"
+
+
 def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any]:
     """Return the component class called `name`.
 
     Args:
         base: what it must derive from, a key of `NAMES`.
         name: a built-in name, or `package.module:Class`.
-        trusted: the names of the second form that may be imported, which runs their code.
+        trusted: the names, of those that `is_outside`, that may be used, which runs their code.
 
     Raises:
         UserError: there is no such component, it can't be imported, or it isn't trusted.
     """
-    if ":" in name:
+    if is_outside(name):
         _require_trust(name, trusted)
     with one_line_errors(f"{name!r} can't be imported"):
         found = NAMES[base].get(name)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from unas.budgets import parse_budgets
 from unas.choosing import ChoosingConfig
 from unas.data import Dataset
 from unas.phase import CheckpointConfig
@@ -28,9 +29,13 @@ class Config:
         training: how to train its network from scratch.
         runtime: device and precision.
         checkpoint: how often to save.
+        budgets: the most that the network may cost, such as "latency<=8ms@onnxruntime" or "macs<=600M".
         genotype: an architecture to take instead of searching: a published name, a JSON file or a run directory.
         data_root: where data sets are; the environment's UNAS_DATA, else ./data, when not given.
         seed: of everything random.
+
+    Raises:
+        UserError: a budget can't be read.
     """
 
     dataset: Dataset
@@ -41,9 +46,13 @@ class Config:
     training: TrainingConfig = TrainingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    budgets: tuple[str, ...] = ()
     genotype: str | None = None
     data_root: str | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        parse_budgets(self.budgets)
 
     @property
     def data_directory(self) -> Path:

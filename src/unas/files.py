@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from unas.errors import UserError
 
 MAX_TEXT_BYTES = 64 * 2**20
+MAX_DEPTH = 50  # of JSON; what unas writes has a handful of levels
 
 
 def readable_size(num_bytes: int) -> str:
@@ -32,6 +33,18 @@ def write_error(path: Path, error: OSError | ValueError, needed: int | None = No
     return UserError(f"{path} can't be written: {reason}; use another --out or change its permissions")
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it, where there is none.
+
+    Raises:
+        UserError: it can't be made, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise write_error(path, error) from error
+
+
 def sync_directory(path: Path) -> None:
     """Wait until the names in the directory `path` are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -42,6 +55,11 @@ def sync_directory(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    # A link that somebody has put there would be written through.
+    path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -59,6 +77,7 @@ def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
     """
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
+        _remove(temporary)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -112,24 +131,47 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, to_json(value, indent=2) + "\n")
 
 
-def read_text(path: Path) -> str:
+def is_plain(path: Path) -> bool:
+    """Return whether `path`, or what it links to, is an ordinary file; of a pipe, a reader would wait forever."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     """Read a text file (UTF-8).
 
+    Args:
+        path: the file.
+        limit: its largest size in bytes.
+
     Raises:
-        UserError: it is missing, not a plain file, larger than 64 MiB, or not text.
+        UserError: it is missing, not a plain file, larger than the limit, or not text.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited on forever
             raise UserError(f"{path} is not a plain file")
         with path.open("rb") as file:
-            content = file.read(MAX_TEXT_BYTES + 1)
-        if len(content) > MAX_TEXT_BYTES:
-            raise UserError(f"{path} is larger than {readable_size(MAX_TEXT_BYTES)}; unas writes no such file")
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise UserError(f"{path} is larger than {readable_size(limit)}; unas writes no such file")
         return content.decode()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text (byte {error.start}); is it damaged?") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UserError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _require_flat(value: Any) -> None:
+    """Refuse a document that is nested so deeply that a function which follows it would run out of stack."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        nested = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [item for each in nested for item in each if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -143,7 +185,9 @@ def parse_json(text: str | bytes, name: str) -> Any:
         UserError: it isn't JSON, or ends too soon.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
+        _require_flat(value)
+        return value
     except json.JSONDecodeError as error:
         whole = error.pos < len(error.doc.rstrip())
         what = "is not JSON" if whole else "is empty or ends too soon; is it truncated?"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unas.errors import UserError
 from unas.genotype import MAX_JSON_CHARACTERS, Genotype
+from unas.links import require_inside
 from unas.registry import one_of
 
 FILE_NAME = "genotype.json"
@@ -35,6 +36,7 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
     path = Path(name_or_path)
     try:
         if path.is_dir():
+            require_inside(path, [FILE_NAME])
             path /= FILE_NAME
             if not path.exists():
                 raise UserError(f"{path.parent} holds no {FILE_NAME}; is it a run directory whose search has ended?")

@@ -18,9 +18,13 @@ class StopSignal:
 
     Loops look at `requested` after each step. Outside the main thread, where Python allows no signal
     handlers, the block changes nothing and `requested` stays False.
+
+    Args:
+        quiet: say nothing, as one of several processes that another speaks for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self.signal_number: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -44,6 +48,8 @@ class StopSignal:
         if self.requested:
             raise KeyboardInterrupt
         self.signal_number = number
+        if self._quiet:
+            return
         # Not print: the signal may have come in the middle of another print.
         with contextlib.suppress(OSError):
             os.write(2, b"\nfinishing this step, then saving; once more to stop at once\n")

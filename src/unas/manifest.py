@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from unas.runtime import cpu_count, cpu_name
+from unas.hardware import cpu_count, cpu_name
 
 PACKAGES = ("unas", "torch", "torchvision", "numpy", "onnx", "onnxruntime")
 

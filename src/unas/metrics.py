@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unas.errors import UserError
-from unas.files import parse_json, to_json, write_error
+from unas.files import is_plain, parse_json, to_json, write_error
 
 MAX_LINE_BYTES = 2**20
 
@@ -29,6 +29,8 @@ class MetricsLog:
 
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
         self.path = path
+        if path.is_fifo():  # it would be waited on forever
+            raise UserError(f"{path} is a pipe; remove it")
         try:
             self._file = path.open("ab", buffering=0)
             length = self._file.seek(0, os.SEEK_END)
@@ -80,7 +82,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: the file can't be read, or a line isn't a JSON object with phase and step.
     """
-    if not path.is_file():
+    if not is_plain(path):
         raise UserError(f"{path} is missing: nothing has been logged, or it is not a run directory's file")
     with path.open("rb") as file:
         number = 0

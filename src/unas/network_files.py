@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from unas.errors import UserError
-from unas.files import parse_json, write_bytes
+from unas.files import is_plain, parse_json, readable_size, write_bytes
 from unas.genotype import Genotype
+from unas.links import require_inside
 from unas.spaces import SearchSpace, create_network
 
 FILE_NAME = "model.safetensors"
 FORMAT, VERSION = "unas.network", "1"
+MAX_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
         UserError: the file is missing, damaged, or doesn't describe the network whose weights it holds.
     """
     path = Path(path)
-    path = path / FILE_NAME if path.is_dir() else path
+    if os.path.isdir(path):  # unlike Path's, it takes a name that no file can have
+        require_inside(path, [FILE_NAME])
+        path /= FILE_NAME
     description, weights = _read(path)
     with torch.device("meta"):  # costs nothing, so a damaged description can't claim memory
         _check_weights(description.build(space), weights, path)
@@ -115,8 +120,10 @@ def read_description(path: str | Path) -> NetworkDescription:
 
 
 def _read(path: Path) -> tuple[NetworkDescription, dict[str, Tensor]]:
-    if not path.is_file():
+    if not is_plain(path):
         raise UserError(f"{path} doesn't exist or is no file; train a network first, or name another run")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such network")
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from unas.checkpoint_clock import CheckpointClock
+from unas.distributed import Ranks
 from unas.errors import UserError
+from unas.finite import Skips, too_many
 from unas.interruption import Interrupted, StopSignal
 from unas.progress import Progress
 from unas.run_directory import RunDirectory
+
+T = TypeVar("T")
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Session:
         checkpoint: how often to save.
         resume_command: what to type to go on.
         quiet: show no progress.
+        ranks: the processes of the run; rank 0 shows and writes.
     """
 
     run: RunDirectory
@@ -49,36 +56,80 @@ class Session:
     checkpoint: CheckpointConfig
     resume_command: str
     quiet: bool = False
+    ranks: Ranks = Ranks()
 
     def steps(
-        self, phase: str, total: int, state: Callable[[], Mapping[str, Any]], start: int = 0
+        self, phase: str, total: int, state: Callable[[], Mapping[str, Any]], skips: Skips, start: int = 0
     ) -> Iterator[tuple[int, Callable[..., None]]]:
         """Yield (step, log) for each step that is left; save when it is time, at the end, and when asked to stop.
+
+        `log(**figures)` logs and shows them; `log(more, **figures)` logs more than a line on screen has room for.
 
         Args:
             phase: its name.
             total: its number of steps.
             state: returns what a checkpoint holds, between two steps.
+            skips: the updates that were left out. While they follow on each other, nothing is saved in time, so that
+                the checkpoints that are kept stay those from before.
             start: steps that are done.
 
         Raises:
             Interrupted: the user asked to stop; the state is saved.
+            UserError: too many updates in a row were left out.
         """
         clock = CheckpointClock(self.checkpoint.every_seconds, self.checkpoint.every_steps or None)
         clock.saved(start)
+        last: dict[str, float] = {}
         with Progress(phase, total, self.run.directory, start_step=start, quiet=self.quiet) as progress:
             for step in range(start, total):
                 began = time.monotonic()
 
-                def log(_done: int = step + 1, _began: float = began, **figures: float) -> None:
-                    self.run.log(phase, _done, figures, {"seconds_a_step": time.monotonic() - _began})
+                def log(
+                    unshown: Mapping[str, float] = _NONE, _done: int = step + 1, _began: float = began, **figures: float
+                ) -> None:
+                    self.run.log(phase, _done, {**figures, **unshown}, {"seconds_a_step": time.monotonic() - _began})
                     progress.update(_done, **figures)
+                    last.update(figures)
 
                 yield step, log
                 done = step + 1
-                if self.stop.requested or done == total or clock.due(done):
+                if skips.are_too_many:
+                    raise too_many(phase, done, skips, last, self.run.newest_finite())
+                number = self._stop_number()
+                if number or done == total or (clock.due(done) and not skips.in_a_row):
                     self.run.save_checkpoint(phase, done, state())
                     clock.saved(done)
-                if self.stop.signal_number is not None:
-                    directory, number = self.run.directory, self.stop.signal_number
-                    raise Interrupted(directory, phase, done, self.resume_command, number)
+                if number:
+                    raise Interrupted(self.run.directory, phase, done, self.resume_command, number)
+
+    def stop_if_asked(self) -> None:
+        """End the process here if the user asked to, in the middle of work that is done again after a resume.
+
+        Raises:
+            Interrupted: the user asked to stop; what was saved last is where the run goes on.
+        """
+        if self.stop.signal_number is not None:
+            phase, step = self.run.saved
+            raise Interrupted(self.run.directory, phase, step, self.resume_command, self.stop.signal_number)
+
+    def stoppable(self, items: Iterable[T]) -> Iterable[T]:
+        """Return the items, to be gone through as often as they can be; `stop_if_asked` before each.
+
+        Several processes stop at the next step of a phase instead, all at the same.
+        """
+        return _Stoppable(items, self.stop_if_asked) if self.ranks.size == 1 else items
+
+    def _stop_number(self) -> int:
+        """Return the signal that asked any of the processes to stop, 0 if there is none: all stop at the same step."""
+        return int(self.ranks.largest(self.stop.signal_number or 0))
+
+
+@dataclass(frozen=True)
+class _Stoppable(Iterable[T]):
+    items: Iterable[T]
+    check: Callable[[], None]
+
+    def __iter__(self) -> Iterator[T]:
+        for item in self.items:
+            self.check()
+            yield item

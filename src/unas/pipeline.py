@@ -11,12 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unas.components import component_names
+from unas.budget_terms import Promised, with_budget_terms
+from unas.components import component_names, is_outside
 from unas.config import Config
 from unas.config_json import config_from_json, config_to_json
+from unas.config_values import shown
 from unas.data import ImageData
+from unas.distributed import Ranks, joined, local_rank, restarts
 from unas.errors import UserError
 from unas.files import read_text
+from unas.follower import open_together
 from unas.genotype import Genotype
 from unas.genotype_files import load_genotype
 from unas.interruption import StopSignal
@@ -25,6 +29,7 @@ from unas.network_files import load_network
 from unas.phase import Session
 from unas.recipes import recipe
 from unas.run_directory import CONFIG, GENOTYPE, RunDirectory
+from unas.runtime import Runtime
 from unas.search_update import SearchStep
 from unas.work import Work, check, export_network, find_genotype, test, train_network
 
@@ -108,7 +113,7 @@ def evaluate_run(
 
     Args:
         directory: the run directory.
-        data_root: where data sets are, if not where the run had them.
+        data_root: where data sets are; a run that was told where they are needs to be told again.
         device: where to compute.
         trusted: components outside unas, `package.module:Class`, that the run uses and that may be imported.
     """
@@ -137,23 +142,49 @@ def new_directory(name: str) -> Path:
 def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
     """Open a run, new or resumed, for the work of a command called `verb`; see `run`."""
     name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
-    config = _resolved(config)
+    config = with_budget_terms(_resolved(config))
     directory = Path(out) if out is not None else new_directory(name.replace(":", "-"))
-    runtime = config.runtime.build()
-    data = _load(config).to(runtime.device)
-    manifest = collect_manifest(config.seed, sys.argv, runtime.describe())
     with contextlib.ExitStack() as stack:
-        if resume and RunDirectory.holds_run(directory):
-            _require_same(config, directory)
-            opened = stack.enter_context(RunDirectory.resume(directory, manifest))
-        else:
-            check(config, data)
-            opened = stack.enter_context(RunDirectory.create(directory, config_to_json(config), manifest))
-        stop = stack.enter_context(StopSignal())
+        ranks = stack.enter_context(joined(config.runtime.build().device))
+        runtime = config.runtime.build()
+        data = _load_in_turn(config, ranks).to(runtime.device)
+        resume = resume or ranks.largest(restarts()) > 0  # torchrun has restarted a process
+        quiet = quiet or not ranks.is_main
+        promised = Promised(config, data, runtime, quiet=quiet)
+        opened = stack.enter_context(
+            open_together(ranks, lambda: _open(config, data, runtime, directory, promised, resume=resume))
+        )
+        promised.share()
+        stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
-        outside = [name for name in sorted(component_names(config)) if ":" in name]
-        words = [f"unas {verb} --resume --out {shlex.quote(str(directory))}", *(f"--trust {name}" for name in outside)]
-        yield Work(config, runtime, data, Session(opened, stop, config.checkpoint, " ".join(words), quiet))
+        outside = [name for name in sorted(component_names(config)) if is_outside(name)]
+        out_words = f"unas {verb} --resume --out {shlex.quote(str(opened.directory))}"
+        words = [out_words, *(f"--trust {name}" for name in outside)]
+        if ranks.size > 1 and not quiet:
+            print(_about_ranks(config, ranks), file=sys.stderr, flush=True)
+        session = Session(opened, stop, config.checkpoint, " ".join(words), quiet, ranks)
+        yield Work(config, runtime, data, session, promised)
+
+
+def _open(
+    config: Config, data: ImageData, runtime: Runtime, directory: Path, promised: Promised, *, resume: bool
+) -> RunDirectory:
+    """Go on with the run in a directory, or make a new one there."""
+    manifest = {**collect_manifest(config.seed, sys.argv, runtime.describe()), "processes": runtime.ranks.size}
+    if resume and RunDirectory.holds_run(directory):
+        _require_same(config, directory)
+        return RunDirectory.resume(directory, manifest)
+    check(config, data, runtime.ranks)
+    promised.require_possible()
+    return RunDirectory.create(directory, config_to_json(config), manifest)
+
+
+def _about_ranks(config: Config, ranks: Ranks) -> str:
+    """Return what several processes change, in one line (SPEC §6: the published rates are those of all together)."""
+    phases = {} if config.genotype is not None else {"search": config.search.batch_size}
+    batches = {**phases, "training": config.training.batch_size}
+    shares = ", ".join(f"{phase} {size} images a step, {size // ranks.size} each" for phase, size in batches.items())
+    return f"{ranks.size} processes: {shares}; learning rates are those of the whole batch, for any number of processes"
 
 
 def _resolved(config: Config | str) -> Config:
@@ -162,6 +193,14 @@ def _resolved(config: Config | str) -> Config:
 
 def _load(config: Config) -> ImageData:
     return config.dataset.load(config.data_directory)
+
+
+def _load_in_turn(config: Config, ranks: Ranks) -> ImageData:
+    """Load the data, which may have to be downloaded: on each machine one process goes first."""
+    is_first = local_rank() == 0
+    data = _load(config) if is_first else None
+    ranks.barrier()
+    return data or _load(config)
 
 
 def _require_same(config: Config, directory: Path) -> None:
@@ -174,11 +213,17 @@ def _require_same(config: Config, directory: Path) -> None:
 def _finished(directory: str | Path, data_root: str | None, device: str, trusted: Collection[str]) -> Work:
     opened = RunDirectory.open(directory)
     config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)), trusted)
-    config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root or config.data_root)
+    if config.data_root is not None and data_root is None:
+        raise UserError(
+            f"{opened.path(CONFIG)}: data_root is {shown(config.data_root)}, and a file is not trusted to name a "
+            f"folder; say where the data are: --data-root {shlex.quote(config.data_root)}"
+        )
+    config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root)
     runtime = config.runtime.build()
     summary = opened.read_json("summary.json") if opened.path("summary.json").exists() else {}
     session = Session(opened, StopSignal(), config.checkpoint, "")
-    return Work(config, runtime, _load(config).to(runtime.device), session, summary)
+    data = _load(config).to(runtime.device)
+    return Work(config, runtime, data, session, Promised(config, data, runtime), summary)
 
 
 def _result(work: Work, genotype: Genotype) -> Result:

@@ -78,6 +78,11 @@ class Sample:
         found = [group.detach().argmax(-1).T.tolist() for group in self.groups]
         return {name: found[g][i] for name, (g, i) in self.layout.position.items()}
 
+    def split(self, sizes: Sequence[int]) -> list[Sample]:
+        """Return samples of so many architectures each, in order; `sizes` add up to G."""
+        parts = zip(*(torch.split(group, list(sizes)) for group in self.groups), strict=True)
+        return [Sample(self.layout, groups, self.is_hard) for groups in parts]
+
     def genotypes(self) -> list[Genotype]:
         """Return the G architectures; of a relaxed sample, those of its largest weights."""
         choices = self.layout.choices

@@ -6,15 +6,17 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
+from unas.budget_terms import Promised
 from unas.config import Config
 from unas.data import ImageData
 from unas.genotype import Genotype
 from unas.genotype_files import load_genotype
+from unas.objectives import PolicyTerm
 from unas.policy import Policy
 from unas.runtime import Runtime
 from unas.search_loop import total_steps
@@ -33,7 +35,7 @@ def preflight(config: Config) -> dict[str, Any]:
 
     Returns:
         search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes (of this process,
-        on the device where that is a GPU), device. The training steps are those of the policy's first mode.
+        on the device where that is a GPU), device, budgets. The training steps are those of the policy's first mode.
     """
     runtime = config.runtime.build()
     data = config.dataset.load(config.data_directory).to(runtime.device)
@@ -44,6 +46,9 @@ def preflight(config: Config) -> dict[str, Any]:
     figures: dict[str, Any] = {"device": runtime.describe()}
     for phase in phases:
         figures |= {f"{phase.name}_steps": phase.steps, f"{phase.name}_seconds_a_step": phase.seconds_a_step}
+    promised = Promised(config, data, runtime, quiet=True)
+    if config.budgets:
+        figures["budgets"] = promised.preview()
     total = sum(phase.steps * phase.seconds_a_step for phase in phases)
     return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
 
@@ -57,7 +62,10 @@ class _Phase:
 
 def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     train, validation = search_streams(config, data)
-    search = SearchStep(config.space, config.search, data.num_classes, data.image_shape[0], runtime)
+    terms = config.search.objectives.items()
+    images = {name: term for name, term in terms if not isinstance(term, PolicyTerm)}
+    steps = replace(config.search, objectives=images)  # the others take no time to speak of, but measure before it
+    search = SearchStep(config.space, steps, data.num_classes, data.image_shape[0], runtime)
     seconds = _seconds_a_step(lambda step: search(*train.batch(step), *validation.batch(step)), runtime)
     return _Phase("search", total_steps(config.search, train.steps_per_epoch), seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from unas import files
 from unas.checkpoints import Checkpoint, Checkpoints
 from unas.errors import UserError
 from unas.event_files import EventFiles
+from unas.links import require_inside
 from unas.metrics import MetricsLog
+from unas.restoring import fitting
 from unas.run_lock import RunLock
 
 CONFIG = "config.json"
@@ -42,6 +45,7 @@ class RunDirectory:
     def __init__(self, directory: Path, lock: RunLock | None = None) -> None:
         self.directory = directory
         self.checkpoint: Checkpoint | None = None
+        self._saved: tuple[str, int] | None = None
         self._lock = lock
         self._checkpoints = Checkpoints(directory / CHECKPOINTS)
         self._metrics: MetricsLog | None = None
@@ -106,14 +110,22 @@ class RunDirectory:
         """
         directory = Path(directory)
         if not cls.holds_run(directory):
-            why = f"it has no {CONFIG}" if directory.is_dir() else "there is no such directory"
+            why = f"it has no {CONFIG}" if os.path.isdir(directory) else "there is no such directory"
             raise UserError(f"{directory} is not a run directory: {why}; name one that `unas run` wrote")
+        require_inside(directory, (CONFIG, MANIFEST, *_MADE_BY_A_RUN))
+        require_inside(directory / TENSORBOARD)
         return cls(directory)
 
     @staticmethod
     def holds_run(directory: Path | str) -> bool:
         """Return whether there is a run in `directory`, finished or not."""
-        return (Path(directory) / CONFIG).is_file()
+        return files.is_plain(Path(directory) / CONFIG)
+
+    @property
+    def saved(self) -> tuple[str, int]:
+        """Phase and step of the newest checkpoint; ("run", 0) before the first."""
+        found = self._saved
+        return found or ((self.checkpoint.phase, self.checkpoint.step) if self.checkpoint else ("run", 0))
 
     def path(self, name: str) -> Path:
         """Return the path of one of its files."""
@@ -126,6 +138,10 @@ class RunDirectory:
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file of the run atomically; NaN and infinities become null."""
         files.write_json(self.path(name), value)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run atomically."""
+        files.write_text(self.path(name), text)
 
     def log(
         self,
@@ -150,7 +166,13 @@ class RunDirectory:
         """Save the state after `step` steps of `phase`, and all metrics before it; see `Checkpoints.save`."""
         metrics, events = self._logs()
         events.flush()
-        return self._checkpoints.save(phase, step, {"metrics_bytes": metrics.flush(), "state": dict(state)})
+        path = self._checkpoints.save(phase, step, {"metrics_bytes": metrics.flush(), "state": dict(state)})
+        self._saved = (phase, step)
+        return path
+
+    def newest_finite(self) -> str:
+        """Return the path of the newest checkpoint whose numbers are all finite, or say that there is none."""
+        return str(self._checkpoints.newest_finite() or "none, for there is none")
 
     def close(self) -> None:
         """Close the logs and release the lock."""
@@ -184,8 +206,9 @@ class RunDirectory:
     def _start_logs(self) -> None:
         at, kept = self.checkpoint, 0
         if at is not None:
-            kept = int(at.state["metrics_bytes"])
-            self.checkpoint = Checkpoint(at.phase, at.step, at.state["state"], at.path)
+            with fitting(at):
+                kept = int(at.state["metrics_bytes"])
+                self.checkpoint = Checkpoint(at.phase, at.step, dict(at.state["state"]), at.path)
         self._metrics = MetricsLog(self.path(METRICS), kept)
         self._events = EventFiles(self.path(TENSORBOARD), (at.phase, at.step) if at else None)
 

@@ -25,7 +25,7 @@ class RunLock:
     def __init__(self, directory: Path) -> None:
         path = directory / ".lock"
         try:
-            self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise write_error(path, error) from error
         try:
@@ -63,5 +63,5 @@ def _holder(descriptor: int) -> str:
     try:
         holder = parse_json(os.pread(descriptor, 4096, 0), ".lock")
         return f"process {int(holder['pid'])} on {holder['host']}"
-    except (KeyError, TypeError, ValueError):  # it has the lock, but has not written its name yet
+    except (KeyError, TypeError, ValueError, OverflowError):  # it has the lock, but has not written its name yet
         return "another process"

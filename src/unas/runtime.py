@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.distributed as dist
+from torch import Tensor
 
+from unas.distributed import Ranks, local_rank, under_torchrun
 from unas.errors import UserError
+from unas.hardware import device_name
 from unas.seeds import step_seed
 
 
@@ -26,10 +26,12 @@ class RuntimeConfig:
         device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
         precision: of matrix products and convolutions; "auto" is bfloat16 on CUDA devices that compute in it,
             float32 elsewhere.
+        ranks_compared_every: steps between two comparisons of what all processes of a run have; 0: never.
     """
 
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    ranks_compared_every: int = 100
 
     def build(self) -> Runtime:
         """Return the runtime.
@@ -37,27 +39,34 @@ class RuntimeConfig:
         Raises:
             UserError: this machine has no such device, or the device can't compute in bfloat16.
         """
-        device = find_device(self.device)
+        if self.ranks_compared_every < 0:
+            raise UserError(f"ranks_compared_every is {self.ranks_compared_every}; it must be 0 or more")
+        device = find_device(_own_device(self.device))
         has_bfloat16 = device.type != "cuda" or _computes_in_bfloat16(device)
         if self.precision == "bfloat16" and not has_bfloat16:
             raise UserError(f"precision 'bfloat16': {device_name(device)} has none; use --precision float32")
         if self.precision not in {"auto", "float32", "bfloat16"}:
             raise UserError(f"precision {self.precision!r} does not exist; use auto, float32 or bfloat16")
         wanted = self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
-        return Runtime(device, torch.bfloat16 if wanted and has_bfloat16 else torch.float32)
+        dtype = torch.bfloat16 if wanted and has_bfloat16 else torch.float32
+        return Runtime(device, dtype, Ranks.current(), self.ranks_compared_every)
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device and the precision of its matrix products.
+    """A device, the precision of its matrix products, and the processes that compute together.
 
     Args:
         device: a torch device, with its index for CUDA.
         dtype: torch.float32 or torch.bfloat16.
+        ranks: the processes.
+        ranks_compared_every: steps between two comparisons of what they have; 0: never.
     """
 
     device: torch.device
     dtype: torch.dtype
+    ranks: Ranks = Ranks()
+    ranks_compared_every: int = 100
 
     def autocast(self) -> torch.autocast:
         """Return the context for forward passes; it changes nothing when the precision is float32."""
@@ -76,15 +85,14 @@ class Runtime:
             if self.device.type == "cuda":
                 torch.set_float32_matmul_precision(before)
 
-    @property
-    def rank(self) -> int:
-        """The number of this process among all of the run, from 0."""
-        return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    def compare_ranks(self, tensors: Mapping[str, Tensor], phase: str, step: int) -> None:
+        """Compare these tensors over all processes if it is time to, after `step` steps of a phase.
 
-    @property
-    def world_size(self) -> int:
-        """The number of processes of the run."""
-        return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        Raises:
+            UserError: names the first that differs, and the rank.
+        """
+        if self.ranks_compared_every and step % self.ranks_compared_every == 0:
+            self.ranks.require_equal(tensors, f"after {phase} step {step}")
 
     def synchronise(self) -> None:
         """Wait until the device has finished, as a clock must."""
@@ -99,12 +107,27 @@ class Runtime:
         return f"{device_name(self.device)} ({self.device}{threads}), {str(self.dtype).removeprefix('torch.')}"
 
 
-def seed_step(seed: int, stream: str, step: int) -> None:
+def seed_step(seed: int, stream: str, step: int, rank: int = 0) -> None:
     """Seed torch's default generators (dropout, drop-path) for one step, on every device.
 
-    A step's randomness is then a function of its number, so that a resumed run needs no generator state.
+    A step's randomness is then a function of its number, so that a resumed run needs no generator state. Each rank has
+    its own.
     """
-    torch.manual_seed(step_seed(seed, stream, step))
+    torch.manual_seed(step_seed(seed, f"{stream}/rank{rank}" if rank else stream, step))
+
+
+def _own_device(name: str) -> str:
+    """Return the device of this one of several processes on a machine: each has a GPU of its own.
+
+    Raises:
+        UserError: they would all have the same.
+    """
+    if not under_torchrun() or not (name == "cuda" or (name == "auto" and torch.cuda.is_available())):
+        shared = re.fullmatch(r"cuda:\d+", name) and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1
+        if shared and under_torchrun():
+            raise UserError(f"device {name!r} would be that of every process; use --device cuda, one each")
+        return name
+    return f"cuda:{local_rank()}"
 
 
 def find_device(name: str) -> torch.device:
@@ -129,25 +152,6 @@ def find_device(name: str) -> torch.device:
     if device.index >= count:
         raise UserError(f"device {name!r}: this machine has {count} of them, cuda:0 to cuda:{count - 1}")
     return device
-
-
-def device_name(device: torch.device) -> str:
-    """Return the model of a device, for example "NVIDIA H100"."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-
-
-def cpu_name() -> str:
-    """Return the model of this machine's processor."""
-    with contextlib.suppress(OSError):
-        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        if match:
-            return match[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def cpu_count() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _computes_in_bfloat16(device: torch.device) -> bool:

@@ -10,9 +10,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from unas.data import Augmentation
 from unas.errors import UserError
+from unas.finite import Skips, WeightUpdates, carried_by_gradient
+from unas.restoring import load_into
 from unas.runtime import Runtime, seed_step
 
 
@@ -31,6 +34,7 @@ class TrainingConfig:
         label_smoothing: share of the target that is spread over all classes.
         auxiliary_weight: weight of the auxiliary head's loss, where the network has one.
         augmentation: of the training images.
+        max_skipped: how many updates in a row may be left out because a number in them is not finite.
 
     Raises:
         UserError: a field is out of its range.
@@ -46,6 +50,7 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.4
     augmentation: Augmentation = Augmentation(crop_padding=4, flip=True, cutout=16)
+    max_skipped: int = 20
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -55,6 +60,7 @@ class TrainingConfig:
             ("lr", 0),
             ("weight_decay", 0),
             ("auxiliary_weight", 0),
+            ("max_skipped", 0),
         ):
             if not getattr(self, name) >= least:
                 raise UserError(f"training.{name} is {getattr(self, name)}; it must be {least} or more")
@@ -78,7 +84,7 @@ class TrainingStep:
     Args:
         network: maps images to logits, or in training mode to (logits, auxiliary_logits).
         config: how to train.
-        runtime: device and precision.
+        runtime: device, precision and the processes that train together; their gradients are averaged.
         seed: of drop-path and dropout.
         steps_per_epoch: for the learning rate's schedule.
     """
@@ -89,29 +95,34 @@ class TrainingStep:
         self.network = network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.runtime, self.seed = config, runtime, seed
         self.steps_per_epoch = steps_per_epoch
+        self._replica = _replica(self.network) if runtime.ranks.size > 1 else self.network
         self.optimiser = torch.optim.SGD(
             self.network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
+        self._updates = WeightUpdates(self.network, self.optimiser, config.clip_norm)
+        self.skips = Skips(config.max_skipped)
 
     def __call__(self, step: int, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Update the weights on a batch: normalised images [B, C, H, W], labels [B]; return the loss."""
+        """Update the weights on a batch: normalised images [B, C, H, W], labels [B]; return the loss.
+
+        Of several processes, each has its own part of the batch, and the loss is the mean of all.
+        """
         epoch = step / self.steps_per_epoch
-        seed_step(self.seed, "training/network", step)
+        seed_step(self.seed, "training/network", step, self.runtime.ranks.rank)
         if hasattr(self.network, "set_progress"):
             self.network.set_progress(epoch / self.config.epochs)
         # The last of a step's updates, so that warm-up's first step has a learning rate above zero.
         self.optimiser.param_groups[0]["lr"] = self.config.lr_at((step + 1) / self.steps_per_epoch)
-        self.network.train()
+        self._replica.train()
         loss = self._loss(images, labels)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimiser.step()
-        return {"loss": float(loss.detach())}
+        carried_by_gradient(loss).backward()  # type: ignore[no-untyped-call]
+        value, is_updated = self._updates(loss)
+        self.skips.note(is_updated=is_updated)
+        return self.runtime.ranks.mean_figures({"loss": value, **self.skips.figures()})
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with self.runtime.autocast():
-            outputs = self.network(images)
+            outputs = self._replica(images)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         smoothing = self.config.label_smoothing
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
@@ -121,25 +132,45 @@ class TrainingStep:
             )
         return loss
 
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return what is the same on every process after each step: the weights."""
+        return {f"network {name}": parameter for name, parameter in self.network.named_parameters()}
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that a training needs to go on, apart from its configuration."""
-        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        network, optimiser = self.network.state_dict(), self.optimiser.state_dict()
+        return {"network": network, "optimiser": optimiser, "skips": self.skips.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_into(self.optimiser, state["optimiser"])
+        self._updates.keep()
+        self.skips.load_state_dict(state.get("skips", {"total": 0, "in_a_row": 0}))  # an older unas had none
+
+
+def _replica(network: nn.Module) -> nn.Module:
+    """Return the network as one of several processes trains it.
+
+    It averages gradients while the backward pass still runs, and hands BatchNorm's statistics of rank 0 to all.
+    """
+    # Which parameters a decided network uses never changes; those behind an input that was not picked, it never does.
+    return DistributedDataParallel(network, static_graph=True)
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], runtime: Runtime) -> tuple[float, float]:
-    """Return (accuracy from 0 to 1, mean cross-entropy) of a network in evaluation mode."""
+    """Return (accuracy from 0 to 1, mean cross-entropy) of a network in evaluation mode.
+
+    Of several processes, each has its own part of the batches, and the figures are those of all.
+    """
     network.eval()
-    correct, loss, total = 0, 0.0, 0
+    correct, loss, total = 0.0, 0.0, 0.0
     for images, labels in batches:
         with runtime.autocast():
             logits = network(images).float()
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
         total += len(labels)
+    correct, loss, total = runtime.ranks.sum(correct, loss, total)
     return correct / total, loss / total

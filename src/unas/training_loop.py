@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unas.data import BatchStream
 from unas.phase import Session
+from unas.restoring import fitting
 from unas.training import TrainingStep
 
 PHASE = "training"
@@ -19,8 +20,10 @@ def training_loop(training: TrainingStep, train: BatchStream, session: Session) 
     """
     start, checkpoint = 0, session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == PHASE:
-        training.load_state_dict(checkpoint.state)
+        with fitting(checkpoint):
+            training.load_state_dict(checkpoint.state)
         start = checkpoint.step
     total = training.config.epochs * train.steps_per_epoch
-    for step, log in session.steps(PHASE, total, training.state_dict, start):
+    for step, log in session.steps(PHASE, total, training.state_dict, training.skips, start):
+        training.runtime.compare_ranks(training.named_tensors(), PHASE, step)
         log(**training(step, *train.batch(step)))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unas import files
+from unas.budget_terms import Promised
 from unas.choosing import choose
+from unas.collapse import collapse
 from unas.config import Config
+from unas.contract import as_summary
 from unas.counting import count_macs, count_parameters
 from unas.data import Augmentation, BatchStream, ImageData, ImageSet, evaluation_batches, split
+from unas.distributed import Ranks
 from unas.errors import UserError
 from unas.export import check_onnx, export_onnx
 from unas.genotype import Genotype
@@ -29,6 +33,7 @@ from unas.training import TrainingStep, evaluate
 from unas.training_loop import PHASE as TRAINING
 from unas.training_loop import training_loop
 
+ONE_PROCESS = Ranks()
 ONNX_TOLERANCE = 1e-4
 EVALUATION_BATCH = 256
 
@@ -42,6 +47,7 @@ class Work:
         runtime: device and precision.
         data: its images, on the device.
         session: where it logs and saves.
+        promised: what it has promised about its network.
         summary: the figures so far, as in summary.json.
     """
 
@@ -49,7 +55,13 @@ class Work:
     runtime: Runtime
     data: ImageData
     session: Session
+    promised: Promised
     summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that do the run together."""
+        return self.runtime.ranks
 
     @property
     def num_classes(self) -> int:
@@ -63,7 +75,8 @@ class Work:
 
     def description(self, genotype: Genotype) -> NetworkDescription:
         """Return how to build the network of an architecture for these images."""
-        return NetworkDescription(genotype, self.num_classes, self.image_channels, asdict(self.config.network))
+        options = self.config.network.decided(genotype, self.num_classes, self.image_channels)
+        return NetworkDescription(genotype, self.num_classes, self.image_channels, asdict(options))
 
     def report(self, **figures: Any) -> None:
         """Add figures to summary.json."""
@@ -75,17 +88,17 @@ def find_genotype(work: Work) -> Genotype:
     """Return the architecture that this run has found before, the configuration's, or search one."""
     run, given = work.session.run, work.config.genotype
     if run.checkpoint is not None and run.checkpoint.phase == TRAINING:  # genotype.json is written before that
-        work.summary = run.read_json(SUMMARY) if run.path(SUMMARY).exists() else {}
-        return load_genotype(run.path(GENOTYPE))
+        work.summary = work.ranks.on_main(lambda: run.read_json(SUMMARY) if run.path(SUMMARY).exists() else {})
+        return Genotype.from_json(work.ranks.on_main(lambda: load_genotype(run.path(GENOTYPE)).to_json()))
     if given is None:
         return search_genotype(work)
     genotype = load_genotype(given)
     work.description(genotype).build(work.config.space)  # a wrong one is refused before anything is spent on it
-    files.write_text(run.path(GENOTYPE), genotype.to_json())
+    run.write_text(GENOTYPE, genotype.to_json())
     return genotype
 
 
-def check(config: Config, data: ImageData) -> None:
+def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
     """Refuse what a run would refuse later, before a directory is made for it.
 
     Raises:
@@ -102,25 +115,29 @@ def check(config: Config, data: ImageData) -> None:
         with torch.device("meta"):
             options = asdict(config.network)
             config.space.network(load_genotype(config.genotype), data.num_classes, data.image_shape[0], **options)
+    if config.genotype is None:
+        ranks.share(config.search.num_architectures(config.search.batch_size), "search.architectures_per_batch")
     for phase, batch_size, images, kind in needs:
+        ranks.share(batch_size, f"{phase}.batch_size")
         if batch_size > images:
             raise UserError(f"{phase}.batch_size is {batch_size}, but there are {images} {kind} images; lower it")
 
 
-def search_streams(config: Config, data: ImageData) -> tuple[BatchStream, BatchStream]:
+def search_streams(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> tuple[BatchStream, BatchStream]:
     """Return the training and the validation batches of a search."""
     search = config.search
     train, validation = split(data.train, search.validation_fraction, config.seed)
     return (
-        _stream(config, data, train, "search/train", search.batch_size, augmentation=search.augmentation),
-        _stream(config, data, validation, "search/validation", search.batch_size),
+        _stream(config, data, train, "search/train", search.batch_size, ranks=ranks, augmentation=search.augmentation),
+        _stream(config, data, validation, "search/validation", search.batch_size, ranks=ranks),
     )
 
 
-def training_stream(config: Config, data: ImageData) -> BatchStream:
+def training_stream(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> BatchStream:
     """Return the batches of a training from scratch: of all training images."""
     training = config.training
-    return _stream(config, data, data.train, "training/train", training.batch_size, augmentation=training.augmentation)
+    name, augmentation = "training/train", training.augmentation
+    return _stream(config, data, data.train, name, training.batch_size, ranks=ranks, augmentation=augmentation)
 
 
 def _stream(
@@ -130,34 +147,51 @@ def _stream(
     name: str,
     batch_size: int,
     *,
+    ranks: Ranks,
     augmentation: Augmentation | None = None,
 ) -> BatchStream:
-    return BatchStream(images, batch_size, augmentation, data.mean, data.std, seed=config.seed, stream=name)
+    own = ranks.share(batch_size, f"{name.partition('/')[0]}.batch_size")
+    rows = {"rank": ranks.rank, "world_size": ranks.size}
+    return BatchStream(images, own, augmentation, data.mean, data.std, seed=config.seed, stream=name, **rows)
 
 
-def search_genotype(work: Work) -> Genotype:
-    """Search, choose and write genotype.json."""
+def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
+    """Return the supernet, the policy and their optimisers as they are before the first step."""
     config = work.config
-    train, validation = search_streams(config, work.data)
-    steps = total_steps(config.search, train.steps_per_epoch)
-    step = SearchStep(
+    return SearchStep(
         config.space,
         config.search,
         work.num_classes,
         work.image_channels,
         work.runtime,
         seed=config.seed,
-        total_steps=steps,
+        total_steps=total_steps(config.search, steps_per_epoch),
+        policy_terms=work.promised.terms,
     )
-    search_loop(step, train, validation, work.session)
-    batches = list(evaluation_batches(validation.image_set, EVALUATION_BATCH, work.data.mean, work.data.std))
-    best, candidates = choose(step, config.choosing, batches)
-    files.write_text(work.session.run.path(GENOTYPE), best.genotype.to_json())
+
+
+def search_genotype(work: Work) -> Genotype:
+    """Search, choose and write genotype.json."""
+    config = work.config
+    train, validation = search_streams(config, work.data, work.ranks)
+    step = new_search(work, train.steps_per_epoch)
+    alarms = search_loop(step, train, validation, work.session)
+    batches = list(own_batches(work, validation.image_set))
+    contract = work.promised.contract()
+    best, candidates = choose(step, config.choosing, work.session.stoppable(batches), contract)
+    verdicts = contract.verdicts(best.genotype) if contract else ()
+    work.session.run.write_text(GENOTYPE, best.genotype.to_json())
+    found = collapse(config.space, best.genotype)
     work.report(
         validation_loss=best.validation_loss,
         validation_accuracy=best.validation_accuracy,
         candidates=len(candidates),
         policy_entropy=float(step.policy.entropy().detach()),
+        skipped_search_updates=step.skips.total,
+        normalised_entropy=collapse(config.space, step.policy).normalised_entropy,
+        skip_share=found.figures().get("skip_share"),
+        alarms=found.alarms() | alarms,
+        **as_summary(verdicts),
     )
     return best.genotype
 
@@ -168,12 +202,13 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step_seed(config.seed, "training/weights", 0))
         network = description.build(config.space)
-    stream = training_stream(config, work.data)
+    stream = training_stream(config, work.data, work.ranks)
     step = TrainingStep(network, config.training, work.runtime, config.seed, stream.steps_per_epoch)
     if work.session.run.checkpoint is None or work.session.run.checkpoint.phase != TRAINING:
         work.session.run.save_checkpoint(TRAINING, 0, step.state_dict())
     training_loop(step, stream, work.session)
-    save_network(network, work.session.run.path(WEIGHTS), description)
+    if work.ranks.is_main:
+        save_network(network, work.session.run.path(WEIGHTS), description)
     accuracy, loss = test(work, network)
     shape = work.data.image_shape
     work.report(
@@ -181,22 +216,30 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
         test_loss=loss,
         parameters=count_parameters(network),
         macs=count_macs(network, shape),
+        skipped_training_updates=step.skips.total,
     )
     return network
 
 
 def test(work: Work, network: nn.Module) -> tuple[float, float]:
     """Return the accuracy and the loss on the test images."""
-    batches = evaluation_batches(work.data.test, EVALUATION_BATCH, work.data.mean, work.data.std)
-    return evaluate(network, batches, work.runtime)
+    return evaluate(network, work.session.stoppable(own_batches(work, work.data.test)), work.runtime)
+
+
+def own_batches(work: Work, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the evaluation batches of this process: all of them, or every N-th of N processes."""
+    ranks, data = work.ranks, work.data
+    return evaluation_batches(images, EVALUATION_BATCH, data.mean, data.std, rank=ranks.rank, world_size=ranks.size)
 
 
 def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
-    """Write model.onnx, reopen it, compare it with the network on real images and measure both.
+    """Write model.onnx, reopen it, compare it with the network on real images and measure both; on rank 0 alone.
 
     Raises:
         UserError: ONNX Runtime's logits are not the network's.
     """
+    if not work.ranks.is_main:
+        return
     data, path = work.data, work.session.run.path(ONNX)
     metadata = {
         "mean": " ".join(map(str, data.mean)),
@@ -205,10 +248,16 @@ def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
         "genotype": genotype.to_json(),
     }
     network = network.to(memory_format=torch.contiguous_format)
+    work.session.stop_if_asked()
     export_onnx(network, data.image_shape, path, metadata)
+    work.session.stop_if_asked()
     difference = check_onnx(path, network, first_images(data.test, work))
-    latencies = [measure_file(path, data.image_shape), measure(network, data.image_shape, device=work.runtime.device)]
-    work.report(onnx_max_difference=difference, latency=[asdict(latency) for latency in latencies])
+    work.session.stop_if_asked()
+    latencies = [measure_file(path, data.image_shape)]
+    work.session.stop_if_asked()
+    latencies.append(measure(network, data.image_shape, device=work.runtime.device))
+    judged = as_summary(work.promised.judge(path, network))
+    work.report(onnx_max_difference=difference, latency=[asdict(each) for each in latencies], **judged)
     if not difference <= ONNX_TOLERANCE:
         raise UserError(
             f"{path}: logits differ by {difference:.2g} from PyTorch's, more than {ONNX_TOLERANCE}; don't use the file"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from unas.data import Augmentation, BatchStream, ImageSet, evaluation_batches
+from unas.data import Augmentation, BatchStream, ImagesInMemory, evaluation_batches
 from unas.errors import UserError
 
 AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=4)
@@ -15,7 +15,7 @@ AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=4)
 def image_set(count):
     """Labels are the images' own numbers."""
     images = torch.randint(256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return ImageSet(images, torch.arange(count))
+    return ImagesInMemory(images, torch.arange(count))
 
 
 def make(count=40, batch_size=8, augmentation=AUGMENTATION, seed=0, stream="train", **ranks):

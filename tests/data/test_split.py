@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from unas.data import ImageData, ImageSet, split
+from unas.data import ImageData, ImagesInMemory, split
 from unas.errors import UserError
 
 
@@ -15,7 +15,7 @@ def numbered(labels):
     """Images whose first pixels spell their own number."""
     number = torch.arange(len(labels))
     images = torch.stack((number // 256, number % 256), dim=1).to(torch.uint8).view(-1, 1, 1, 2)
-    return ImageSet(images, labels)
+    return ImagesInMemory(images, labels)
 
 
 def numbers(image_set):
@@ -71,7 +71,7 @@ def test_an_empty_part_is_refused(fraction):
 )  # fmt: skip
 def test_image_set_refuses_what_is_none(images, labels, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        ImageSet(images, labels)
+        ImagesInMemory(images, labels)
 
 
 def test_image_set_is_indexed_and_moved():
@@ -89,7 +89,7 @@ def test_image_set_is_indexed_and_moved():
         ({"train": numbered(torch.tensor([], dtype=torch.long))}, "train has no images"),
         ({"mean": (0.1, 0.2)}, "2 means and 1 standard deviations for 1 channels"),
         ({"class_names": ("a",)}, "1 class names for 3 classes"),
-        ({"test": ImageSet(torch.zeros(1, 1, 2, 2).byte(), torch.tensor([0]))}, "test images are [1, 2, 2]"),
+        ({"test": ImagesInMemory(torch.zeros(1, 1, 2, 2).byte(), torch.tensor([0]))}, "test images are [1, 2, 2]"),
     ],
 )  # fmt: skip
 def test_image_data_refuses_parts_that_do_not_fit(change, message):

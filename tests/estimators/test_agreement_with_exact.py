@@ -9,10 +9,12 @@ import pytest
 from unas import estimators
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.lab.gradients import GradientErrors, measure
 from unas.lab.problems import PROBLEMS, Problem
 
 CASES = {name: estimators.get(name)() for name in estimators.names()} | {
+    "reinforce_loo, two draws": ReinforceLeaveOneOut(draws=2),
     "rebar, independent noise": Rebar(is_coupled=False),
     "rebar, eta 0.5": Rebar(eta=0.5),
     "rebar, temperature 1": Rebar(temperature=1.0),

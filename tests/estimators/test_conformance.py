@@ -8,11 +8,13 @@ import torch
 from unas import estimators
 from unas.errors import UserError
 from unas.estimators.rebar import Rebar
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.lab.gradients import gradient
 from unas.lab.problems import PROBLEMS, Problem
 from unas.policy import Policy
 
 ALL = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
+ALL.append(pytest.param(lambda: ReinforceLeaveOneOut(draws=3), id="reinforce_loo, three draws"))
 ALL.append(pytest.param(lambda: Rebar(is_coupled=False), id="rebar, independent noise"))
 ALL.append(pytest.param(lambda: Rebar(leave_one_out=True, learn_eta=True), id="rebar, leave-one-out, learned eta"))
 WITH_TEMPERATURE = [name for name in estimators.names() if "temperature" in estimators.get(name).__dataclass_fields__]

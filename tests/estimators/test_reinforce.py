@@ -92,8 +92,31 @@ def test_leave_one_out_equals_its_definition():
 
 
 def test_leave_one_out_needs_others():
-    with pytest.raises(UserError, match="num_samples is 1; it needs 2 or more"):
+    with pytest.raises(UserError, match="set draws to 2 or more"):
         get("reinforce_loo")()(PROBLEMS[0].policy(), PROBLEMS[0].cost, num_samples=1)
+    with pytest.raises(UserError, match="draws is 0"):
+        get("reinforce_loo")(draws=0)
+
+
+def test_draws_on_the_same_images_are_compared_among_themselves():
+    problem, num_samples, draws = PROBLEMS[1], 3, 4
+    policy = problem.policy(torch.float64)
+    hardness = torch.tensor([5.0, -3.0, 40.0]).repeat(draws)  # of the images; it must cancel
+    seen = []
+    loss = get("reinforce_loo")(draws=draws)(
+        policy,
+        lambda s: seen.append(s) or problem.cost(s) + hardness,
+        num_samples=num_samples,
+        generator=torch.Generator(),
+    )
+    (sample,) = seen
+    costs, log_p = problem.cost(sample), policy.log_prob(sample).detach()
+    expected = 0.0
+    for r in range(draws):
+        for g in range(num_samples):
+            others = [costs[q * num_samples + g] for q in range(draws) if q != r]
+            expected += float((costs[r * num_samples + g] - sum(others) / len(others)) * log_p[r * num_samples + g])
+    assert loss.item() == pytest.approx(expected / (num_samples * draws))
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])

@@ -1,12 +1,15 @@
-"""The real DARTS supernet and the plain one side by side: outputs and all gradients, in float64."""
+"""A space's real supernet and the plain one side by side: outputs and all gradients, in float64."""
 
 from dataclasses import dataclass
 
 import torch
+from plain_proxyless import PlainProxyless
 from plain_supernet import PlainSupernet, copy_parameters
+from torch import nn
 
 from unas.estimators import draw_hard, draw_relaxed
 from unas.policy import Policy, Sample
+from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
 
 CLASSES = 10
@@ -34,19 +37,28 @@ class Differences:
         return max(self.output, self.weights, self.sample)
 
 
-def build(space: DartsSpace, seed=0):
-    """Return the real supernet and the plain one with the same weights."""
+def plain_supernet(space: SearchSpace):
+    """Return the oracle of a space's supernet."""
+    if isinstance(space, DartsSpace):
+        return PlainSupernet(space.channels, space.layers, space.operations, stem=space.stem, num_classes=CLASSES)
+    return PlainProxyless(space.width, num_classes=CLASSES)
+
+
+def build(space: SearchSpace, seed=0):
+    """Return the real supernet, without dropout, and the plain one with the same weights."""
     torch.manual_seed(seed)
     real = space.supernet(CLASSES).double()
+    for module in real.modules():
+        module.train(not isinstance(module, nn.Dropout))
     with torch.no_grad():
         for parameter in real.parameters():  # BatchNorm's scale and shift too, which begin as 1 and 0
             parameter.add_(0.1 * torch.randn_like(parameter))
-    plain = PlainSupernet(space.channels, space.layers, space.operations, stem=space.stem, num_classes=CLASSES).double()
+    plain = plain_supernet(space).double()
     copy_parameters(real, plain)
     return real, plain
 
 
-def draw(space: DartsSpace, num_samples: int, is_hard: bool, seed=0):
+def draw(space: SearchSpace, num_samples: int, is_hard: bool, seed=0):
     """Return a sample from a policy that isn't uniform, its weights leaves of the graph."""
     generator = torch.Generator().manual_seed(seed)
     policy = Policy(space.choices, space=space.name).double()
@@ -81,7 +93,7 @@ def largest_difference(real, plain):
     return max((r - p).abs().max().item() / unit for r, p, unit in zip(real, plain, units, strict=True))
 
 
-def compare(space: DartsSpace, num_samples: int, is_hard: bool, *, batch=8, size=16, seed=0) -> Differences:
+def compare(space: SearchSpace, num_samples: int, is_hard: bool, *, batch=8, size=16, seed=0) -> Differences:
     """Run both supernets on the same images and sample."""
     real_net, plain_net = build(space, seed)
     sample = draw(space, num_samples, is_hard, seed)

@@ -43,14 +43,16 @@ _RUN_OPTIONS = (
     ("--genotype NAME", "a published name, a JSON file or a run: train it, search nothing (default: none)"),
     ("--space NAME", "another search space; likewise --dataset and --estimator"),
     ("--objective NAME", "one more term of the search's cost; can be repeated"),
+    ("--budget B", "latency<=8ms@onnxruntime, macs<=600M, params<=4M, memory<=200MB, energy<=50mJ; can be repeated"),
+    ("--command LINE", "of a budget latency<=8ms@command: {model} in it is the path of an ONNX file"),
     ("--trust NAME", "with --resume: a component of the run that may be imported; can be repeated"),
 )
 _RUN_NOTE = (
     "RECIPE is one of `unas list recipes`, or package.module:function. Every field of its configuration is a flag:\n"
-    "`unas {name} RECIPE --help` lists them with their units and that recipe's values."
+    "`unas {name} RECIPE --help` lists them with their units and that recipe's values. Exit code 1: a budget isn't met."
 )
 _ON_A_RUN = (
-    ("--data-root DIR", "where data sets are, if not where the run had them (default: as in the run)"),
+    ("--data-root DIR", "where data sets are (default: $UNAS_DATA, else ./data); needed if the run was told"),
     ("--trust NAME", "package.module:Name, a component of the run that may be imported; can be repeated"),
 )
 
@@ -76,6 +78,40 @@ COMMANDS: Final[dict[str, Command]] = {
         "export RUN [flags]", "write a run's model.onnx anew, check it and measure it",
         "unas export runs/demo", "finished", "export", _ON_A_RUN,
     ),
+    "latency": Command(
+        "latency measure MODEL|GENOTYPE|RUN | latency fit RECIPE | latency check MODEL --budget B [flags]",
+        "measure how long networks take here, learn to predict it, check budgets",
+        "unas latency check model.onnx --budget 'latency<=8ms@onnxruntime' --budget 'macs<=600M'",
+        "latency", "latency",
+        (
+            ("--backend NAME", "eager, compiled, onnxruntime or command (default: onnxruntime)"),
+            ("--command LINE", "of the backend command: {model} in it is the path of an ONNX file"),
+            ("--threads N", "CPU threads (default: as many as PyTorch takes)"),
+            ("--samples N", "measure, check: how many runs (default: 50, 100)"),
+            ("--batch N", "measure, fit: images of a forward (default: 1)"),
+            ("--device NAME", "cpu, cuda or cuda:N (default: cpu)"),
+            ("--budget B", "check: latency<=8ms@onnxruntime, macs<=600M, params<=4M, memory<=200MB or energy<=50mJ"),
+            ("--out FILE", "fit: the predictor's file (default: predictor.json)"),
+            ("--json FILE", "measure, check: write the figures to FILE too (default: none)"),
+        ),
+        "check ends with exit code 0 if every budget is met and with 1 if not. `unas latency ACTION NAME --help` has\n"
+        "all flags of an action.",
+    ),
+    "sweep": Command(
+        "sweep RECIPE[,RECIPE…] [flags]", "many independent runs on all devices, and one table of their results",
+        "unas sweep digits --seeds 0,1,2 --set search.epochs=5,10 --jobs 2 --out runs/sweep", "sweep", "sweep",
+        (
+            ("--seeds LIST", "0,1,2 or 0-4: a run for each (default: 0)"),
+            ("--set FLAG=A,B", "a run for each value of a flag of `unas run`, without dashes; can be repeated"),
+            ("--budget B", "a run for each; \"macs<=1M & params<=50k\" are both at once; can be repeated"),
+            ("--jobs N", "how many runs at once on this machine (default: one a GPU, else 1)"),
+            ("--ray ADDRESS", "run them on a Ray cluster whose machines share --out (default: here)"),
+            ("--out DIR", "a directory for all of them (default: runs/sweep-TIME)"),
+        ),
+        "All other flags are those of `unas run RECIPE`, for every run. Each run has a directory of its own, and the\n"
+        "same command goes on where it was stopped. results.csv and results.md hold the table; the exit code is 1 if\n"
+        "a run failed.",
+    ),
     "show": Command(
         "show GENOTYPE [flags]", "draw an architecture in the terminal, or as an SVG",
         "unas show UNAS_CIFAR10 --svg cells.svg", "show", "show",
@@ -86,7 +122,8 @@ COMMANDS: Final[dict[str, Command]] = {
         "GENOTYPE is one of `unas list genotypes`, a JSON file or a run directory.",
     ),
     "lab": Command(
-        "lab quality RECIPE | lab table FILE --metric NAME [flags]", "experiments about the search itself",
+        "lab quality RECIPE | lab table FILE --metric NAME | lab estimators [RECIPE] [flags]",
+        "experiments about the search itself",
         "unas lab quality digits --cells 20 --seeds 3 --out runs/quality", "lab", "lab",
         (
             ("--cells N", "quality: how many random architectures (default: 20)"),
@@ -97,11 +134,17 @@ COMMANDS: Final[dict[str, Command]] = {
             ("--minimize", "table: less of the metric is better (default: off)"),
             ("--method NAME", "table: a method to compare; can be repeated (default: all)"),
             ("--choice NAME", "table: a CSV column that is a choice, where its values don't say so; can be repeated"),
+            ("--problem NAME", "estimators: a problem; can be repeated (default: all)"),
+            ("--estimator NAME", "estimators: an estimator beside reinforce; can be repeated (default: all)"),
+            ("--samples N", "estimators: architectures for each of them on each problem (default: 65536)"),
+            ("--calls N", "estimators RECIPE: gradients of each estimator (default: 300)"),
             ("--out DIR", "where to write (default: runs/NAME-TIME)"),
         ),
         "quality compares what a search finds with random architectures of its space, all trained alike; it takes all\n"
         "flags of `unas run RECIPE`, and the same command goes on where it was stopped. table compares black-box\n"
-        "searches on a table of architectures, a CSV or the JSON of NAS-Bench-Macro.",
+        "searches on a table of architectures, a CSV or the JSON of NAS-Bench-Macro. estimators measures bias,\n"
+        "variance and time of the gradient estimators on problems whose gradient is known; two minutes on one core.\n"
+        "estimators RECIPE measures variance and time on the supernet that the recipe's search ends with.",
     ),
     "list": Command(
         "list [KIND]", "list recipes, genotypes, spaces, estimators, objectives, datasets, backends",

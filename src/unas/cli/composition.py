@@ -13,7 +13,7 @@ from unas.config_json import is_required, naming
 from unas.data import Dataset
 from unas.errors import UserError
 from unas.estimators import Estimator
-from unas.objectives import Objective
+from unas.objectives import PolicyTerm, Term
 from unas.spaces import SearchSpace
 from unas.spaces.module import ModuleSpace
 
@@ -21,7 +21,7 @@ FLAGS: dict[str, type] = {
     "--space": SearchSpace,
     "--dataset": Dataset,
     "--estimator": Estimator,
-    "--objective": Objective,
+    "--objective": Term,
 }
 
 
@@ -59,7 +59,7 @@ def component_name(component: object, flag: str) -> str:
 
 def _with_term(config: Config, name: str) -> Config:
     terms = config.search.objectives
-    cls = component_class(Objective, name, [name])
+    cls = component_class(Term, name, [name])
     if any(type(term) is cls for term in terms.values()):
         return config
     key = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower() if ":" in name else name.replace("-", "_")
@@ -87,6 +87,8 @@ def _is_space(found: object) -> bool:
 
 
 def _how(cls: type) -> str:
+    if issubclass(cls, PolicyTerm):
+        return 'give a budget, such as --budget "macs<=600M"'
     if cls is ModuleSpace:
         return "name the model itself: --space package.module:MyNet"
     return "put it into a recipe of your own, package.module:function"

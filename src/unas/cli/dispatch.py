@@ -14,6 +14,7 @@ from unas.errors import UserError
 from unas.registry import one_of
 
 USAGE_ERROR = 2
+_LONGEST = 2000  # characters of an error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,17 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows `unas` in a shell; those of this process by default.
 
     Returns:
-        The exit code: 0; 2 for a mistake of the user, told in one line on standard error; 128 + the signal's number
-        for a run that was stopped.
+        The exit code: 0; 1 if a budget isn't met; 2 for a mistake of the user, told in one line on standard error;
+        128 + the signal's number for a run that was stopped.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         _never_fail_to_encode(stream)
     try:
-        _dispatch(words)
+        code = _dispatch(words)
         sys.stdout.flush()
     except UserError as error:
-        return _fail(str(error), USAGE_ERROR)
+        is_told = type(error).__name__ == "RankZeroError"
+        return USAGE_ERROR if is_told else _fail(str(error), USAGE_ERROR)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
@@ -43,34 +45,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         # Matched by name and lazily, so that help needs neither torch nor the pipeline.
         if type(error).__name__ == "Interrupted":
-            print(error, file=sys.stderr)
+            if _rank() == "0":
+                print(error, file=sys.stderr)
             return 128 + int(getattr(error, "signal_number", 2))
-        if type(error).__name__ == "OutOfMemoryError":
-            return _fail("the device is out of memory; use a smaller batch size, or fewer channels", 1)
+        if _is_out_of_memory(error):
+            return _fail("out of memory; use a smaller batch size, or fewer channels", 1)
         raise
-    return 0
+    return code
 
 
-def _dispatch(words: list[str]) -> None:
+def _dispatch(words: list[str]) -> int:
     if not words or words[0] in {"--help", "-h", "help"}:
         print(overview())
-        return
+        return 0
     if words[0] == "--version":
         print(f"unas {__version__}")
-        return
+        return 0
     name, *rest = words
     if name not in COMMANDS:
         what = "flag" if name.startswith("-") else "command"
         raise UserError(f"unrecognised {what} {name}; {one_of(name, tuple(COMMANDS))}")
     if rest[:1] in (["--help"], ["-h"]):
         print(command_help(name))
-        return
+        return 0
     command = COMMANDS[name]
-    getattr(importlib.import_module(f"unas.cli.{command.module}"), command.function)(name, rest)
+    return getattr(importlib.import_module(f"unas.cli.{command.module}"), command.function)(name, rest) or 0
+
+
+def _rank() -> str:
+    """Return the number of this process among those that torchrun has started, "0" when it is alone."""
+    return os.environ.get("RANK", "0")
+
+
+def _one_line(message: str) -> str:
+    """Return a message without line ends and what else moves a terminal's cursor: a file's text may be in it."""
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in " ".join(message.splitlines()))
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch's own allocator on the host raises a plain RuntimeError.
+    known = type(error).__name__ in {"OutOfMemoryError", "MemoryError"}
+    return known or (type(error) is RuntimeError and "can't allocate memory" in str(error))
 
 
 def _fail(message: str, code: int) -> int:
-    print("error: " + " ".join(message.splitlines()), file=sys.stderr)
+    where = "" if _rank() == "0" else f"rank {_rank()}: "
+    print(f"error: {where}{_one_line(message)}", file=sys.stderr)
     return code
 
 

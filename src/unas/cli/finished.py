@@ -15,7 +15,7 @@ class EvaluateOptions:
     """Where to test.
 
     Args:
-        data_root: where data sets are, if not where the run had them.
+        data_root: where data sets are; needed where the run was told, for its files are not trusted to name a folder.
         device: auto, cpu, cuda, cuda:N or mps.
         trust: a component package.module:Name of the run that may be imported; can be repeated.
     """
@@ -30,7 +30,7 @@ class ExportOptions:
     """What the export needs.
 
     Args:
-        data_root: where data sets are, if not where the run had them.
+        data_root: where data sets are; needed where the run was told, for its files are not trusted to name a folder.
         trust: a component package.module:Name of the run that may be imported; can be repeated.
     """
 

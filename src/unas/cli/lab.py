@@ -10,7 +10,7 @@ from unas import pipeline
 from unas.cli.flags import parse
 from unas.cli.output import print_rows
 from unas.cli.run import configured
-from unas.cli.words import take_flag, take_name
+from unas.cli.words import take_count, take_flag, take_name
 from unas.errors import UserError
 from unas.registry import one_of
 
@@ -30,13 +30,20 @@ def lab(command: str, words: list[str]) -> None:
 def _quality(command: str, words: list[str]) -> None:
     from unas.lab.quality import quality
 
-    cells, words = _count("--cells", 20, words)
-    seeds, words = _count("--seeds", 1, words)
+    cells, words = take_count("--cells", 20, words)
+    seeds, words = take_count("--seeds", 1, words)
     against, words = take_flag(words, "--against")
     name, options = configured(command, words)
     out = Path(options.out) if options.out else pipeline.new_directory(f"quality-{name}".replace(":", "-"))
     report = quality(options.config, out, cells, seeds, against, quiet=options.quiet)
-    print_rows([*_quality_rows(report), ("directory", str(out))])
+    plot = ("plot", report["plot"] or report["plot_missing"])
+    print_rows([*_quality_rows(report), *_collapse_rows(report), plot, ("directory", str(out))])
+
+
+def _estimators(command: str, words: list[str]) -> None:
+    from unas.cli.lab_estimators import estimators
+
+    estimators(command, words)
 
 
 def _quality_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
@@ -46,6 +53,19 @@ def _quality_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         interval = f"{100 * place['low']:.0f} to {100 * place['high']:.0f}"
         accuracy = f"{100 * sum(values) / len(values):.2f} % test accuracy"
         rows.append((label, f"{accuracy}, above {100 * place['value']:.0f} % of the random ones (95 %: {interval})"))
+    return rows
+
+
+def _collapse_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for label, searches in report["collapse"].items():
+        shares = [search["skip_share"] for search in searches if search["skip_share"] is not None]
+        if shares:
+            mean, random = sum(shares) / len(shares), report["random_skip_share"]
+            says = f"{100 * mean:.0f} % of the choices that can be one; of random cells {100 * random:.0f} %"
+            rows.append((f"{label}, skip connections", says))
+        alarms = [(seed, text) for seed, search in enumerate(searches) for text in search["alarms"].values()]
+        rows += [(f"{label}, seed {seed}: alarm", text) for seed, text in alarms]
     return rows
 
 
@@ -108,12 +128,4 @@ def _table_figure(method: dict[str, Any]) -> str:
     )
 
 
-def _count(flag: str, default: int, words: list[str]) -> tuple[int, list[str]]:
-    values, words = take_flag(words, flag)
-    text = values[-1] if values else str(default)
-    if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"{flag} is {text!r}; it must be a whole number of 1 or more")
-    return int(text), words
-
-
-EXPERIMENTS = {"quality": _quality, "table": _table}
+EXPERIMENTS = {"quality": _quality, "table": _table, "estimators": _estimators}

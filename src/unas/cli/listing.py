@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -53,13 +54,18 @@ def show_list(command: str, words: list[str]) -> None:
 def entries(kind: str) -> Iterator[tuple[str, str]]:
     """Yield (name, one line) of everything of a kind."""
     if kind == "genotypes":
-        yield from ((name, "published by UNAS, in the darts space") for name in list_genotypes())
+        for name in list_genotypes():
+            document = json.loads((_root() / "genotypes" / f"{name}.json").read_text(encoding="utf-8"))
+            yield name, f"published, in the {document['space']} space"
         return
-    spec = importlib.util.find_spec("unas")
-    root = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
-    folder = root / PACKAGES[kind]
+    folder = _root() / PACKAGES[kind]
     for module in pkgutil.iter_modules([str(folder)]):
         if not module.name.startswith("_") and module.name != "base":
             text = (folder / f"{module.name}.py").read_text(encoding="utf-8")
             name = module.name.replace("_", "-") if kind == "recipes" else module.name
             yield name, (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+def _root() -> Path:
+    spec = importlib.util.find_spec("unas")
+    return Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()

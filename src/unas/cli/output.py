@@ -19,7 +19,8 @@ from unas.progress import readable_time
 if TYPE_CHECKING:
     from unas.pipeline import Result
 
-_FOUND = ("test_accuracy", "parameters", "macs", "latency", "onnx_max_difference", "validation_accuracy")
+_FOUND = ("test_accuracy", "parameters", "macs", "latency", "onnx_max_difference", "validation_accuracy", "alarms")
+_IF_ANY = ("skipped_search_updates", "skipped_training_updates")
 _LABELS = {
     "validation_accuracy": "validation accuracy in the supernet",
     "macs": "multiply-adds",
@@ -31,13 +32,18 @@ _LABELS = {
 def print_result(result: Result) -> None:
     """Print what a run found and where it is."""
     summary = {key: result.summary[key] for key in _FOUND if key in result.summary}
+    summary |= {key: result.summary[key] for key in _IF_ANY if result.summary.get(key)}
     found = [(f"found: {name}" if name else "found", text) for name, text in cell_lines(result.genotype)]
     print_rows([*found, *_rows(summary), ("run directory", str(result.directory))])
+    for verdict in result.summary.get("budgets", ()):
+        print(verdict["line"])
 
 
 def print_figures(figures: Mapping[str, Any], title: str) -> None:
     """Print figures of a run by name."""
-    print_rows([*_rows(figures), ("run directory", title)])
+    print_rows([*_rows({k: v for k, v in figures.items() if k != "budgets"}), ("run directory", title)])
+    for verdict in figures.get("budgets", ()):
+        print(verdict["line"])
 
 
 def print_dry_run(config: Config) -> None:

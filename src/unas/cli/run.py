@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from unas import pipeline
+from unas.budget_terms import with_budget_terms
 from unas.cli.commands import COMMANDS
 from unas.cli.composition import FLAGS, component_name, with_components
 from unas.cli.flags import flag_name, parse
@@ -40,6 +42,8 @@ class Options:
         dataset: another data set, likewise.
         estimator: another estimator of the policy's gradient, likewise.
         objective: one more term of the search's cost, likewise; can be repeated.
+        budget: the most that the network may cost, such as "latency<=8ms@onnxruntime" or "macs<=600M"; can be repeated.
+        command: of a latency budget @command: a command line; {model} in it is the path of an ONNX file.
         trust: with --resume, a component package.module:Name of the run that may be imported; can be repeated.
         config: the configuration.
     """
@@ -49,6 +53,8 @@ class Options:
     dataset: str
     estimator: str
     objective: str | None = None
+    budget: str | None = None
+    command: str | None = None
     trust: str | None = None
     out: str | None = None
     resume: bool = False
@@ -56,20 +62,27 @@ class Options:
     dry_run: bool = False
 
 
-def start(command: str, words: list[str]) -> None:
-    """Do the command "run", "search" or "train" with the words that follow it.
+def start(command: str, words: list[str]) -> int:
+    """Do the command "run", "search" or "train" with the words that follow it; return 1 if a budget isn't met, else 0.
 
     Raises:
         UserError: a word is wrong, or the run can't be done.
         Interrupted: the user stopped it.
     """
     name, options = configured(command, words)
+    is_main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started, if it has
     if options.dry_run:
-        print_dry_run(options.config)
-        return
+        if is_main:
+            print_dry_run(options.config)
+        return 0
+    if not options.out and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+        raise UserError("--out is missing; with --max-restarts a restarted run must find the directory of the first")
     out = options.out or pipeline.new_directory(str(name).rpartition(":")[2])
     run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
-    print_result(run(options.config, out, resume=options.resume, quiet=options.quiet))
+    result = run(options.config, out, resume=options.resume, quiet=options.quiet)
+    if is_main:
+        print_result(result)
+    return 0 if all(verdict["passed"] for verdict in result.summary.get("budgets", ())) else 1
 
 
 def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
@@ -93,7 +106,8 @@ def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
     if saved:
         config = _saved_config(saved, config, chosen, trusted)
     assert config is not None  # noqa: S101 - a name or a saved run is there
-    options = _options(command, name, with_components(config, chosen), words)
+    config_here, words = _with_budgets(with_components(config, chosen), words)
+    options = _options(command, name, config_here, words)
     if saved and options.config != config:
         raise UserError(_difference(config, options.config, saved))
     _check(command, options.config)
@@ -104,6 +118,18 @@ def _recipe_name(command: str, words: list[str], saved: Path | None) -> tuple[st
     if saved and (not words or words[0].startswith("-")):
         return None, words
     return take_name(words, "RECIPE", f"unas {command} digits")
+
+
+def _with_budgets(config: Config, words: list[str]) -> tuple[Config, list[str]]:
+    """Return the configuration with the budgets of `--budget` and the terms that steer toward them; the other words."""
+    budgets, words = take_flag(words, "--budget")
+    commands, words = take_flag(words, "--command")
+    if budgets:
+        config = replace(config, budgets=tuple(budgets))
+    with_terms = with_budget_terms(config, commands[-1] if commands else None)
+    if commands and "command" not in component_names(with_terms):
+        raise UserError("--command is given, but no budget is @command; write it like latency<=8ms@command")
+    return with_terms, words
 
 
 def _named_recipe(name: str) -> Config:

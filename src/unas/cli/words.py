@@ -39,3 +39,16 @@ def take_flag(words: list[str], flag: str) -> tuple[list[str], list[str]]:
         else:
             raise UserError(f"{flag} needs a value")
     return values, rest
+
+
+def take_count(flag: str, default: int, words: list[str]) -> tuple[int, list[str]]:
+    """Return the whole number of 1 or more that follows `flag`, and the words without both.
+
+    Raises:
+        UserError: it is none.
+    """
+    values, words = take_flag(words, flag)
+    text = values[-1] if values else str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"{flag} is {text!r}; it must be a whole number of 1 or more")
+    return int(text), words

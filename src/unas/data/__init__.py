@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unas.data._augment import Augmentation, augment, normalise
+from unas.data._memory import ImagesInMemory
 from unas.data._stream import BatchStream, evaluation_batches
 from unas.data.base import Dataset, ImageData, ImageSet, split
 from unas.registry import Registry
@@ -13,6 +14,7 @@ __all__ = [
     "Dataset",
     "ImageData",
     "ImageSet",
+    "ImagesInMemory",
     "augment",
     "evaluation_batches",
     "get",

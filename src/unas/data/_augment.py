@@ -1,4 +1,4 @@
-"""Augment a batch of byte images on their device: crop, flip, normalise, cutout."""
+"""Augment a batch of byte images on their device: crop, flip, jitter the colours, normalise, cutout."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unas.data._colour import PARTS, draw_jitter, jitter
+from unas.data._crops import crop_batch, draw_crops
 from unas.errors import UserError
 
 
@@ -21,24 +23,54 @@ class Augmentation:
         flip: mirror each image left to right with probability 1/2.
         cutout: side, in pixels, of a square around a random pixel that is set to the mean colour
             (DeVries & Taylor, arXiv 1708.04552, with the square cut off at the image's border).
+        crop_share: least share of an image's area, from 0 to 1, in a random crop that is scaled to the full size
+            (Szegedy et al., arXiv 1409.4842: 0.08).
+        brightness: factors of the brightness are from 1 - this, and not below 0, to 1 + this.
+        contrast: likewise, of the distance of each colour from the image's mean grey.
+        saturation: likewise, of the distance of each colour from its own grey.
+        hue: largest turn of the hue, in whole turns; at most 0.5.
     """
 
     crop_padding: int = 0
     flip: bool = False
     cutout: int = 0
+    crop_share: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if (value := getattr(self, field.name)) < 0:
-                raise UserError(f"augmentation.{field.name} is {value}; it must be 0 (off) or more, in pixels")
+            unit = ", in pixels" if field.name in {"crop_padding", "cutout"} else ""
+            if not (value := getattr(self, field.name)) >= 0:
+                raise UserError(f"augmentation.{field.name} is {value}; it must be 0 (off) or more{unit}")
+        for name, most in (("crop_share", 1.0), ("hue", 0.5)):
+            if getattr(self, name) > most:
+                raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}")
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Return the strength of each part of the colour jitter, as `unas.data._colour.PARTS` has them."""
+        return tuple(getattr(self, part) for part in PARTS)
 
 
 class Decisions(NamedTuple):
-    """What was drawn for a batch, int64: `offsets` [B, 2] (y, x), `flips` [B] 0 or 1, `centres` [B, 2] (y, x)."""
+    """What was drawn for a batch.
+
+    Args:
+        offsets: int64 [B, 2], (y, x).
+        flips: int64 [B], 0 or 1.
+        centres: int64 [B, 2], (y, x).
+        factors: float32 [B, 4], of the colours; see `unas.data._colour.draw_jitter`.
+        orders: int64 [B, 4], of the parts of the colour jitter.
+    """
 
     offsets: Tensor
     flips: Tensor
     centres: Tensor
+    factors: Tensor
+    orders: Tensor
 
     def rows(self, start: int, stop: int) -> Decisions:
         """Return the decisions for the images from `start` to `stop`."""
@@ -46,7 +78,7 @@ class Decisions(NamedTuple):
 
 
 def draw(augmentation: Augmentation, batch: int, size: tuple[int, int], generator: torch.Generator) -> Decisions:
-    """Draw what happens to `batch` images of `size` (height, width), on the CPU.
+    """Draw what happens to `batch` images of `size` (height, width), on the CPU; `draw_crops` is apart.
 
     Every part is drawn whether it is used or not, so that switching one off leaves the others' numbers alone.
     """
@@ -55,7 +87,8 @@ def draw(augmentation: Augmentation, batch: int, size: tuple[int, int], generato
     flips = torch.randint(2, (batch,), generator=generator)
     rows = torch.randint(height, (batch,), generator=generator)
     columns = torch.randint(width, (batch,), generator=generator)
-    return Decisions(offsets, flips * augmentation.flip, torch.stack((rows, columns), dim=1))
+    factors, orders = draw_jitter(augmentation.strengths, batch, generator)
+    return Decisions(offsets, flips * augmentation.flip, torch.stack((rows, columns), dim=1), factors, orders)
 
 
 def apply(
@@ -65,14 +98,25 @@ def apply(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Tensor:
-    """Do to uint8 images [B, C, H, W] what was drawn, and return them normalised as `normalise` does."""
+    """Do to uint8 images [B, C, H, W] what was drawn, and return them normalised as `normalise` does.
+
+    The random resized crop is not done here: images are read with it.
+    """
+    if any(augmentation.strengths) and images.device.type == "cpu" and len(images) > 1:
+        # One at a time, a large image and what is made of it stay in the cache.
+        single = zip(images.unsqueeze(1), (decisions.rows(row, row + 1) for row in range(len(images))), strict=True)
+        return torch.cat([apply(image, augmentation, drawn, mean, std) for image, drawn in single])
     # One small copy that the host doesn't wait for.
     drawn = torch.cat((decisions.offsets, decisions.flips[:, None], decisions.centres), dim=1)
     drawn = drawn.to(images.device, non_blocking=True)
     offsets, flips, centres = drawn[:, :2], drawn[:, 2:3], drawn[:, 3:]
     if augmentation.crop_padding or augmentation.flip:
         images = _crop_and_flip(images, augmentation.crop_padding, offsets, flips)
-    images = normalise(images, mean, std)
+    if any(augmentation.strengths):
+        images = jitter(_unit(images), decisions.factors, decisions.orders, augmentation.strengths)
+        images = _standardise(images, mean, std)
+    else:
+        images = normalise(images, mean, std)
     if augmentation.cutout:
         height, width = images.shape[2:]
         rows = _is_cut(height, centres[:, :1], augmentation.cutout)
@@ -101,15 +145,26 @@ def augment(
         float32 [B, C, H, W], channels last, on the device of `images`.
     """
     height, width = images.shape[2:]
-    return apply(images, augmentation, draw(augmentation, len(images), (height, width), generator), mean, std)
+    decisions = draw(augmentation, len(images), (height, width), generator)
+    if augmentation.crop_share:
+        images = crop_batch(images, draw_crops(augmentation.crop_share, len(images), generator))
+    return apply(images, augmentation, decisions, mean, std)
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Return (images / 255 - mean) / std of uint8 images [B, C, H, W]: float32, channels last."""
-    shift, scale = torch.tensor((mean, std)).view(2, -1, 1, 1).to(images.device, non_blocking=True)
+    return _standardise(_unit(images), mean, std)
+
+
+def _unit(images: Tensor) -> Tensor:
+    """Return bytes as float32 from 0 to 1, a channel after the other: so a CPU computes with them fastest."""
     # Times 1/255, not divided by 255: torchvision's v2 transforms round that way.
-    scaled = images.to(torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
-    return scaled.sub_(shift).div_(scale)
+    return images.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255)
+
+
+def _standardise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    shift, scale = torch.tensor((mean, std)).view(2, -1, 1, 1).to(images.device, non_blocking=True)
+    return images.sub_(shift).div_(scale).contiguous(memory_format=torch.channels_last)
 
 
 def _crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from unas.data._download import RemoteFile, fetch
-from unas.data.base import ImageData, ImageSet
+from unas.data._memory import ImagesInMemory
+from unas.data.base import ImageData
 from unas.errors import UserError
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -129,11 +130,11 @@ def _check_records(content: bytes, label: str, source: Path, cifar: CifarFormat)
         raise UserError(f"{label} has the label {worst}; labels are 0 … {highest}{_remedy(source, cifar)}")
 
 
-def _images(contents: Iterable[bytes], cifar: CifarFormat) -> ImageSet:
+def _images(contents: Iterable[bytes], cifar: CifarFormat) -> ImagesInMemory:
     records = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, cifar.record_bytes)
     pixels = records[:, cifar.label_bytes :].reshape(-1, 3, 32, 32)
     labels = records[:, cifar.label_bytes - 1].astype(np.int64)
-    return ImageSet(torch.from_numpy(pixels.copy()), torch.from_numpy(labels))
+    return ImagesInMemory(torch.from_numpy(pixels.copy()), torch.from_numpy(labels))
 
 
 def _remedy(source: Path, cifar: CifarFormat) -> str:

@@ -1,53 +1,67 @@
-"""What a dataset is: labelled images as bytes, in a training and a test part."""
+"""What a dataset is: labelled images, in a training and a test part."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from unas.data._crops import Crops
 from unas.errors import UserError
 from unas.seeds import generator_for
 
 
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Labelled images, all in memory on one device.
+class Reading(Protocol):
+    """Images that have been asked for; to drop it is to want them no more."""
 
-    Args:
-        images: uint8 [N, C, H, W].
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Wait for them: images uint8 [B, C, H, W], labels int64 [B], on the device of their set.
+
+        Raises:
+            UserError: too many of the files can't be read.
+        """
+
+
+class ImageSet(ABC):
+    """Labelled images of one size, wherever they are.
+
+    Attributes:
         labels: int64 [N].
-
-    Raises:
-        UserError: a shape or a type is another one.
+        ahead: how many batches are worth asking for before they are needed; 0 where reading takes no time.
     """
 
-    images: Tensor
     labels: Tensor
+    ahead: int = 0
 
-    def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
-            found = f"{self.images.dtype} {list(self.images.shape)}"
-            raise UserError(f"images are {found}; they must be torch.uint8 [N, C, H, W]")
-        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
-            found = f"{self.labels.dtype} {list(self.labels.shape)}"
-            raise UserError(f"labels are {found}; they must be torch.int64 [{len(self.images)}], one an image")
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width)."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same images, read to `device`."""
+
+    @abstractmethod
+    def subset(self, indices: Tensor) -> Self:
+        """Return the images at `indices`, int64 [M] on any device, in that order."""
+
+    @abstractmethod
+    def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> Reading:
+        """Begin to read the images at `indices`, int64 [B] on the device of `labels`.
+
+        Args:
+            indices: which images.
+            crops: the part of each image that is scaled to the full size; the whole image when not given.
+            replace: put another image of the set, always the same one, where one can't be read; leave it out otherwise.
+        """
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def to(self, device: torch.device | str) -> ImageSet:
-        """Return the same images on `device`."""
-        return ImageSet(self.images.to(device), self.labels.to(device))
-
-    def subset(self, indices: Tensor) -> ImageSet:
-        """Return the images at `indices`, int64 [M] on any device, in that order."""
-        indices = indices.to(self.images.device)
-        return ImageSet(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +91,8 @@ class ImageData:
 
     def __post_init__(self) -> None:
         shape, channels = self.image_shape, len(self.mean)
-        if self.test.images.shape[1:] != shape:
-            test = list(self.test.images.shape[1:])
+        if self.test.image_shape != shape:
+            test = list(self.test.image_shape)
             raise UserError(f"{self.name}: test images are {test}, training images {list(shape)}; make them equal")
         if not channels == len(self.std) == shape[0]:
             counts = f"{channels} means and {len(self.std)} standard deviations"
@@ -96,8 +110,7 @@ class ImageData:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width)."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+        return self.train.image_shape
 
     def to(self, device: torch.device) -> ImageData:
         """Return the same images on `device`."""
@@ -117,7 +130,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self, root: Path) -> ImageData:
-        """Return the images, on the CPU, and download them to `root` first if they are not there.
+        """Return the images, on the CPU, and download them to `root` first if they are not there and can be.
 
         Raises:
             UserError: they are not there and can't be downloaded (the line says which file to put where), or
@@ -125,7 +138,10 @@ class Dataset(ABC):
         """
 
 
-def split(image_set: ImageSet, validation_fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
+Images = TypeVar("Images", bound=ImageSet)
+
+
+def split(image_set: Images, validation_fraction: float, seed: int) -> tuple[Images, Images]:
     """Split at random into (training, validation) images, each class in the same proportion.
 
     The validation set has round(N · validation_fraction) images, and of each class within one of its share.

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from unas.data.base import Dataset, ImageData, ImageSet, split
+from unas.data._memory import ImagesInMemory
+from unas.data.base import Dataset, ImageData, split
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Digits(Dataset):
         pixels, labels = load_digits(return_X_y=True)
         images = (torch.from_numpy(pixels) * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
         # Seed 0 whatever the run's seed: the test images are always the same ones.
-        train, test = split(ImageSet(images, torch.from_numpy(labels).long()), 0.2, seed=0)
+        train, test = split(ImagesInMemory(images, torch.from_numpy(labels).long()), 0.2, seed=0)
         return ImageData(
             name="digits",
             train=train,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from unas.data._download import RemoteFile, fetch
-from unas.data.base import Dataset, ImageData, ImageSet
+from unas.data._memory import ImagesInMemory
+from unas.data.base import Dataset, ImageData
 from unas.errors import UserError
 
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
@@ -50,13 +51,13 @@ class FashionMnist(Dataset):
         )  # fmt: skip
 
 
-def _part(raw: Path, prefix: str) -> ImageSet:
+def _part(raw: Path, prefix: str) -> ImagesInMemory:
     images = _read_idx(_find(raw, f"{prefix}-images-idx3-ubyte"), (_SIDE, _SIDE))
     path = _find(raw, f"{prefix}-labels-idx1-ubyte")
     labels = _read_idx(path, ())
     if len(labels) != len(images):
         raise UserError(f"{path}: {len(labels)} labels for {len(images)} images{_REMEDY}")
-    return ImageSet(images[:, None], labels.long())
+    return ImagesInMemory(images[:, None], labels.long())
 
 
 def _find(raw: Path, name: str) -> Path:

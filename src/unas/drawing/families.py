@@ -30,6 +30,9 @@ FAMILIES = (
     Family("dilated convolution", "dil_conv", "#7a3fb0", "#f1e8fa", "magenta"),
     Family("max pooling", "max_pool", "#b3541e", "#fdecdf", "yellow"),
     Family("average pooling", "avg_pool", "#157a6e", "#def4f0", "cyan"),
+    Family("mobile convolution 3×3", "mbconv_3x3", "#157a6e", "#def4f0", "cyan"),
+    Family("mobile convolution 5×5", "mbconv_5x5", "#1f5fbf", "#e4eefc", "blue"),
+    Family("mobile convolution 7×7", "mbconv_7x7", "#7a3fb0", "#f1e8fa", "magenta"),
 )
 OTHER = Family("other", "", "#a3294f", "#fbe5ec", "red")
 

@@ -15,7 +15,7 @@ _CELL_TITLE = 34
 _LEGEND = 36
 _LEGEND_CHARACTER, _LEGEND_GAP = 6.8, 58
 _LEAST_WIDTH = 620
-_CHAIN_ROW = 26
+_CHAIN_ROW, _PILL = 28, 22
 _STYLE = """
 text { font-family: system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; font-size: 12px; fill: #1d2430 }
 .title { font-size: 19px; font-weight: 650 }
@@ -93,16 +93,19 @@ def _legend(families: list[Family], y: float) -> tuple[list[str], float]:
 
 def _chain(genotype: Genotype) -> tuple[list[str], float, float]:
     names = max(len(name) for name in genotype.choices) * 7.5 + 24
-    options = max(len(option) for option in genotype.choices.values()) * 7.5
+    options = max(len(option) for option in genotype.choices.values()) * 7.5 + 24
     body = []
     for position, (name, option) in enumerate(genotype.choices.items()):
         y = (position + 1) * _CHAIN_ROW
-        style = f"fill: {family_of(option).line}"
+        family = family_of(option)
         body += [
-            f'<text class="quiet" x="0" y="{y}">{_text(name)}</text>',
-            f'<text x="{names:g}" y="{y}" style="{style}">{_text(operation_label(option))}</text>',
+            f'<text class="quiet" x="0" y="{y}" dominant-baseline="central">{_text(name)}</text>',
+            f'<rect x="{names:g}" y="{y - _PILL / 2:g}" width="{options:g}" height="{_PILL}" rx="{_PILL / 2:g}" '
+            f'fill="{family.fill}" stroke="{family.line}"/>',
+            f'<text class="middle" x="{names + options / 2:g}" y="{y}" style="fill: {family.line}">'
+            f"{_text(operation_label(option))}</text>",
         ]
-    return body, names + options, len(genotype.choices) * _CHAIN_ROW + 12
+    return body, names + options, (len(genotype.choices) + 1) * _CHAIN_ROW
 
 
 def _text(text: str) -> str:

@@ -35,8 +35,9 @@ class Estimator(ABC):
 
         Args:
             policy: the distribution.
-            cost: maps a sample of G architectures to their costs [G].
-            num_samples: G, how many architectures are drawn.
+            cost: maps a sample of G architectures to their costs [G], or one of m·G, copy after copy, to [m·G]:
+                architecture r·G + g is then evaluated on the same images as g.
+            num_samples: G, how many architectures a batch of images is shared out to.
             generator: the source of noise, on the CPU.
         """
 

@@ -16,10 +16,26 @@ from unas.policy import Policy
 
 @dataclass(frozen=True)
 class ReinforceLeaveOneOut(Estimator):
-    """G ≥ 2 architectures, each with the mean cost of the others as its baseline (Kool et al. 2019)."""
+    """Architectures drawn together, each with the mean cost of the others as its baseline (Kool et al. 2019).
+
+    With several `draws`, the others are those that the same images were seen under, so what makes images hard or easy
+    cancels; with one, they are the G architectures of the batch, each on images of its own.
+
+    (A network whose normalisation mixes the images of several architectures couples their costs: what one
+    architecture's pick changes in another's cost is left out, as in every estimator here.)
+
+    Args:
+        draws: m, how many architectures each image is seen under in one call; the cost is then asked for m·G.
+    """
 
     is_unbiased: ClassVar[bool] = True
     needs_cost_gradient: ClassVar[bool] = False
+
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise UserError(f"draws is {self.draws}; it must be 1 or more")
 
     def __call__(
         self, policy: Policy, cost: Cost, *, num_samples: int = 2, generator: torch.Generator | None = None
@@ -27,13 +43,19 @@ class ReinforceLeaveOneOut(Estimator):
         """See `Estimator`.
 
         Raises:
-            UserError: `num_samples` is 1, so there are no others.
+            UserError: `num_samples` and `draws` are both 1, so there are no others.
         """
-        if num_samples < 2:
-            raise UserError(f"reinforce_loo: num_samples is {num_samples}; it needs 2 or more architectures a batch")
-        sample = draw_hard(policy, num_samples, generator)
+        if num_samples * self.draws == 1:
+            raise UserError(
+                "reinforce_loo: one architecture a batch and one draw leave no others; set draws to 2 or more"
+            )
+        sample = draw_hard(policy, num_samples * self.draws, generator)
         with torch.no_grad():
             costs = cost(sample).to("cpu")
-        # c_g − mean of the others = (c_g − mean of all)·G/(G − 1)
-        advantage = (costs - costs.mean()) * (num_samples / (num_samples - 1))
+        # Rows hold what is compared: [G, m] on the same images, else [1, G].
+        together = costs.view(self.draws, num_samples).T if self.draws > 1 else costs[None]
+        others = together.shape[1] - 1
+        # c − mean of the others = (c − mean of all)·n/(n − 1)
+        advantage = (together - together.mean(1, keepdim=True)) * ((others + 1) / others)
+        advantage = advantage.T.reshape(-1) if self.draws > 1 else advantage[0]
         return (advantage * policy.log_prob(sample)).mean()

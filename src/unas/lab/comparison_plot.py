@@ -8,13 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unas.errors import UserError
-from unas.files import replacing
-
-# Told apart by dash and marker, so that a grey print keeps them apart too.
-DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), "-", (0, (8, 3)))
-MARKERS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "*", "X")
-COLOURS: tuple[Any, ...] = ("#0a5fa5", "#5b8c2a", "#7f7f7f", "#b2431f", "#8a4fa3", "#000000", "#c98a00")
+from unas.lab._figure import COLOURS, DASHES, MARKERS, grid, new_figure, save_figure
 
 
 def write_plot(comparisons: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -27,13 +21,7 @@ def write_plot(comparisons: Mapping[str, Mapping[str, Any]], path: Path) -> None
     Raises:
         UserError: matplotlib isn't installed, or the file can't be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib, which isn't installed; pip install 'unas[lab]'") from error
-    figure = Figure(figsize=(11, 4.2 * len(comparisons)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 4.2 * len(comparisons))
     rows = np.atleast_1d(figure.subfigures(len(comparisons), 1))
     for row, (title, comparison) in zip(rows, comparisons.items(), strict=True):
         seeds = len(next(iter(comparison["methods"].values()))["queries_made"])
@@ -46,8 +34,7 @@ def write_plot(comparisons: Mapping[str, Mapping[str, Any]], path: Path) -> None
         _draw(right, comparison["methods"], "rank_percent")
         right.set(ylabel=f"rank by {comparison['report']} (% of all)", yscale="log")
         right.legend(fontsize="small", handlelength=4)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        figure.savefig(file, format=path.suffix.lstrip(".") or "png", dpi=110)
+    save_figure(figure, path)
 
 
 def _draw(axis: Any, methods: Mapping[str, Any], curve: str) -> None:
@@ -63,7 +50,7 @@ def _draw(axis: Any, methods: Mapping[str, Any], curve: str) -> None:
         low = np.maximum(mean - error, mean / 10) if curve == "rank_percent" else mean - error  # its axis has no 0
         axis.fill_between(queries, low, mean + error, color=colour, alpha=0.15, linewidth=0)
     axis.set_xlabel("queries (different architectures asked for)")
-    axis.grid(visible=True, which="major", linewidth=0.4, alpha=0.6)
+    grid(axis)
 
 
 def _zoom(axis: Any, methods: Mapping[str, Any]) -> None:

@@ -1,7 +1,10 @@
-"""Bias and variance of gradient estimates, measured on problems whose gradient is known."""
+"""Bias, variance and time of gradient estimates, measured on problems whose gradient is known."""
 
 from __future__ import annotations
 
+import math
+import statistics
+import time
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +48,12 @@ class GradientErrors:
         """The trace of the covariance of one call's estimate, times G: what one architecture contributes."""
         return float(self.estimates.var(0).sum()) * self.num_samples
 
+    @property
+    def variance_standard_error(self) -> float:
+        """The standard error of `variance`: of the mean over calls of the squared distance from their mean."""
+        distances = (self.estimates - self.estimates.mean(0)).square().sum(1)
+        return float(distances.std(0)) * self.num_samples / math.sqrt(len(distances))
+
 
 def measure(
     estimator: Estimator, problem: Problem, *, num_estimates: int, num_samples: int, seed: int
@@ -57,6 +66,29 @@ def measure(
     ]
     exact = gradient(Exact(), problem, problem.policy(torch.float64), num_samples=512)
     return GradientErrors(torch.stack(rows), exact, num_samples)
+
+
+def variance_ratio(found: GradientErrors, reference: GradientErrors) -> tuple[float, float, float]:
+    """Return one variance over another with its 95 % interval, from the normal approximation of its logarithm."""
+    ratio = found.variance / reference.variance
+    if found is reference or not ratio:
+        return ratio, ratio, ratio
+    errors = (each.variance_standard_error / each.variance for each in (found, reference))
+    spread = math.exp(1.959964 * math.hypot(*errors))
+    return ratio, ratio / spread, ratio * spread
+
+
+def median_microseconds(estimator: Estimator, problem: Problem, *, num_samples: int, calls: int) -> float:
+    """Return the processor time in µs of one estimate with its backward pass, the median of some calls.
+
+    Processor time rather than the clock's: it is the same beside other work.
+    """
+    policy, generator, times = problem.policy(), torch.Generator().manual_seed(0), []
+    for _ in range(calls):
+        start = time.process_time()
+        gradient(estimator, problem, policy, num_samples=num_samples, generator=generator)
+        times.append(time.process_time() - start)
+    return statistics.median(times) * 1e6
 
 
 def gradient(

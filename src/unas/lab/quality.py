@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from unas import files, pipeline
+from unas.collapse import collapse
 from unas.config import Config
 from unas.estimators import draw_hard
 from unas.estimators import get as get_estimator
 from unas.estimators.base import Estimator
 from unas.genotype import Genotype
+from unas.lab._figure import plotted
+from unas.lab.quality_plot import write_plot
 from unas.policy import Policy
 from unas.run_directory import GENOTYPE, SUMMARY
 from unas.seeds import generator_for, step_seed
@@ -66,7 +69,7 @@ def quality(
 
     Args:
         config: the recipe.
-        out: the directory for all of it; gets quality.json.
+        out: the directory for all of it; gets quality.json and, where matplotlib is there, quality.png.
         cells: N, how many random cells.
         seeds: S, how many searches, and how many trainings of each cell; training s of every cell has the same seed.
         estimators: names of other estimators whose found cells are trained too.
@@ -74,32 +77,40 @@ def quality(
         say: gets a line after each training.
 
     Returns:
-        what quality.json holds: the test accuracies of each cell, and the percentile of each searched one.
+        what quality.json holds: the test accuracies of each cell, of each searched one the percentile, and for each
+        of its seeds what would tell a collapse; with `plot`, the picture's path, or None, and then `plot_missing`
+        says why.
     """
     searched = {FOUND: config.search.estimator} | {name: get_estimator(name)() for name in estimators}
     accuracies: dict[str, list[float]] = {}
+    collapses: dict[str, list[dict[str, Any]]] = {}
     for seed in range(seeds):
         for label, estimator in searched.items():
-            genotype = _search(config, out / f"search-{label}-{seed}", estimator, seed, quiet=quiet)
+            directory = out / f"search-{label}-{seed}"
+            genotype = _search(config, directory, estimator, seed, quiet=quiet)
+            collapses.setdefault(label, []).append(_collapse(config, directory, genotype))
             accuracies.setdefault(label, []).append(
                 _train(config, out / f"train-{label}-{seed}", genotype, seed, quiet)
             )
             say(f"{label}, seed {seed}: {accuracies[label][-1]:.4f}")
-    for n, genotype in enumerate(random_genotypes(config, cells)):
+    drawn = random_genotypes(config, cells)
+    for n, genotype in enumerate(drawn):
         label = f"random-{n}"
         accuracies[label] = [_train(config, out / f"train-{label}-{s}", genotype, s, quiet) for s in range(seeds)]
         say(f"{label}: {np.mean(accuracies[label]):.4f}")
     means = {label: float(np.mean(values)) for label, values in accuracies.items()}
     others = [value for label, value in means.items() if label.startswith("random-")]
     report = {
-        "cells": cells,
+        "cells": len(drawn),
         "seeds": seeds,
         "test_accuracy": accuracies,
         "random_median": float(np.median(others)),
         "percentile": {label: vars(percentile(means[label], others)) for label in searched},
+        "collapse": collapses,
+        "random_skip_share": _mean_skip_share(config, drawn),
     }
     files.write_json(out / "quality.json", report)
-    return report
+    return report | plotted(lambda path: write_plot(report, path), out / "quality.png")
 
 
 def random_genotypes(config: Config, count: int) -> list[Genotype]:
@@ -117,6 +128,21 @@ def _search(config: Config, directory: Path, estimator: Estimator, seed: int, *,
         search = replace(config.search, estimator=estimator)
         pipeline.search(replace(config, search=search, seed=seed), directory, resume=True, quiet=quiet)
     return Genotype.from_json(files.read_text(directory / GENOTYPE), str(directory / GENOTYPE))
+
+
+def _collapse(config: Config, directory: Path, genotype: Genotype) -> dict[str, Any]:
+    """Return what tells whether a search has collapsed: of the architecture it chose, and of its policy."""
+    found, summary = collapse(config.space, genotype), files.read_json(directory / SUMMARY)
+    return {
+        "skip_share": found.figures().get("skip_share"),
+        "normalised_entropy": summary.get("normalised_entropy"),
+        "alarms": found.alarms() | summary.get("alarms", {}),
+    }
+
+
+def _mean_skip_share(config: Config, genotypes: Sequence[Genotype]) -> float | None:
+    shares = [collapse(config.space, genotype).figures().get("skip_share") for genotype in genotypes]
+    return float(np.mean([share for share in shares if share is not None])) if None not in shares else None
 
 
 def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet: bool) -> float:

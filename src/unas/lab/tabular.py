@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from unas.errors import UserError
-from unas.files import write_error, write_json
+from unas.files import make_directory, write_json
 from unas.lab import blackbox
+from unas.lab._figure import plotted
 from unas.lab.comparison import compare
 from unas.lab.comparison_plot import write_plot
 from unas.lab.table_files import read_table
@@ -52,18 +53,7 @@ def lab_table(
     for name in names:
         blackbox.get(name)  # a wrong name should not be told after minutes
     comparison = compare(table, metric, names, queries=queries, seeds=range(seeds), minimize=minimize, report=report)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out, error) from error
+    make_directory(out)
     result = {"table": file.name, "seeds": seeds, "queries": queries, **comparison.to_json()}
     write_json(out / "table.json", result)
-    return result | _plot(result, file.stem, out / "table.png")
-
-
-def _plot(comparison: dict[str, Any], title: str, path: Path) -> dict[str, Any]:
-    try:
-        write_plot({title: comparison}, path)
-    except UserError as error:
-        return {"plot": None, "plot_missing": str(error)}
-    return {"plot": str(path)}
+    return result | plotted(lambda path: write_plot({file.stem: result}, path), out / "table.png")

@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from unas.errors import UserError
 from unas.latency import backends
-from unas.latency.backends import Backend
-from unas.latency.backends.onnxruntime import clock
-from unas.onnx_conversion import open_session
+from unas.latency.backends import Backend, Clock
+from unas.latency.fingerprint import Fingerprint
+from unas.latency.statistics import Latency
 
 WINDOW = 5  # runs whose median is compared with that of the runs before
 STEADY = 0.05  # relative difference of two such medians that counts as steady
-MIN_SAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Latency:
-    """The time of one forward of one batch.
-
-    Args:
-        median_ms: the median, in milliseconds.
-        p10: the 10th percentile, in milliseconds.
-        p90: the 90th percentile, in milliseconds.
-        samples: how many runs they are taken from.
-        device: where it ran, for example "cpu" or "cuda:0".
-        backend: what ran it.
-    """
-
-    median_ms: float
-    p10: float
-    p90: float
-    samples: int
-    device: str
-    backend: str
+MIN_SAMPLES = 6  # fewer have no confidence interval of 95 %
 
 
 def measure(
@@ -62,44 +40,79 @@ def measure(
         input_shape: (C, H, W) for one image, or (B, C, H, W).
         backend: a name of `unas.latency.backends.names()`, or an instance.
         device: where it runs.
-        threads: CPU threads; None for the default.
+        threads: CPU threads; None for as many as PyTorch has.
         samples: how many runs are taken.
-        max_seconds: half of it is the most that warming up takes, the rest is for the samples; at least 5 are taken.
+        max_seconds: half of it is the most that warming up takes, the rest is for the samples; at least 6 are taken.
 
     Raises:
         UserError: an argument is out of its range, or the backend can't use the device.
     """
-    chosen = backends.get(backend)() if isinstance(backend, str) else backend
-    shape = _batch_shape(input_shape)
-    for name, value, least in (("samples", samples, MIN_SAMPLES), ("threads", threads, 1)):
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; it must be at least {least}")
-    if not max_seconds > 0:
-        raise UserError(f"max_seconds is {max_seconds}; it must be above 0")
-    where = torch_device(device)
-    with torch_threads(threads):
-        run = chosen.prepare(net, shape, where, threads)
-        return _measured(run, samples, max_seconds, str(where), backends.registry.name_of(type(chosen)))
+    with prepared(input_shape, backend, device, threads) as (chosen, fingerprint):
+        check_samples(samples, max_seconds)
+        run = chosen.prepare(net, *batch_of(fingerprint))
+        return _measured(run, samples, max_seconds, fingerprint)
 
 
 def measure_file(
     path: Path,
     input_shape: tuple[int, ...],
+    backend: str | Backend = "onnxruntime",
+    device: str | torch.device = "cpu",
     *,
     threads: int | None = None,
     samples: int = 50,
     max_seconds: float = 10.0,
 ) -> Latency:
-    """Return how long an exported ONNX file takes for one batch in ONNX Runtime on the CPU; see `measure`."""
-    run = clock(open_session(path, threads), _batch_shape(input_shape))
-    return _measured(run, samples, max_seconds, "cpu", "onnxruntime")
+    """Return how long an ONNX file takes for one batch; see `measure`.
+
+    Raises:
+        UserError: as of `measure`; or the backend can't run this file.
+    """
+    with prepared(input_shape, backend, device, threads) as (chosen, fingerprint):
+        check_samples(samples, max_seconds)
+        run = chosen.prepare_file(path, *batch_of(fingerprint))
+        return _measured(run, samples, max_seconds, fingerprint)
 
 
-def _measured(run: Callable[[], float], samples: int, max_seconds: float, device: str, backend: str) -> Latency:
+@contextmanager
+def prepared(
+    input_shape: tuple[int, ...], backend: str | Backend, device: str | torch.device, threads: int | None
+) -> Iterator[tuple[Backend, Fingerprint]]:
+    """Check where to measure, and let PyTorch use that many threads inside the block.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+    chosen = backends.get(backend)() if isinstance(backend, str) else backend
+    shape = _batch_shape(input_shape)
+    if threads is not None and threads < 1:
+        raise UserError(f"threads is {threads}; it must be at least 1")
+    where = torch_device(device)
+    with torch_threads(threads):
+        yield chosen, Fingerprint.here(chosen, shape, where, torch.get_num_threads())
+
+
+def check_samples(samples: int, max_seconds: float) -> None:
+    """Check how much is to be measured.
+
+    Raises:
+        UserError: it is too little.
+    """
+    if samples < MIN_SAMPLES:
+        raise UserError(f"samples is {samples}; it must be at least {MIN_SAMPLES}")
+    if not max_seconds > 0:
+        raise UserError(f"max_seconds is {max_seconds}; it must be above 0")
+
+
+def batch_of(fingerprint: Fingerprint) -> tuple[tuple[int, int, int, int], torch.device, int]:
+    """Return the batch's shape, the device and the threads."""
+    shape = (fingerprint.batch_size, *fingerprint.input_shape)
+    return shape, torch.device(fingerprint.device), fingerprint.threads
+
+
+def _measured(run: Clock, samples: int, max_seconds: float, fingerprint: Fingerprint) -> Latency:
     warm_up(run, max_seconds / 2)
-    times = take_samples(run, samples, max_seconds / 2)
-    low, median, high = (float(value) for value in np.percentile(times, (10, 50, 90)))
-    return Latency(median, low, high, len(times), device, backend)
+    return Latency.of(take_samples(run, samples, max_seconds / 2), fingerprint)
 
 
 def warm_up(run: Callable[[], float], max_seconds: float) -> int:
@@ -107,23 +120,28 @@ def warm_up(run: Callable[[], float], max_seconds: float) -> int:
 
     Args:
         run: runs the network once and returns the milliseconds.
-        max_seconds: the most that it takes, by those milliseconds.
+        max_seconds: the most that it takes, by those milliseconds or by this machine's clock.
     """
-    spent_ms, previous = 0.0, float("inf")
+    start, spent_ms, previous = time.monotonic(), 0.0, float("inf")
     for window in itertools.count(1):
         times = [run() for _ in range(WINDOW)]
         spent_ms += sum(times)
         median = statistics.median(times)
-        if abs(median - previous) <= STEADY * previous < float("inf") or spent_ms >= 1e3 * max_seconds:
+        is_over = max(spent_ms / 1e3, time.monotonic() - start) >= max_seconds
+        if abs(median - previous) <= STEADY * previous < float("inf") or is_over:
             return window * WINDOW
         previous = median
     raise AssertionError  # pragma: no cover  count() has no end
 
 
 def take_samples(run: Callable[[], float], samples: int, max_seconds: float) -> list[float]:
-    """Return the milliseconds of `samples` runs; of fewer, but at least 5, when the time is up."""
+    """Return the milliseconds of `samples` runs; of fewer, but at least 6, when the time is up."""
+    start = time.monotonic()
     times: list[float] = []
-    while len(times) < samples and (len(times) < MIN_SAMPLES or sum(times) < 1e3 * max_seconds):
+    while len(times) < samples:
+        is_over = max(sum(times) / 1e3, time.monotonic() - start) >= max_seconds
+        if is_over and len(times) >= MIN_SAMPLES:
+            break
         times.append(run())
     return times
 

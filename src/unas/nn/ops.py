@@ -38,6 +38,9 @@ class ReLUConvBN(nn.Sequential):
         )
 
 
+_SAFE_CHANNELS = 16
+
+
 class FactorizedReduce(nn.Module):
     """Halve the resolution without losing every other pixel: [B, C_in, H, W] to [B, C_out, ⌈H/2⌉, ⌈W/2⌉].
 
@@ -47,8 +50,11 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, searching: bool) -> None:
         super().__init__()
-        self.even = _pointwise(channels_in, channels_out // 2, stride=2)
-        self.odd = _pointwise(channels_in, channels_out - channels_out // 2, stride=2)
+        # oneDNN's weight gradient of a strided 1×1 convolution of few channels writes outside its memory
+        # (uxlfoundation/oneDNN#6035), so there the pixels are taken first.
+        self.taken = 1 if channels_in >= _SAFE_CHANNELS else 2
+        self.even = _pointwise(channels_in, channels_out // 2, stride=2 // self.taken)
+        self.odd = _pointwise(channels_in, channels_out - channels_out // 2, stride=2 // self.taken)
         self.bn = batch_norm(channels_out, searching=searching)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -57,7 +63,9 @@ class FactorizedReduce(nn.Module):
         shifted = active[:, :, 1:, 1:]
         if images.shape[2] % 2 or images.shape[3] % 2:
             shifted = nn.functional.pad(shifted, (0, images.shape[3] % 2, 0, images.shape[2] % 2))
-        return self.bn(torch.cat([self.even(active), self.odd(shifted)], 1))  # type: ignore[no-any-return]
+        every = self.taken
+        halves = [self.even(active[:, :, ::every, ::every]), self.odd(shifted[:, :, ::every, ::every])]
+        return self.bn(torch.cat(halves, 1))  # type: ignore[no-any-return]
 
 
 class SeparableConv(nn.Sequential):

@@ -1,10 +1,10 @@
 """Terms of the search objective; one a file."""
 
-from unas.objectives.base import Evaluation, Objective
+from unas.objectives.base import Evaluation, Objective, PolicyTerm, RunningTerm, Setting, Term
 from unas.registry import Registry
 
-registry: Registry[Objective] = Registry("objective", "unas.objectives", Objective)  # type: ignore[type-abstract]
+registry: Registry[Term] = Registry("objective", "unas.objectives", Term)  # type: ignore[type-abstract]
 get = registry.get
 names = registry.names
 
-__all__ = ["Evaluation", "Objective", "get", "names", "registry"]
+__all__ = ["Evaluation", "Objective", "PolicyTerm", "RunningTerm", "Setting", "Term", "get", "names", "registry"]

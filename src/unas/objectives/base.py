@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
+from unas.deployment import Deployment
+from unas.distributed import Ranks
 from unas.errors import UserError
-from unas.policy import Sample
+from unas.estimators import Estimator
+from unas.policy import Policy, Sample
 from unas.spaces import SearchSpace
 
 
@@ -35,15 +40,13 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Objective(ABC):
+class Term(ABC):  # noqa: B024  its two kinds, below, have the abstract methods
     """A term of the cost of an architecture, a frozen dataclass of its own options.
 
     Args:
         weight: what the term is multiplied with.
         warm_up_steps: the weight grows linearly from 0 over the first so many search steps.
     """
-
-    needs_validation: ClassVar[bool] = False
 
     weight: float = 1.0
     warm_up_steps: int = 0
@@ -59,10 +62,80 @@ class Objective(ABC):
             UserError: it does.
         """
 
+    def weight_at(self, step: int) -> float:
+        """Return the weight at a search step, counted from 0."""
+        return self.weight * min((step + 1) / self.warm_up_steps, 1.0) if self.warm_up_steps else self.weight
+
+
+@dataclass(frozen=True)
+class Objective(Term):
+    """A term that scores architectures by what they did on a batch of images."""
+
+    needs_validation: ClassVar[bool] = False
+
     @abstractmethod
     def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G], before its weight."""
 
-    def weight_at(self, step: int) -> float:
-        """Return the weight at a search step, counted from 0."""
-        return self.weight * min((step + 1) / self.warm_up_steps, 1.0) if self.warm_up_steps else self.weight
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a policy term is used.
+
+    Args:
+        deployment: the networks whose cost it is.
+        estimator: the search's, for a term whose expectation has to be estimated.
+        ranks: the processes that search together; one of them measures.
+        say: gets a line about what took time.
+    """
+
+    deployment: Deployment
+    estimator: Estimator
+    ranks: Ranks = Ranks()
+    say: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class PolicyTerm(Term):
+    """A term that has nothing to do with images, and so draws architectures of its own, or none.
+
+    What it learns in a search (measurements, a predictor, baselines) is in the `RunningTerm` that it starts.
+    """
+
+    @abstractmethod
+    def start(self, setting: Setting) -> RunningTerm:
+        """Return the term of one search.
+
+        Raises:
+            UserError: the term means nothing there.
+        """
+
+
+class RunningTerm(ABC):
+    """A policy term during a search."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Count or measure what the term has to know, unless it knows it already; on rank 0 alone, before a search."""
+
+    @abstractmethod
+    def loss(self, policy: Policy, step: int, generator: torch.Generator) -> Tensor:
+        """Return a scalar whose gradient in the policy's logits estimates that of the weighted expected term.
+
+        Args:
+            policy: the distribution.
+            step: updates of the policy so far.
+            generator: the source of noise, on the CPU; the same on all ranks.
+        """
+
+    @abstractmethod
+    def figures(self, policy: Policy) -> dict[str, float]:
+        """Return what to log after a step, by name."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the term has learned."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""

@@ -2,13 +2,16 @@
 
 from unas.config import Config
 from unas.data.cifar10 import Cifar10
+from unas.estimators.rebar import Rebar
+from unas.search_config import SearchConfig
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
 
 def cifar10() -> Config:
-    """Return the published search and training; the defaults of the configuration are those of CIFAR-10."""
+    """Return the published search and training: the configuration's defaults, with the published estimator."""
     return Config(
         dataset=Cifar10(),
         space=DartsSpace(channels=16, layers=8),
+        search=SearchConfig(estimator=Rebar()),
         network=DartsNetworkOptions(channels=36, layers=20, auxiliary=True, drop_path=0.2),
     )

@@ -33,6 +33,19 @@ class NetworkOptions:
                 raise UserError(f"network option {name!r} does not exist; {one_of(name, known)}")
         return cls(**keywords)
 
+    def decided(self, genotype: Genotype, num_classes: int, image_channels: int) -> NetworkOptions:  # noqa: ARG002
+        """Return the options with all that depends on the architecture decided; most have nothing that does.
+
+        Args:
+            genotype: the architecture.
+            num_classes: how many classes its network tells apart.
+            image_channels: channels of an image.
+
+        Raises:
+            UserError: no network of this architecture is as the options ask.
+        """
+        return self
+
 
 @dataclass(frozen=True)
 class SearchSpace(ChoiceTable):

@@ -6,13 +6,13 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from unas.errors import UserError
-from unas.latency.backends.base import Backend
+from unas.latency.backends.base import Backend, Clock
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class EagerBackend(Backend):
         network: nn.Module,
         batch_shape: tuple[int, int, int, int],
         device: torch.device,
-        threads: int | None,  # noqa: ARG002  PyTorch's number of threads is the caller's
-    ) -> Callable[[], float]:
+        threads: int,  # noqa: ARG002  PyTorch's number of threads is the caller's
+    ) -> Clock:
         """Return a function that runs the network once and returns its time in milliseconds.
 
         Raises:
@@ -34,27 +34,33 @@ class EagerBackend(Backend):
         if device.type not in {"cpu", "cuda"}:
             raise UserError(f"device is {device}; the eager backend measures on cpu and cuda")
         copied = copy.deepcopy(network).to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        dtype = next((p.dtype for p in copied.parameters()), torch.float32)
-        images = torch.zeros(batch_shape, device=device, dtype=dtype)
-        images = images.contiguous(memory_format=torch.channels_last)
-        clock = _clock_cuda if device.type == "cuda" else _clock_cpu
-        return lambda: clock(copied, images)
+        return clock(copied, copied, batch_shape, device)
+
+
+def clock(
+    run: Callable[[Tensor], Any], network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device
+) -> Clock:
+    """Return a function that calls `run` once on images as the network takes them, and returns the milliseconds."""
+    dtype = next((p.dtype for p in network.parameters()), torch.float32)
+    images = torch.zeros(batch_shape, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    clocked = _clock_cuda if device.type == "cuda" else _clock_cpu
+    return lambda: clocked(run, images)
 
 
 @torch.inference_mode()
-def _clock_cpu(network: nn.Module, images: Tensor) -> float:
+def _clock_cpu(run: Callable[[Tensor], Any], images: Tensor) -> float:
     start = time.perf_counter()
-    network(images)
+    run(images)
     return 1e3 * (time.perf_counter() - start)
 
 
 @torch.inference_mode()
-def _clock_cuda(network: nn.Module, images: Tensor) -> float:
+def _clock_cuda(run: Callable[[Tensor], Any], images: Tensor) -> float:
     with torch.cuda.device(images.device):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()  # what was queued before is not ours to count
         start.record()
-        network(images)
+        run(images)
         end.record()
         end.synchronize()
     return cast("float", start.elapsed_time(end))

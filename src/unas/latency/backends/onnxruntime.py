@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from unas.errors import UserError
-from unas.latency.backends.base import Backend
-from unas.onnx_conversion import INPUT, OUTPUT, open_session, to_onnx
+from unas.latency.backends.base import Backend, Clock
+from unas.latency.direct_onnx import quick_onnx
+from unas.onnx_conversion import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,27 +24,53 @@ class OnnxRuntimeBackend(Backend):
     """The network exported to ONNX and run by ONNX Runtime's CPU provider."""
 
     def prepare(
-        self, network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int | None
-    ) -> Callable[[], float]:
+        self, network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+    ) -> Clock:
         """Return a function that runs the exported network once and returns its time in milliseconds.
 
         Raises:
             UserError: the device is not a CPU.
         """
-        if device.type != "cpu":
-            raise UserError(f"device is {device}; the onnxruntime backend measures on cpu")
+        _require_cpu(device)
         _, channels, height, width = batch_shape
-        model = to_onnx(network, (channels, height, width))
+        model = quick_onnx(network, (channels, height, width))
         return clock(open_session(model.SerializeToString(), threads), batch_shape)
 
+    def prepare_file(
+        self, path: Path, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+    ) -> Clock:
+        """Return a function that runs an ONNX file once and returns its time in milliseconds.
 
-def clock(session: onnxruntime.InferenceSession, batch_shape: tuple[int, int, int, int]) -> Callable[[], float]:
+        Raises:
+            UserError: the device is not a CPU, or the file can't be opened or takes other images.
+        """
+        _require_cpu(device)
+        try:
+            run = clock(open_session(path, threads), batch_shape)
+            run()
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise UserError(f"{path} can't be run by ONNX Runtime: {str(error).splitlines()[0]}") from error
+        return run
+
+    def version(self) -> str:
+        """Return the version of ONNX Runtime."""
+        import onnxruntime
+
+        return str(onnxruntime.__version__)
+
+
+def clock(session: onnxruntime.InferenceSession, batch_shape: tuple[int, int, int, int]) -> Clock:
     """Return a function that runs an open model once and returns its time in milliseconds."""
-    inputs = {INPUT: torch.zeros(batch_shape).numpy()}
+    inputs = {session.get_inputs()[0].name: torch.zeros(batch_shape).numpy()}
 
     def run() -> float:
         start = time.perf_counter()
-        session.run([OUTPUT], inputs)
+        session.run(None, inputs)
         return 1e3 * (time.perf_counter() - start)
 
     return run
+
+
+def _require_cpu(device: torch.device) -> None:
+    if device.type != "cpu":
+        raise UserError(f"device is {device}; the onnxruntime backend measures on cpu")

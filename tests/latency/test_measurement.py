@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from unas.errors import UserError
 from unas.latency import Latency, backends, measure
 from unas.latency.measurement import take_samples, warm_up
+from unas.latency.statistics import median_interval
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,31 @@ def test_median_and_percentiles_are_those_of_the_times():
     assert found.samples == 40
     assert found.median_ms == pytest.approx(1.105)
     assert (found.p10, found.p90) == pytest.approx(tuple(np.quantile(times * 2, (0.1, 0.9))))
-    assert found.device == "cpu"
+    assert found.device == found.fingerprint.device == "cpu"
+    assert not found.is_noisy
+
+
+def test_a_wide_spread_is_called_noisy():
+    found = measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.0, 1.3)), samples=30)
+    assert found.is_noisy
+    assert "NOISY" in found.line()
+    assert "NOISY" not in measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.1)), samples=30).line()
+
+
+@pytest.mark.parametrize("count", [6, 9, 25, 50])
+def test_the_interval_holds_the_median_as_often_as_it_says(count):
+    generator = np.random.default_rng(count)
+    draws = generator.lognormal(0.0, 0.5, size=(2000, count))  # skewed, as times are; the median is 1
+    intervals = np.array([median_interval(times) for times in draws])
+    held = np.mean((intervals[:, 0] <= 1) & (intervals[:, 1] >= 1))
+    exact = stats.binom(count, 0.5)
+    k = next(k for k in range(count) if exact.cdf(k) > 0.025)
+    assert held >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 2000)
+    assert np.array_equal(intervals, np.sort(draws, axis=1)[:, [k - 1, count - k]])
+
+
+def test_five_samples_have_no_interval_and_give_their_range():
+    assert median_interval([3.0, 1.0, 2.0, 5.0, 4.0]) == (1.0, 5.0)
 
 
 def test_warm_up_ends_when_the_times_are_steady():
@@ -53,6 +79,17 @@ def test_warm_up_ends_when_the_times_are_steady():
     runs = warm_up(lambda: next(slow_start), max_seconds=60)
     assert runs == 30  # 20 falling, one window to see the level, one to see that it stays
     assert warm_up(lambda: 3.0, max_seconds=60) == 10
+
+
+def test_waiting_counts_as_much_as_running():
+    def slow():
+        time.sleep(0.05)
+        return 1.0  # a command that takes longer to reach the device than the network takes on it
+
+    start = time.monotonic()
+    warm_up(slow, max_seconds=0.2)
+    assert len(take_samples(slow, 100, max_seconds=0.2)) == 6
+    assert time.monotonic() - start < 3
 
 
 def test_warm_up_is_bounded_where_times_never_settle():
@@ -63,7 +100,7 @@ def test_warm_up_is_bounded_where_times_never_settle():
 def test_samples_are_bounded_by_time_but_never_too_few():
     assert len(take_samples(lambda: 1.0, 50, max_seconds=10)) == 50
     assert len(take_samples(lambda: 100.0, 50, max_seconds=2)) == 20
-    assert len(take_samples(lambda: 1e6, 50, max_seconds=2)) == 5
+    assert len(take_samples(lambda: 1e6, 50, max_seconds=2)) == 6
 
 
 def test_eager_clock_agrees_with_a_network_of_known_time():
@@ -86,7 +123,7 @@ def test_threads_are_set_while_measuring_and_put_back():
             seen.append((torch.get_num_threads(), images.shape))
             return images
 
-    measure(Watcher(), (3, 4, 4), threads=1, samples=5)
+    measure(Watcher(), (3, 4, 4), threads=1, samples=6)
     assert set(seen) == {(1, (1, 3, 4, 4))}
     assert torch.get_num_threads() == before
 
@@ -106,7 +143,7 @@ def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger():
 
 
 def test_backends_are_found_by_name():
-    assert {"eager", "onnxruntime"} <= set(backends.names())
+    assert set(backends.names()) == {"command", "compiled", "eager", "onnxruntime"}
     assert all(issubclass(backends.get(name), backends.Backend) for name in backends.names())
 
 
@@ -116,7 +153,7 @@ def test_backends_are_found_by_name():
         ({"backend": "eeger"}, "did you mean eager"),
         ({"input_shape": (32, 32)}, "input_shape"),
         ({"input_shape": (3, 0, 8)}, "input_shape"),
-        ({"samples": 4}, "samples is 4"),
+        ({"samples": 5}, "samples is 5"),
         ({"threads": 0}, "threads is 0"),
         ({"max_seconds": 0.0}, "max_seconds"),
         ({"device": "gpu"}, "device is 'gpu'"),

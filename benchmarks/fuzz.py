@@ -1,0 +1,185 @@
+"""Fuzz what reads files and flags: changed valid inputs, for so many minutes.
+
+python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--memory 6]
+
+Anything but a result or one line is a finding, and so is code that ran, or memory beyond the limit (in GiB). The last
+lines are a table of the inputs. The same seed gives the same inputs, in another order of their kinds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import io
+import logging
+import os
+import platform
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import torch
+
+import hostile
+import unas
+from tiny import tiny_recipe
+from unas.cli import main as command
+from unas.cli.commands import COMMANDS
+from unas.cli.run import configured
+from unas.errors import UserError
+from unas.hardware import cpu_name
+
+TRUST = ("--trust", "tiny:TinyDigits")
+RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:run", "", "../x")
+LONGEST = 180  # seconds for one input
+SLOW = ("--help", "-h")  # tyro's help is not what is looked for
+
+
+def flags_finding(draw: random.Random) -> str | None:
+    """Read random words as the flags of `unas run`, `search` or `train`; nothing is run."""
+    words = [draw.choice(RECIPES)]
+    for _ in range(draw.randrange(5)):
+        flag = draw.choice(FLAGS)
+        value = str(draw.choice(hostile.HOSTILE))[: draw.choice((5, 100, 20_000))]
+        words += draw.choice(([flag, value], [f"{flag}={value}"], [flag], [value], [flag.replace("-", "_"), value]))
+    words = [word for word in words if word not in SLOW and not word.startswith(f"{hostile.EVIL}:")]
+    return _outcome("flags", lambda: configured(draw.choice(("run", "search", "train")), words), words)
+
+
+def words_finding(draw: random.Random) -> str | None:
+    """Do a command that only reads with random words."""
+    name = draw.choice([*(set(COMMANDS) - {"run", "search", "train", "lab", "report"}), "", "\x00", "--version"])
+    words = [
+        str(draw.choice([*hostile.HOSTILE, "UNAS_CIFAR10", "--json", "--svg", "check", "--budget", "macs<=1M"]))[:999]
+    ]
+    words += [str(draw.choice(hostile.HOSTILE))[:99] for _ in range(draw.randrange(3))]
+    return _outcome("commands", lambda: command([name, *words]), [name, *words])
+
+
+def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None:
+    """Change one file of a finished run and do what reads it."""
+    run = directory / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(whole, run)
+    files = sorted(path for path in run.rglob("*") if path.is_file())
+    path = draw.choice(files)
+    kind = draw.choice(("change", "change", "change", "change", "pipe", "link", "folder", "missing", "empty"))
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(draw.choice((Path("/dev/zero"), path, Path("/etc/passwd"), directory)))
+    elif kind == "folder":
+        path.mkdir()
+    elif kind in {"change", "empty"}:
+        path.write_bytes(hostile.mutated(content, draw) if kind == "change" else b"")
+    words = draw.choice(
+        (
+            ["show", str(run)],
+            ["evaluate", str(run), *TRUST],
+            ["run", "--resume", "--quiet", "--out", str(run), *TRUST],
+        )
+    )
+    return _outcome("run directories", lambda: command(words), [kind, str(path), *words])
+
+
+def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str | None:
+    """Return what went wrong, or None."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = action()
+    except UserError as error:
+        return None if len(str(error).splitlines()) == 1 else f"{name}: several lines: {str(error)[:200]!r} of {words}"
+    except SystemExit as error:
+        return None if not error.code else f"{name}: exit code {error.code} of {words}"
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {str(error)[:200]} of {str(words)[:300]}"
+    if hostile.EVIL in sys.modules:
+        return f"{name}: code was run by {words}"
+    is_one_line = code != 2 or err.getvalue().strip().splitlines()[-1].startswith("error: ")
+    return None if is_one_line else f"{name}: no line of error but {err.getvalue()[-200:]!r} of {words}"
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"more than {LONGEST} s")
+
+
+def _flags() -> list[str]:
+    from unas.cli.flags import _flags as flags_of
+    from unas.cli.run import _FLAT, Options
+
+    options = Options(unas.recipe("digits"), "darts", "digits", "rebar")
+    return [flag for flag, _ in flags_of(options, "", _FLAT) if flag != "--dry-run"]
+
+
+FLAGS = [*_flags(), "--trust", "--objective", "--estimator", "--space", "--dataset", "--", "-x", "--search", "--seed="]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--memory", type=float, default=6)
+    parser.add_argument("--only", nargs="+", default=[])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    directory = Path(tempfile.mkdtemp(prefix="unas-fuzz-"))
+    os.chdir(directory)
+    hostile.plant(directory / "evil")
+    whole = directory / "whole"
+    unas.run(tiny_recipe(), whole, quiet=True)
+    targets: dict[str, Callable[[random.Random], str | None]] = {
+        reader.name: lambda draw, reader=reader: hostile.finding(  # type: ignore[misc]
+            reader, hostile.mutated(draw.choice(reader.seeds), draw), directory / "files" / reader.name
+        )
+        for reader in hostile.readers(directory)
+    }
+    targets |= {"flags": flags_finding, "commands": words_finding}
+    targets["run directories"] = lambda draw: run_finding(whole, directory, draw)
+    targets = {name: target for name, target in targets.items() if not arguments.only or name in arguments.only}
+    limit = int(arguments.memory * 2**30)
+    logging.disable()  # each image that can't be read is named in the log, which is right and much
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    counts, findings = collections.Counter[str](), collections.Counter[str]()
+    seconds = dict.fromkeys(targets, 0.0)
+    signal.signal(signal.SIGALRM, _too_long)
+    number, until = 0, time.monotonic() + 60 * arguments.minutes
+    while time.monotonic() < until:
+        name = min(targets, key=lambda each: seconds[each])  # each kind gets the same time
+        began = time.monotonic()
+        signal.alarm(LONGEST)
+        found = targets[name](random.Random(f"{arguments.seed} {number}"))  # noqa: S311
+        seconds[name] += time.monotonic() - began
+        signal.alarm(0)
+        counts[name] += 1
+        if found:
+            findings[found] += 1
+            if findings[found] == 1:
+                print(f"input {number}: {found}", flush=True)
+        number += 1
+    print(f"{platform.platform()}, {cpu_name()}, Python {platform.python_version()}, seed {arguments.seed}")
+    print("| read | inputs | minutes |\n|---|---|---|")
+    for name in targets:
+        print(f"| {name} | {counts[name]} | {seconds[name] / 60:.1f} |")
+    print(f"{counts.total()} inputs, {findings.total()} findings; at most {_peak():.1f} GiB")
+    sys.exit(bool(findings))
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Compare the latency predictor with the published procedure: error on unseen architectures, and what it cost.
+
+python benchmarks/predictor.py [--quick] [--spaces darts proxylessnas] [--backends eager onnxruntime]
+
+The published procedure measures 10,000 architectures drawn uniformly, ten times each, and fits a ridge regression to
+the one-hot architecture. Here it is measured with fewer architectures (the column says how many), each by the median of
+ten forwards, and its cost for 10,000 is the measured time of one architecture times 10,000. Its error at 10,000 is
+computed: the latencies of 10,000 drawn architectures are taken to be the predictor's, disturbed like the measured ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from sklearn.linear_model import RidgeCV
+
+from unas import spaces
+from unas.genotype import Genotype
+from unas.hardware import cpu_name
+from unas.latency import backends
+from unas.latency.blocks import random_genotypes
+from unas.latency.fitting import fit_predictor, spearman
+from unas.latency.measurement import batch_of, prepared
+from unas.latency.timing import NetworkTimer
+from unas.policy import Sample
+
+PUBLISHED, REPEATS = 10_000, 10
+SIZES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
+    "darts": ({"channels": 8, "layers": 5}, (3, 16, 16)),
+    "proxylessnas": ({"width": 0.5}, (3, 64, 64)),
+}
+ALPHAS = np.logspace(-3, 3, 13)
+
+
+def one_hot(space: spaces.SearchSpace, genotypes: Sequence[Genotype]) -> np.ndarray:
+    rows = [
+        [float(option == g.choices[name]) for name, options in space.choices.items() for option in options]
+        for g in genotypes
+    ]
+    return np.array(rows)
+
+
+def errors(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
+    return 100 * float(np.mean(np.abs(predicted - measured) / measured)), spearman(predicted, measured)
+
+
+def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    predicted: np.ndarray = RidgeCV(alphas=ALPHAS).fit(x, y).predict(x_test)
+    return predicted
+
+
+def measured_one_after_the_other(timer: NetworkTimer, genotypes: Sequence[Genotype]) -> tuple[np.ndarray, float]:
+    """Return the median of ten forwards of each network, after one, and the seconds of these ten."""
+    medians, seconds = [], 0.0
+    with prepared(timer.input_shape, timer.backend, timer.device, timer.threads) as (backend, fingerprint):
+        for genotype in genotypes:
+            run = backend.prepare(timer.build(genotype).eval(), *batch_of(fingerprint))
+            run()
+            start = time.perf_counter()
+            medians.append(float(np.median([run() for _ in range(REPEATS)])))
+            seconds += time.perf_counter() - start
+    return np.array(medians), seconds
+
+
+def compare(name: str, backend: str, held_out: int, drawn: Sequence[int], rounds: int) -> str:
+    space, (size, shape) = spaces.get(name)(), SIZES[name]
+    options, generator = space.network_options(**size), np.random.default_rng(1)
+    build = partial(space.network, num_classes=10, image_channels=shape[0], **asdict(options))
+    timer = NetworkTimer(build, shape, backends.get(backend)(), threads=1, rounds=rounds)
+    others, learning = (random_genotypes(space, count, generator) for count in (held_out, max(drawn)))
+
+    before = timer(others, generator).milliseconds
+    predictor = fit_predictor(space, options, shape, backend, threads=1, held_out=0)
+    times, seconds = measured_one_after_the_other(timer, learning)
+    after = timer(others, generator).milliseconds
+    truth = np.sqrt(before * after)  # a machine that became slower meanwhile is then unfair to neither
+    ours = predictor.predict(Sample.from_genotypes(predictor.layout, others)).double().numpy()
+
+    x, x_test = one_hot(space, learning), one_hot(space, others)
+    published = {n: errors(ridge(x[:n], times[:n], x_test), truth) for n in drawn}
+    noise = times / predictor.predict(Sample.from_genotypes(predictor.layout, learning)).double().numpy()
+    many = random_genotypes(space, PUBLISHED, generator)
+    pretended = predictor.predict(Sample.from_genotypes(predictor.layout, many)).double().numpy()
+    pretended *= generator.choice(noise, PUBLISHED)
+    at_end = errors(ridge(one_hot(space, many), pretended, x_test), truth)
+
+    quality, cost = predictor.quality, seconds / len(learning) * PUBLISHED
+    figures = (errors(ours, truth), errors(after, before))
+    cells = [name, backend, f"{np.median(truth):.3g}", f"{quality.architectures} / {quality.forwards}"]
+    cells += [f"{quality.measuring_seconds:.2f}", f"{quality.building_seconds:.0f}"]
+    cells += [f"{mape:.2f} %, {rho:.3f}" for mape, rho in figures]
+    cells += [f"{published[n][0]:.2f} %, {published[n][1]:.3f}" for n in drawn]
+    cells += [f"{at_end[0]:.2f} %, {at_end[1]:.3f}", f"{cost:.0f}", f"{cost / quality.measuring_seconds:.0f}×"]
+    cells += [f"{PUBLISHED * REPEATS / quality.forwards:.0f}×"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer architectures, to see that it runs")
+    parser.add_argument("--spaces", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--backends", nargs="+", default=["eager", "onnxruntime"])
+    arguments = parser.parse_args()
+    held_out, drawn, rounds = (30, (40,), 3) if arguments.quick else (120, (100, 200, 400), 8)
+    torch.set_num_threads(1)
+    versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}"
+    print(f"{cpu_name()}, 1 thread, {versions}; {held_out} architectures held out, {rounds} rounds of 3 forwards each")
+    print(", ".join(f"{name}: {size}, images {shape}" for name, (size, shape) in SIZES.items()))
+    columns = ["space", "backend", "median, ms", "ours: architectures / forwards", "measuring, s", "building, s"]
+    columns += ["ours: error, rank", "measured before against after"]
+    columns += [f"ridge, {n} × {REPEATS}" for n in drawn]
+    columns += [
+        "ridge, 10,000 × 10 (computed)",
+        "its measuring, s (extrapolated)",
+        "ratio of time",
+        "ratio of forwards",
+    ]
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+    start = time.perf_counter()
+    for name in arguments.spaces:
+        for backend in arguments.backends:
+            print(compare(name, backend, held_out, drawn, rounds), flush=True)
+    print(f"\n{time.perf_counter() - start:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

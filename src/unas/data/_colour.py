@@ -1,0 +1,100 @@
+"""Colour jitter of a batch on its device: brightness, contrast, saturation, hue, in each image's own order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# In this order, both here and in the columns of what is drawn.
+PARTS = ("brightness", "contrast", "saturation", "hue")
+_GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as torchvision has them
+
+
+def draw_jitter(strengths: tuple[float, ...], batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the jitter of `batch` images, on the CPU, as torchvision's ColorJitter does for one.
+
+    Args:
+        strengths: of each of `PARTS`: factors are from max(0, 1 - strength) to 1 + strength, for hue from - to + it.
+        batch: B.
+        generator: on the CPU.
+
+    Returns:
+        factors, float32 [B, 4], of each of `PARTS`; and orders, int64 [B, 4], in which the parts are done.
+    """
+    drawn = torch.rand(batch, 4, generator=generator)
+    orders = torch.rand(batch, 4, generator=generator).argsort(1)
+    strength = torch.tensor(strengths)
+    centre = torch.tensor((1.0, 1.0, 1.0, 0.0))
+    low = torch.where(centre > 0, (centre - strength).clamp(min=0.0), -strength)
+    return low + (centre + strength - low) * drawn, orders
+
+
+def jitter(images: Tensor, factors: Tensor, orders: Tensor, strengths: tuple[float, ...]) -> Tensor:
+    """Return the images with other colours.
+
+    Args:
+        images: float32 [B, C, H, W] from 0 to 1, not channels last, and changed here; C is 3, or 1 for grey images,
+            which have no saturation and hue.
+        factors: float32 [B, 4], see `draw_jitter`.
+        orders: int64 [B, 4] on the CPU: the host knows which images come when.
+        strengths: of each of `PARTS`; parts with strength 0 are left out.
+    """
+    used = [part for part in range(4) if strengths[part] and (part < 2 or images.shape[1] == 3)]
+    factors = factors.to(images.device, non_blocking=True)[:, :, None, None, None]
+    done_at = orders.tolist()
+    for place in range(4):
+        for part in used:
+            rows = [row for row, order in enumerate(done_at) if order[place] == part]
+            if len(rows) == len(images):
+                images = _FUNCTIONS[part](images, factors[:, part])
+            elif rows:
+                there = torch.tensor(rows).to(images.device, non_blocking=True)
+                images.index_copy_(0, there, _FUNCTIONS[part](images[there], factors[there, part]))
+    return images
+
+
+def _brightness(images: Tensor, factor: Tensor) -> Tensor:
+    return images.mul_(factor).clamp_(0, 1)
+
+
+def _contrast(images: Tensor, factor: Tensor) -> Tensor:
+    mean = _grey(images).mean(dim=(1, 2, 3), keepdim=True)
+    return images.mul_(factor).add_(mean * (1 - factor)).clamp_(0, 1)
+
+
+def _saturation(images: Tensor, factor: Tensor) -> Tensor:
+    grey = _grey(images).mul_(1 - factor)
+    return images.mul_(factor).add_(grey).clamp_(0, 1)
+
+
+def _grey(images: Tensor) -> Tensor:
+    """Return the luma, [B, 1, H, W]."""
+    if images.shape[1] == 1:
+        return images.clone()
+    red, green, blue = images.chunk(3, dim=1)
+    return (red * _GREY[0]).add_(green, alpha=_GREY[1]).add_(blue, alpha=_GREY[2])
+
+
+def _hue(images: Tensor, factor: Tensor) -> Tensor:
+    """Turn the hue of HSV by `factor` of a whole turn; its value and saturation stay."""
+    red, green, blue = images.chunk(3, dim=1)
+    high = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    spread = high - low
+    # Grey has differences of 0, so any scale will do.
+    scale = spread.clamp(min=1e-9).mul_(6).reciprocal_()
+    # The largest channel says which third of the circle it is. Chosen by arithmetic: `where` is far slower on a CPU.
+    turn = (red - green).mul_(scale).add_(2 / 3)
+    for difference, other, third in ((blue - red, green, 1 / 3), (green - blue, red, 0.0)):
+        here = difference.mul_(scale).add_(third)
+        turn = torch.addcmul(here, turn.sub_(here), (high - other).sign_())
+    turn.add_(factor)
+    turn.sub_(turn.floor()).mul_(6)
+    # How much of the spread each channel has: a trapezium around its own hue.
+    shares = ((turn - 3).abs_().sub_(1), (turn - 2).abs_().neg_().add_(2), (turn - 4).abs_().neg_().add_(2))
+    return torch.cat([torch.addcmul(low, share.clamp_(0, 1), spread) for share in shares], dim=1)
+
+
+_FUNCTIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (_brightness, _contrast, _saturation, _hue)

@@ -1,0 +1,113 @@
+"""One image file as the square of bytes that a network sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from unas.data._crops import Box, Crops
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+# What the files are is told by their content. Pillow knows other formats too, some through programs of their own.
+_FORMATS = ("JPEG", "PNG", "WEBP")
+# A part is decoded to at least this many times its final size; the difference is measured in docs/benchmarks.md.
+DRAFT_MARGIN = 2
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_view(path: Path | str, side: int, crops: Crops | None = None, row: int = 0) -> npt.NDArray[np.uint8]:
+    """Return an image, upright and in RGB, as uint8 [side, side, 3].
+
+    Args:
+        path: a JPEG, PNG or WebP file.
+        side: of the result, in pixels.
+        crops: what is scaled to the result; None for the middle of the image whose shorter side is scaled to
+            `resized_side`, as for the evaluation on ImageNet.
+        row: the image's row in `crops`.
+
+    Raises:
+        Exception: the file can't be read; Pillow raises many kinds, and warns of some that it reads.
+    """
+    with Image.open(path, formats=_FORMATS) as image:
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+            raise ValueError(f"{image.width} × {image.height} pixels are more than Pillow's limit")
+        if image.format == "PNG":
+            image.load()  # what tells the orientation may come last
+        orientation = _orientation(image)
+        height, width = image.size if orientation >= 5 else image.size[::-1]
+        box = crops.box(row, height, width) if crops else Box(0, 0, height, width)
+        size = (side, side) if crops else _resized(resized_side(side), height, width)
+        _reduce(image, min(box.height / size[0], box.width / size[1]) / DRAFT_MARGIN)
+        image.load()
+        upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+        part = _cut(_rgb(upright), _in_pixels_of(upright, box, height, width))
+    # What torchvision's resize and center_crop do, without its import, which takes longer than that of PyTorch.
+    pixels = torch.from_numpy(part).permute(2, 0, 1)[None]
+    pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+    top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
+    return pixels[0, :, top : top + side, left : left + side].permute(1, 2, 0).numpy()
+
+
+def resized_side(side: int) -> int:
+    """Return the length of the shorter side before the middle `side` pixels are cut out: 256 for 224."""
+    return round(side * 256 / 224)
+
+
+def _resized(shorter: int, height: int, width: int) -> tuple[int, int]:
+    """Return an image's size (height, width) after its shorter side has been scaled to `shorter`."""
+    if height <= width:
+        return shorter, int(shorter * width / height)
+    return int(shorter * height / width), shorter
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how the EXIF data say that the camera was held, 1 … 8."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF data are no damaged image
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _reduce(image: Image.Image, times: float) -> None:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size, if that is not less than 1/`times`."""
+    if times >= 2:
+        image.draft(image.mode, (int(image.width / times), int(image.height / times)))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return any image in RGB; transparency is dropped."""
+    if image.mode.startswith("I"):  # 16 bits of grey, of which Pillow would cut off the upper ones
+        image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _in_pixels_of(image: Image.Image, box: Box, height: int, width: int) -> Box:
+    """Return the box of an image of height × width in one that was decoded smaller."""
+    down, across = image.height / height, image.width / width
+    top, left = round(box.top * down), round(box.left * across)
+    bottom, right = round((box.top + box.height) * down), round((box.left + box.width) * across)
+    return Box(top, left, bottom - top, right - left)
+
+
+def _cut(image: Image.Image, box: Box) -> npt.NDArray[np.uint8]:
+    """Return a part of an RGB image, uint8 [H, W, 3], as an array that PyTorch may share."""
+    if box != (0, 0, image.height, image.width):
+        image = image.crop((box.left, box.top, box.left + box.width, box.top + box.height))
+    return np.array(image)

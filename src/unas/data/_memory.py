@@ -1,0 +1,65 @@
+"""Images that are all in memory, on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unas.data._crops import Crops, crop_batch
+from unas.data.base import ImageSet
+from unas.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class ImagesInMemory(ImageSet):
+    """Labelled images, all in memory on one device.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        labels: int64 [N].
+
+    Raises:
+        UserError: a shape or a type is another one.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            found = f"{self.images.dtype} {list(self.images.shape)}"
+            raise UserError(f"images are {found}; they must be torch.uint8 [N, C, H, W]")
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            found = f"{self.labels.dtype} {list(self.labels.shape)}"
+            raise UserError(f"labels are {found}; they must be torch.int64 [{len(self.images)}], one an image")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device | str) -> ImagesInMemory:
+        """Return the same images on `device`."""
+        return ImagesInMemory(self.images.to(device), self.labels.to(device))
+
+    def subset(self, indices: Tensor) -> ImagesInMemory:
+        """Return the images at `indices`, int64 [M] on any device, in that order."""
+        indices = indices.to(self.images.device)
+        return ImagesInMemory(self.images[indices], self.labels[indices])
+
+    def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> _Ready:  # noqa: ARG002
+        """Return the images at `indices`; nothing has to be waited for."""
+        images = self.images.index_select(0, indices)
+        return _Ready(images if crops is None else crop_batch(images, crops), self.labels.index_select(0, indices))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    images: Tensor
+    labels: Tensor
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        return self.images, self.labels

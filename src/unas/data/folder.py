@@ -1,0 +1,92 @@
+"""Images of your own: a folder for each class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from unas.data._image_files import ImageFiles, Readers
+from unas.data._image_tree import ImageTree, check_same_classes, find_images
+from unas.data._skipped import SkippedFiles
+from unas.data.base import Dataset, ImageData, split
+from unas.errors import UserError
+
+_TEST_FOLDERS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class ImageFolder(Dataset):
+    """Images in the folders of the data root: train/CLASS/*.jpg, and val/CLASS/*.jpg (or test/) for the final figure.
+
+    JPEG, PNG and WebP files are read when they are needed and become RGB; they are turned upright as their EXIF data
+    say, and transparency is dropped. Without augmentation, the shorter side is scaled to size · 256 / 224 and the
+    middle is cut out. Classes have the names of their folders.
+
+    Args:
+        size: side of the images as networks see them, in pixels.
+        test_fraction: share of train/ that is the test part where there is no val/ and no test/; always the same
+            images.
+        max_corrupt: largest share of files that may be unreadable; each is named in the log and another one of the
+            training images takes its place.
+        workers: threads that read files; 0 is one for each processor. They change no result.
+        mean: of red, green and blue, on a scale where 255 is 1; those of ImageNet unless changed.
+        std: standard deviations, likewise.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    size: int = 224
+    test_fraction: float = 0.2
+    max_corrupt: float = 0.01
+    workers: int = 0
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    image_channels: ClassVar[int | None] = 3
+
+    def __post_init__(self) -> None:
+        for name, least in (("size", 8), ("max_corrupt", 0), ("workers", 0)):
+            if not getattr(self, name) >= least:
+                raise UserError(f"dataset.{name} is {getattr(self, name)}; it must be {least} or more")
+        for name in ("test_fraction", "max_corrupt"):
+            if not getattr(self, name) < 1:
+                raise UserError(f"dataset.{name} is {getattr(self, name)}; it is a share, below 1")
+        if not self.test_fraction > 0:
+            raise UserError(f"dataset.test_fraction is {self.test_fraction}; it must be more than 0")
+        if not min(self.std) > 0:
+            raise UserError(f"dataset.std is {self.std}; each must be more than 0")
+
+    def load(self, root: Path) -> ImageData:
+        """Return the images, none of which is read yet."""
+        return self._load("folder", root)
+
+    def _load(self, name: str, root: Path) -> ImageData:
+        if not (root / "train").is_dir():
+            raise UserError(
+                f"{name}: {root} has no folder train; put images at {root}/train/CLASS/, or give another folder "
+                "with --data-root or UNAS_DATA"
+            )
+        trees = [find_images(name, root / "train")]
+        trees += [find_images(name, root / folder) for folder in _TEST_FOLDERS if (root / folder).is_dir()][:1]
+        readers = Readers(self.workers)
+        skipped = SkippedFiles(name, sum(len(tree.names) for tree in trees), self.max_corrupt)
+        parts = [self._images(tree, readers, skipped) for tree in trees]
+        if len(trees) > 1:
+            check_same_classes(name, *trees)
+        train, test = parts if len(parts) > 1 else self._split(name, parts[0])
+        names = trees[0].class_names
+        return ImageData(name, train, test, len(names), self.mean, self.std, names)
+
+    def _images(self, tree: ImageTree, readers: Readers, skipped: SkippedFiles) -> ImageFiles:
+        rows = torch.arange(len(tree.names))
+        return ImageFiles(tree.folder, tree.names, rows, tree.labels, self.size, readers, skipped)
+
+    def _split(self, name: str, images: ImageFiles) -> tuple[ImageFiles, ImageFiles]:
+        if len(images) * self.test_fraction < 1:
+            raise UserError(f"{name}: {images.folder} has {len(images)} images, too few to take some for the test part")
+        # Seed 0 whatever the run's seed: the test images are always the same ones.
+        return split(images, self.test_fraction, seed=0)

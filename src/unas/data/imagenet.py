@@ -1,0 +1,35 @@
+"""ImageNet: 1.28 million photographs of 1,000 classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from unas.data.base import ImageData
+from unas.data.folder import ImageFolder
+from unas.errors import UserError
+
+_PAGE = "https://image-net.org/challenges/LSVRC/2012/"
+
+
+@dataclass(frozen=True)
+class ImageNet(ImageFolder):
+    """ImageNet (ILSVRC 2012; Russakovsky et al., arXiv 1409.0575): train/WNID/*.JPEG and val/WNID/*.JPEG.
+
+    They are in the data root, or in a folder imagenet there. A tree with fewer classes works as well: there are as
+    many classes as folders. Labels are the order of the WordNet ids, the usual one.
+    """
+
+    num_classes: ClassVar[int | None] = 1000
+
+    def load(self, root: Path) -> ImageData:
+        """Return the images, none of which is read yet."""
+        found = next((folder for folder in (root, root / "imagenet") if (folder / "train").is_dir()), None)
+        if found is None:
+            wanted = root / "imagenet"
+            raise UserError(
+                f"imagenet: {root} has neither train nor imagenet/train, and ImageNet can't be downloaded without an "
+                f"account; get it from {_PAGE} and put it at {wanted}/train/WNID/*.JPEG and {wanted}/val/WNID/*.JPEG"
+            )
+        return self._load("imagenet", found)

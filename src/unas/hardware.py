@@ -1,0 +1,30 @@
+"""What this machine computes with: the model of its processor, how many of them, the model of a device."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+
+def cpu_name() -> str:
+    """Return the model of this machine's processor."""
+    with contextlib.suppress(OSError):
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        if match:
+            return match[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def cpu_count() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def device_name(device: torch.device) -> str:
+    """Return the model of a device, for example "NVIDIA H100"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()

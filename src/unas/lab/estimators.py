@@ -1,0 +1,193 @@
+"""The experiment of `unas lab estimators`: every gradient estimator on every problem whose gradient is known."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unas import estimators as available
+from unas.errors import UserError
+from unas.estimators import Estimator
+from unas.estimators.rebar import Rebar
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
+from unas.files import make_directory, write_json, write_text
+from unas.hardware import cpu_name
+from unas.lab._figure import plotted
+from unas.lab.estimators_plot import write_plot
+from unas.lab.estimators_table import markdown
+from unas.lab.gradients import GradientErrors, measure, median_microseconds, variance_ratio
+from unas.lab.problems import PROBLEMS, Problem
+from unas.progress import Progress
+from unas.registry import one_of
+
+SAMPLES = 65536  # architectures a row; with all rows about a minute and a half on one core
+GROUP = 64  # architectures a call, as a batch of one architecture an image has
+TIMED_CALLS = 50
+REFERENCE = "reinforce"
+VARIANTS: Mapping[str, Estimator] = {
+    "rebar_independent": Rebar(is_coupled=False),
+    "rebar_loo_eta": Rebar(leave_one_out=True, learn_eta=True),
+    **{f"reinforce_loo_{draws}": ReinforceLeaveOneOut(draws=draws) for draws in (2, 4, 8)},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one estimator did on one problem.
+
+    Args:
+        problem: its name.
+        estimator: its name.
+        is_unbiased: whether it says so.
+        bias_max: largest bias of a logit, in standard errors.
+        bias_rms: root mean square over logits of the bias, in standard errors.
+        logits: how many.
+        variance: of one architecture's estimate, summed over logits.
+        ratio: that variance over `reinforce`'s.
+        ratio_low: lower end of its 95 % interval.
+        ratio_high: its upper end.
+        microseconds: processor time of one call with `GROUP` architectures, median.
+    """
+
+    problem: str
+    estimator: str
+    is_unbiased: bool
+    bias_max: float
+    bias_rms: float
+    logits: int
+    variance: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    microseconds: float
+
+
+def lab_estimators(
+    problems: Sequence[str] = (),
+    estimators: Sequence[str] = (),
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    out: Path = Path("lab"),
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Measure bias, variance and time of estimators, and write estimators.json, .md and, with matplotlib, .png.
+
+    Args:
+        problems: names; all by default.
+        estimators: names, also of `VARIANTS` and package.module:Class; all but `exact` by default. `reinforce`, which
+            the others' variances are divided by, is always among them.
+        samples: architectures a row, in calls of `GROUP`.
+        seed: of the noise.
+        out: the directory to write to; it is made.
+        quiet: show no progress.
+
+    Returns:
+        what estimators.json holds, with `plot`, the picture's path, or None, and then `plot_missing` says why.
+
+    Raises:
+        UserError: a name or a number is wrong, or `out` can't be written.
+    """
+    if samples < 2 * GROUP:
+        raise UserError(f"samples is {samples}; it must be {2 * GROUP} or more: two calls of {GROUP}")
+    asked = list(dict.fromkeys(map(_problem, problems))) or list(PROBLEMS)
+    cases = named_estimators(estimators)
+    make_directory(out)
+    rows: list[Row] = []
+    with _one_thread(), Progress("estimators", len(asked) * len(cases), out, quiet=quiet) as progress:
+        for problem in asked:
+            for row in _rows(problem, cases, samples // GROUP, seed):
+                rows.append(row)
+                progress.update(len(rows))
+    result = {"command": _command(problems, estimators, samples, seed), **_circumstances(cases, samples, seed)}
+    result["rows"] = [asdict(row) for row in rows]
+    write_json(out / "estimators.json", result)
+    write_text(out / "estimators.md", markdown(result))
+    return result | plotted(lambda path: write_plot(result, path), out / "estimators.png")
+
+
+def _command(problems: Sequence[str], estimators: Sequence[str], samples: int, seed: int) -> str:
+    chosen = [*(f"--problem={name}" for name in problems), *(f"--estimator={name}" for name in estimators)]
+    return shlex.join(["unas", "lab", "estimators", *chosen, "--samples", str(samples), "--seed", str(seed)])
+
+
+def _circumstances(cases: Mapping[str, Estimator], samples: int, seed: int) -> dict[str, Any]:
+    return {
+        "hardware": f"{cpu_name()}, 1 thread",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "calls": samples // GROUP,
+        "architectures_per_call": GROUP,
+        "timed_calls": min(TIMED_CALLS, samples // GROUP),
+        "seed": seed,
+        "options": {
+            name: {field.name: getattr(case, field.name) for field in fields(case) if field.init}
+            for name, case in cases.items()
+        },
+    }
+
+
+def _problem(name: str) -> Problem:
+    by_name = {_plain(problem.name): problem for problem in PROBLEMS}
+    if _plain(name) not in by_name:
+        raise UserError(f"problem {name!r} does not exist; {one_of(name, tuple(problem.name for problem in PROBLEMS))}")
+    return by_name[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ").replace("-", " ")
+
+
+def named_estimators(names: Sequence[str]) -> dict[str, Estimator]:
+    """Return the estimators by name, `reinforce` first."""
+    everything = [name for name in available.names() if name != "exact"] + list(VARIANTS)
+    found: dict[str, Estimator] = {}
+    for name in (REFERENCE, *(names or everything)):
+        if name in VARIANTS:
+            found[name] = VARIANTS[name]
+            continue
+        component = available.get(name)
+        found[available.registry.name_of(component)] = component()
+    if "exact" in found:
+        raise UserError("estimator exact is what the others are compared with; leave it out")
+    return found
+
+
+def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: int) -> Iterator[Row]:
+    reference: GradientErrors | None = None  # the first
+    for name, case in cases.items():
+        estimator = replace(case)  # nothing remembered of another problem
+        found = measure(estimator, problem, num_estimates=calls, num_samples=GROUP, seed=seed)
+        reference = reference or found
+        bias = found.bias_in_standard_errors
+        ratio, low, high = variance_ratio(found, reference)
+        yield Row(
+            problem.name,
+            name,
+            estimator.is_unbiased,
+            bias_max=float(bias.abs().max()),
+            bias_rms=float(bias.square().mean().sqrt()),
+            logits=len(bias),
+            variance=found.variance,
+            ratio=ratio,
+            ratio_low=low,
+            ratio_high=high,
+            microseconds=median_microseconds(estimator, problem, num_samples=GROUP, calls=min(TIMED_CALLS, calls)),
+        )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: the tensors are tiny."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,94 @@
+"""A command of the user's: run without a shell, bounded in time and in what it prints, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+
+from unas.errors import UserError
+
+MAX_OUTPUT_BYTES = 2**20
+
+
+def output_of(command: Sequence[str], timeout_seconds: float) -> str:
+    """Return what a command prints on its standard output.
+
+    It has a process group of its own, which is killed whatever happens: also what it started itself is gone then.
+
+    Args:
+        command: the program and its arguments.
+        timeout_seconds: how long it may take.
+
+    Raises:
+        UserError: it can't be started, takes too long, prints more than 1 MiB or fails.
+    """
+    try:
+        process = subprocess.Popen(  # noqa: S603  what the user gave
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"command {command[0]!r} can't be started: {reason}; give a program with --command") from error
+    with _killed_at_the_end(process):
+        deadline = time.monotonic() + timeout_seconds
+        out, err = _read_both(process, deadline, command[0], timeout_seconds)
+        try:
+            code = process.wait(max(deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            raise _too_slow(command[0], timeout_seconds) from None
+    if code:
+        last = (err.strip() or out.strip()).decode(errors="replace").splitlines()[-1:] or ["it printed nothing"]
+        raise UserError(f"command {command[0]!r} ended with exit code {code}: {last[0][:200]}")
+    return out.decode(errors="replace")
+
+
+def _read_both(
+    process: subprocess.Popen[bytes], deadline: float, name: str, timeout_seconds: float
+) -> tuple[bytes, bytes]:
+    """Return both outputs, read as they come so that neither pipe fills."""
+    assert process.stdout is not None  # noqa: S101  for the type checker
+    assert process.stderr is not None  # noqa: S101
+    parts = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for descriptor in parts:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            ready = selector.select(left) if left > 0 else []
+            if not ready and time.monotonic() >= deadline:
+                raise _too_slow(name, timeout_seconds)
+            for key, _ in ready:
+                content = os.read(key.fd, 65536)
+                if not content:
+                    selector.unregister(key.fd)
+                parts[key.fd] += content
+                if len(parts[key.fd]) > MAX_OUTPUT_BYTES:
+                    raise UserError(f"command {name!r} prints more than 1 MiB; it must print milliseconds, one a line")
+    out, err = (bytes(part) for part in parts.values())
+    return out, err
+
+
+@contextlib.contextmanager
+def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _too_slow(name: str, timeout_seconds: float) -> UserError:
+    return UserError(f"command {name!r} took more than {timeout_seconds:g} seconds and was killed; raise --timeout")

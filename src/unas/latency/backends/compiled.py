@@ -1,0 +1,71 @@
+"""PyTorch's compiler: fused kernels made for the machine it runs on."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unas.errors import UserError
+from unas.latency.backends.base import Backend, Clock
+from unas.latency.backends.eager import clock
+
+
+@dataclass(frozen=True)
+class CompiledBackend(Backend):
+    """The network through `torch.compile`, in evaluation mode without gradients, channels last."""
+
+    def prepare(
+        self,
+        network: nn.Module,
+        batch_shape: tuple[int, int, int, int],
+        device: torch.device,
+        threads: int,  # noqa: ARG002  PyTorch's number of threads is the caller's
+    ) -> Clock:
+        """Return a function that runs the compiled network once and returns its time in milliseconds.
+
+        Raises:
+            UserError: the device is neither a CPU nor a CUDA GPU, there is no C++ compiler, or it can't be compiled.
+        """
+        if device.type not in {"cpu", "cuda"}:
+            raise UserError(f"device is {device}; the compiled backend measures on cpu and cuda")
+        _require_compiler()
+        copied = copy.deepcopy(network).to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        run = clock(torch.compile(_own_function(copied), dynamic=False), copied, batch_shape, device)
+        try:
+            run()
+        except Exception as error:  # compilers fail in many ways
+            reason = (str(error).strip().splitlines() or [""])[0][:200]
+            raise UserError(
+                f"backend compiled: {type(error).__name__}: {reason}; use --backend eager or onnxruntime"
+            ) from error
+        return run
+
+
+def _own_function(network: nn.Module) -> Callable[[Tensor], Any]:
+    """Return a function of its own code object that runs the network.
+
+    PyTorch keeps what it compiled by code object, at most 8 each, and silently runs more of them uncompiled: networks
+    of one class would share theirs.
+    """
+
+    def run(images: Tensor) -> Any:
+        return network(images)
+
+    return types.FunctionType(run.__code__.replace(), run.__globals__, run.__name__, None, run.__closure__)
+
+
+def _require_compiler() -> None:
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise UserError(
+            f"backend compiled: there is no C++ compiler {compiler!r}; install one or set CXX, or use --backend eager"
+        )

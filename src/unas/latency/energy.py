@@ -1,0 +1,107 @@
+"""The energy of a forward: how much a counter moves while the network runs again and again."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from unas.errors import UserError
+from unas.latency.backends import Backend, Clock
+from unas.latency.energy_counters import POWERCAP, EnergyCounter, find_counter
+from unas.latency.fingerprint import Fingerprint
+from unas.latency.measurement import batch_of, prepared, warm_up
+from unas.latency.statistics import median_interval
+
+MIN_WINDOWS = 6  # fewer have no confidence interval of 95 %
+
+
+@dataclass(frozen=True)
+class Energy:
+    """The energy of one forward of one batch, of the whole processor, its idle power included.
+
+    Args:
+        median_mj: the median of all windows, in millijoules.
+        low_mj: lower end of the median's 95 % confidence interval, in millijoules.
+        high_mj: its upper end.
+        windows: how many stretches of time were counted.
+        forwards: how many forwards ran in them.
+        counter: what counted.
+        fingerprint: the machine, the versions and the input.
+    """
+
+    median_mj: float
+    low_mj: float
+    high_mj: float
+    windows: int
+    forwards: int
+    counter: str
+    fingerprint: Fingerprint
+
+
+def measure_energy(
+    net: nn.Module | Path,
+    input_shape: tuple[int, ...],
+    backend: str | Backend = "eager",
+    device: str | torch.device = "cpu",
+    *,
+    threads: int | None = None,
+    windows: int = 9,
+    window_seconds: float = 0.3,
+    root: Path = POWERCAP,
+) -> Energy:
+    """Return the energy of one forward of a batch.
+
+    Args:
+        net: the network, or an ONNX file.
+        input_shape: (C, H, W) for one image, or (B, C, H, W).
+        backend: what runs it, on this machine.
+        device: where it runs.
+        threads: CPU threads; None for as many as PyTorch has.
+        windows: how many stretches of time are counted.
+        window_seconds: how long each of them is, at least.
+        root: where the kernel shows its power zones.
+
+    Raises:
+        UserError: an argument is out of its range, or the device's energy can't be counted.
+    """
+    if windows < MIN_WINDOWS:
+        raise UserError(f"windows is {windows}; it must be at least {MIN_WINDOWS}")
+    if not window_seconds > 0:
+        raise UserError(f"window_seconds is {window_seconds}; it must be above 0")
+    with prepared(input_shape, backend, device, threads) as (chosen, fingerprint):
+        if chosen.is_remote:
+            raise UserError(f"backend {fingerprint.backend}: energy can be counted on this machine alone")
+        counter = find_counter(torch.device(fingerprint.device), root)
+        where = batch_of(fingerprint)
+        run = chosen.prepare_file(net, *where) if isinstance(net, Path) else chosen.prepare(net, *where)
+        warm_up(run, max_seconds=windows * window_seconds)
+        found = [_window(run, counter, window_seconds) for _ in range(windows)]
+    figures = [millijoules / forwards for millijoules, forwards in found]
+    low, high = median_interval(figures)
+    forwards = sum(count for _, count in found)
+    return Energy(statistics.median(figures), low, high, windows, forwards, counter.name, fingerprint)
+
+
+def _window(run: Clock, counter: EnergyCounter, seconds: float) -> tuple[float, int]:
+    """Return the millijoules of a stretch of time, and how many forwards ran in it.
+
+    It begins with a tick of the counter and ends with one, while the network runs: an NVIDIA GPU's ticks are a tenth of
+    a second apart.
+    """
+    counter.wait_for_update()
+    before, start, last = counter.now(), time.monotonic(), None
+    for forwards in itertools.count(1):
+        run()
+        elapsed = time.monotonic() - start
+        if elapsed >= seconds:
+            now = counter.now()
+            if (last is not None and now != last) or elapsed >= 2 * seconds:
+                return counter.between(before, now), forwards
+            last = now
+    raise AssertionError  # pragma: no cover  count() has no end

@@ -1,0 +1,106 @@
+"""Reading predictors: a JSON file that may be somebody else's, so everything in it is checked."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unas import files
+from unas.errors import UserError
+from unas.latency.fingerprint import Fingerprint
+from unas.latency.predictor import FORMAT, VERSION, Predictor, Quality
+from unas.policy import Layout
+
+_FIELDS = ("space", "choices", "network", "fingerprint", "quality", "intercept_ms", "terms")
+
+
+def load_predictor(path: Path) -> Predictor:
+    """Return the predictor that `Predictor.save` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or no predictor.
+    """
+    document, source = files.read_json(path), str(path)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UserError(f'{source}: not a predictor; the document needs "format": "{FORMAT}"')
+    if document.get("version") != VERSION:
+        raise UserError(f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}")
+    for name in _FIELDS:
+        if name not in document:
+            raise UserError(f"{source}: the field {name!r} is missing; is the file damaged?")
+    layout = _layout(document, source)
+    blocks, weights = _terms(document["terms"], layout, source)
+    if not isinstance(document["network"], dict):
+        raise UserError(f"{source}: network is no object; is the file damaged?")
+    return Predictor(
+        layout=layout,
+        network=document["network"],
+        fingerprint=Fingerprint.from_dict(document["fingerprint"], source),
+        intercept=_number(document["intercept_ms"], f"{source}: intercept_ms"),
+        blocks=blocks,
+        weights=weights,
+        quality=_quality(document["quality"], source),
+    )
+
+
+def _layout(document: dict[str, Any], source: str) -> Layout:
+    choices = document["choices"]
+    is_table = isinstance(choices, dict) and all(
+        isinstance(options, list) and all(isinstance(option, str) for option in options) for options in choices.values()
+    )
+    if not is_table:
+        raise UserError(f"{source}: choices must map each choice's name to a list of options")
+    return Layout(choices, str(document["space"]))
+
+
+def _terms(document: Any, layout: Layout, source: str) -> tuple[tuple[tuple[str, ...], ...], tuple[Tensor, ...]]:
+    blocks, weights = [], []
+    for position, term in enumerate(document if isinstance(document, list) else ()):
+        where = f"{source}: terms[{position}]"
+        names = term.get("choices") if isinstance(term, dict) else None
+        if (
+            not isinstance(names, list)
+            or len(names) not in {1, 2}
+            or any(name not in tuple(layout.choices) for name in names)
+        ):
+            raise UserError(f"{where}.choices must be one or two choices of the space; is the file damaged?")
+        shape = [len(layout.choices[name]) for name in names]
+        blocks.append(tuple(names))
+        weights.append(_tensor(term.get("weights_ms"), shape, f"{where}.weights_ms"))
+    if sorted(name for block in blocks for name in block) != sorted(layout.choices):
+        raise UserError(f"{source}: each choice must be in one of the terms; is the file damaged?")
+    return tuple(blocks), tuple(weights)
+
+
+def _tensor(values: Any, shape: Sequence[int], what: str) -> Tensor:
+    if not shape:
+        return torch.tensor(_number(values, what), dtype=torch.float64)
+    if not isinstance(values, list) or len(values) != shape[0]:
+        raise UserError(f"{what} must be {shape[0]} numbers or lists; is the file damaged?")
+    return torch.stack([_tensor(value, shape[1:], what) for value in values])
+
+
+def _number(value: Any, what: str) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not is_number:  # NaN is not less than anything
+        raise UserError(f"{what} is {str(value)[:40]!r}; it must be a finite number")
+    return float(value)
+
+
+def _quality(document: Any, source: str) -> Quality:
+    names = {field.name for field in fields(Quality)}
+    if not isinstance(document, dict) or set(document) != names:
+        raise UserError(f"{source}: quality must have the fields {', '.join(sorted(names))}")
+    whole = ("architectures", "forwards", "held_out")
+    known = {
+        name: math.nan if value is None and name not in whole else _number(value, f"{source}: quality.{name}")
+        for name, value in document.items()
+    }
+    return Quality(**{name: int(value) if name in whole else value for name, value in known.items()})  # type: ignore[arg-type]

@@ -1,0 +1,170 @@
+"""Costs of the deployed network as terms of the search: what all of them share."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from torch import Generator, Tensor
+
+from unas.cost_table import CostTable
+from unas.errors import UserError
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
+from unas.gauges import Gauge
+from unas.objectives.base import PolicyTerm, RunningTerm, Setting
+from unas.policy import Layout, Policy, Sample
+
+PREDICTED = 32  # architectures a step where they are predicted, which costs next to nothing
+UNITS = {"latency": "_ms", "memory": "_bytes", "energy": "_mj"}
+_TINY = 1e-6  # of the limit: a standard deviation of 0 has no gradient
+
+
+@dataclass(frozen=True)
+class CostTerm(PolicyTerm):
+    """weight·max(0, c − most)/scale of a cost c of the network that will be deployed."""
+
+    quantity: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def most(self) -> float:
+        """What the network should cost at most, in the quantity's base unit."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """What the excess is divided by."""
+
+    @abstractmethod
+    def start(self, setting: Setting) -> RunningCost:
+        """Return the term of one search."""
+
+
+@dataclass(frozen=True)
+class Resource(CostTerm):
+    """weight·max(0, c/limit − 1).
+
+    Where c is a sum over choices (multiply-adds, parameters), its mean and standard deviation under the policy are
+    exact, and the term is weight·max(0, (E[c] + σ[c])/limit − 1), without noise: it pulls until about five of six
+    draws are within the limit, and σ vanishes as the policy decides. Elsewhere it is the expectation of the hinge,
+    estimated on drawn architectures.
+
+    Args:
+        limit: the most that the network should cost, in the quantity's base unit.
+    """
+
+    weight: float = 10.0
+    limit: float = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.limit < math.inf:
+            raise UserError(f"limit is {self.limit}; it must be above 0, and finite")
+
+    @property
+    def most(self) -> float:
+        """See `CostTerm`."""
+        return self.limit
+
+    @property
+    def scale(self) -> float:
+        """See `CostTerm`."""
+        return self.limit
+
+
+class RunningCost(RunningTerm):
+    """A cost term during a search.
+
+    Args:
+        term: its options.
+        setting: where it is used.
+        gauge: reads the cost of one architecture.
+
+    Attributes:
+        table: the cost as a sum over choices, exact or approximate; None until it is prepared.
+        is_exact: the table is exact.
+    """
+
+    def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge) -> None:
+        self.term, self.setting, self.gauge = term, setting, gauge
+        self.estimator = replace(setting.estimator)
+        self.layout = Layout(setting.deployment.space.choices, setting.deployment.space.name)
+        self.table: CostTable | None = None
+        self.is_exact = False
+
+    @abstractmethod
+    def make_table(self) -> tuple[CostTable, bool]:
+        """Return the cost as a sum over choices, and whether it is exact; called on rank 0 alone."""
+
+    def prepare(self) -> None:
+        """See `RunningTerm`."""
+        if self.table is None:
+            self.table, self.is_exact = self.make_table()
+
+    def known(self) -> CostTable:
+        """Return the table; if it isn't prepared, it is made now, on rank 0 for all."""
+        if self.table is None:
+
+            def on_main() -> dict[str, Any]:
+                self.prepare()
+                return self._table_state()
+
+            self._load_table(self.setting.ranks.on_main(on_main))
+        assert self.table is not None  # noqa: S101  it was made
+        return self.table
+
+    def loss(self, policy: Policy, step: int, generator: Generator) -> Tensor:
+        """See `RunningTerm`."""
+        table, weight = self.known(), self.term.weight_at(step)
+        if self.is_exact:
+            mean, variance = table.moments(policy)
+            return weight * self.excess(mean + (variance + (_TINY * self.term.most) ** 2).sqrt())
+        return weight * self.estimator(policy, self.cost, num_samples=self.num_samples(), generator=generator)
+
+    def cost(self, sample: Sample) -> Tensor:
+        """Return the term of each of G architectures, [G], before its weight; read if hard, else by the table."""
+        return self.excess(self.read(sample) if sample.is_hard else self.known()(sample))
+
+    def read(self, sample: Sample) -> Tensor:
+        """Return the costs of hard architectures, [G]: the table's, unless a subclass reads them."""
+        return self.known()(sample)
+
+    def num_samples(self) -> int:
+        """Return how many architectures an estimate is made from."""
+        return PREDICTED
+
+    def use_few_draws(self) -> None:
+        """Let the estimator draw as few architectures a step as it can, where each of them costs time."""
+        if isinstance(self.estimator, ReinforceLeaveOneOut):
+            self.estimator = replace(self.estimator, draws=2)
+
+    def fewest(self) -> int:
+        """Return how many architectures to ask the estimator for then."""
+        return 2 if getattr(self.estimator, "leave_one_out", False) else 1
+
+    def excess(self, costs: Tensor) -> Tensor:
+        """Return the part of costs that is too much, in the term's scale."""
+        return (costs - self.term.most).clamp_min(0) / self.term.scale
+
+    def figures(self, policy: Policy) -> dict[str, float]:
+        """Return the expected cost under the policy: exact for the table."""
+        name = f"expected_{self.term.quantity}{UNITS.get(self.term.quantity, '')}"
+        return {name: float(self.known().moments(policy)[0].detach())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `RunningTerm`."""
+        return {**self._table_state(), "estimator": self.estimator.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `RunningTerm`."""
+        self._load_table(state)
+        self.estimator.load_state_dict(state["estimator"])
+
+    def _table_state(self) -> dict[str, Any]:
+        return {"table": None if self.table is None else self.table.state_dict(), "is_exact": self.is_exact}
+
+    def _load_table(self, state: dict[str, Any]) -> None:
+        self.table = None if state["table"] is None else CostTable.from_state(self.layout, state["table"])
+        self.is_exact = state["is_exact"]

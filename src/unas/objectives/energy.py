@@ -1,0 +1,40 @@
+"""Energy of the deployed network."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unas.cost_table import CostTable, fitted_table
+from unas.gauges import EnergyMeter
+from unas.objectives._resource import Resource, RunningCost
+from unas.objectives.base import Setting
+
+MEASURED = 48  # random networks, a second or two each
+
+
+@dataclass(frozen=True)
+class Energy(Resource):
+    """How far the energy of a forward of one image is over a limit, predicted from measured networks.
+
+    Args:
+        limit: millijoules.
+    """
+
+    quantity: ClassVar[str] = "energy"
+
+    def start(self, setting: Setting) -> RunningCost:
+        """See `CostTerm`."""
+        return RunningEnergy(self, setting, EnergyMeter(setting.deployment))
+
+
+class RunningEnergy(RunningCost):
+    """The energy term during a search."""
+
+    def make_table(self) -> tuple[CostTable, bool]:
+        """See `RunningCost`."""
+        start = time.monotonic()
+        table = fitted_table(self.setting.deployment.space, lambda genotype: self.gauge(genotype).value, MEASURED)
+        self.setting.say(f"energy: {MEASURED} networks measured, {time.monotonic() - start:.0f} s")
+        return table, False

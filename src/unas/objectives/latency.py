@@ -1,0 +1,162 @@
+"""Latency of the deployed network."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from unas.cost_table import CostTable
+from unas.errors import UserError
+from unas.gauges import Stopwatch
+from unas.latency.backends import Backend
+from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
+from unas.latency.fingerprint import Fingerprint
+from unas.latency.fitting import fit_predictor
+from unas.latency.measurement import prepared
+from unas.latency.predictor_files import load_predictor
+from unas.objectives._resource import CostTerm, RunningCost
+from unas.objectives.base import Setting
+from unas.policy import Sample
+
+Mode = Literal["predicted", "measured"]
+HELD_OUT = 8
+
+
+@dataclass(frozen=True)
+class Latency(CostTerm):
+    """κ·max(0, T(z) − T*) of architectures drawn for it alone (SPEC §3), in the network that will be deployed.
+
+    The architecture that is measured is the one that is scored. For an estimator with a control variate, that of T is
+    T̂(ζ), linear in the one-hot choices.
+
+    Args:
+        weight: κ, for each millisecond.
+        warm_up_steps: κ grows linearly from 0 over the first so many search steps (published: 30,000).
+        target_ms: T*, in milliseconds.
+        backend: what runs the network.
+        mode: "predicted": T is T̂, and 32 architectures are drawn a step; "measured": T is a clock's, and one is
+            drawn, or two by reinforce_loo. A measured architecture is not measured again.
+        predictor: a file that `unas latency fit` wrote; none fits one to a few measurements before the search.
+    """
+
+    quantity: ClassVar[str] = "latency"
+
+    weight: float = 0.1
+    target_ms: float = 10.0
+    backend: Backend = OnnxRuntimeBackend()
+    mode: Mode = "predicted"
+    predictor: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.target_ms < math.inf:
+            raise UserError(f"target_ms is {self.target_ms}; it must be above 0, and finite")
+        if self.mode not in get_args(Mode):
+            raise UserError(f"mode is {self.mode!r}; it must be {' or '.join(get_args(Mode))}")
+
+    @property
+    def most(self) -> float:
+        """See `CostTerm`."""
+        return self.target_ms
+
+    @property
+    def scale(self) -> float:
+        """See `CostTerm`: κ is for each millisecond."""
+        return 1.0
+
+    def start(self, setting: Setting) -> RunningLatency:
+        """See `CostTerm`.
+
+        Raises:
+            UserError: the mode is "measured", and the estimator asks for relaxed architectures alone.
+        """
+        if self.mode == "measured" and not setting.estimator.is_unbiased:
+            raise UserError(
+                "mode is measured, but a relaxed architecture can't be; use an unbiased estimator, or mode predicted"
+            )
+        return RunningLatency(self, setting)
+
+
+class RunningLatency(RunningCost):
+    """The latency term during a search.
+
+    Args:
+        term: its options.
+        setting: where it is used.
+    """
+
+    def __init__(self, term: Latency, setting: Setting) -> None:
+        self.stopwatch = Stopwatch(setting.deployment, term.backend)
+        super().__init__(term, setting, self.stopwatch)
+        self.options = term
+        if term.mode == "measured":
+            self.use_few_draws()
+        self.measured: dict[str, float] = {}  # by the positions of the picked options
+
+    def make_table(self) -> tuple[CostTable, bool]:
+        """See `RunningCost`."""
+        deployment, path, start = self.setting.deployment, self.options.predictor, time.monotonic()
+        size = {**asdict(deployment.options), "num_classes": deployment.num_classes}
+        if path is not None:
+            found = load_predictor(Path(path))
+            found.check(self.fingerprint, deployment.space, size, path)
+        else:
+            found = fit_predictor(
+                deployment.space,
+                deployment.options,
+                deployment.image_shape,
+                self.options.backend,
+                self.stopwatch.device,
+                num_classes=deployment.num_classes,
+                held_out=HELD_OUT,
+            )
+            quality = found.quality
+            self.setting.say(
+                f"latency: {quality.architectures} + {quality.held_out} networks measured, "
+                f"{time.monotonic() - start:.0f} s; error {quality.mape:.1f} % on those held out"
+            )
+        return CostTable(found.layout, found.intercept, found.blocks, found.weights), False
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What the figures are valid for."""
+        shape, device = self.setting.deployment.image_shape, self.stopwatch.device
+        with prepared(shape, self.options.backend, device, None) as (_, fingerprint):
+            return fingerprint
+
+    def read(self, sample: Sample) -> Tensor:
+        """See `RunningCost`."""
+        if self.options.mode == "predicted":
+            return super().read(sample)
+        keys = [" ".join(str(sample.picks[name][g]) for name in self.layout.choices) for g in range(len(sample))]
+        pairs = dict(zip(keys, sample.genotypes(), strict=True))
+        missing = {key: genotype for key, genotype in pairs.items() if key not in self.measured}
+        clocked: Callable[[], dict[str, float]] = lambda: {k: self.gauge(g).value for k, g in missing.items()}  # noqa: E731
+        self.measured |= self.setting.ranks.on_main(clocked) if missing else {}
+        return torch.tensor([self.measured[key] for key in keys], dtype=sample.groups[0].dtype)
+
+    def num_samples(self) -> int:
+        """See `RunningCost`."""
+        return super().num_samples() if self.options.mode == "predicted" else self.fewest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `RunningCost`; with all that was measured, and where."""
+        return {**super().state_dict(), "measured": self.measured, "fingerprint": asdict(self.fingerprint)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `RunningCost`; what was measured elsewhere is forgotten, and measured here when it is asked for."""
+        super().load_state_dict(state)
+        self.measured = dict(state["measured"])
+        there = Fingerprint.from_dict(state["fingerprint"], "the checkpoint")
+        difference = self.setting.ranks.on_main(lambda: there.difference(self.fingerprint))
+        if difference is not None:
+            self.setting.say(f"latency: measured again, since {difference}")
+            self.table, self.measured = None, {}

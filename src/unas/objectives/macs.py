@@ -1,0 +1,19 @@
+"""Multiply-adds of the deployed network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unas.objectives._counted import Counted
+
+
+@dataclass(frozen=True)
+class Macs(Counted):
+    """How far the multiply-adds of convolutions and linear layers for one image, are over a limit.
+
+    Args:
+        limit: multiply-adds.
+    """
+
+    quantity: ClassVar[str] = "macs"

@@ -1,0 +1,19 @@
+"""Parameters of the deployed network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from unas.objectives._counted import Counted
+
+
+@dataclass(frozen=True)
+class Params(Counted):
+    """How far the parameters of the network, without an auxiliary head, are over a limit.
+
+    Args:
+        limit: parameters.
+    """
+
+    quantity: ClassVar[str] = "params"

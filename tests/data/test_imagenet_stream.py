@@ -1,0 +1,240 @@
+"""Batches from files: the same ones however they are asked for, and what becomes of files that can't be read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from image_tree import wnid, write_image_tree
+from unas.data import Augmentation, BatchStream, evaluation_batches, split
+from unas.data._decode import read_view
+from unas.data.folder import ImageFolder
+from unas.errors import UserError
+
+AUGMENTATION = Augmentation(crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tree")
+    write_image_tree(root, classes=3, per_class=6, size=40, val_per_class=2)
+    return root
+
+
+@pytest.fixture
+def own(tmp_path):
+    write_image_tree(tmp_path, classes=2, per_class=6, size=40, val_per_class=2)
+    return tmp_path
+
+
+def load(root, **options):
+    return ImageFolder(size=24, **{"workers": 2, **options}).load(root)
+
+
+def stream(images, augmentation=AUGMENTATION, batch_size=4, **ranks):
+    return BatchStream(images, batch_size, augmentation, MEAN, STD, seed=3, stream="train", **ranks)
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def spoil(root, *numbers):
+    """Cut training images of class 0 off in the middle."""
+    paths = [root / "train" / wnid(0) / f"{wnid(0)}_{number}.JPEG" for number in numbers]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return [str(path) for path in paths]
+
+
+def test_a_batch_depends_on_its_number_alone(tree):
+    in_order = list(stream(load(tree).train).batches(0, 9))
+    again = stream(load(tree, workers=1).train)
+    assert all(same(again.batch(step), in_order[step]) for step in (8, 0, 3, 8, 2, 3, 4))
+    torch.manual_seed(99)
+    assert all(
+        same(one, other) for one, other in zip(stream(load(tree).train).batches(5, 9), in_order[5:], strict=True)
+    )
+    assert in_order[0][0].shape == (4, 3, 24, 24)
+    assert in_order[0][0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_nothing_read_ahead_changes_a_batch(tree, monkeypatch):
+    ahead = list(stream(load(tree).train).batches(0, 9))
+    monkeypatch.setattr("unas.data._image_files.ImageFiles.ahead", 0)
+    assert all(same(*pair) for pair in zip(ahead, stream(load(tree).train).batches(0, 9), strict=True))
+
+
+def test_ranks_share_one_global_batch(tree):
+    alone = stream(load(tree).train, batch_size=6)
+    ranks = [stream(load(tree).train, batch_size=3, rank=rank, world_size=2) for rank in (0, 1)]
+    for step in (0, 2, 4):
+        images, labels = zip(*(each.batch(step) for each in ranks), strict=True)
+        assert same((torch.cat(images), torch.cat(labels)), alone.batch(step))
+
+
+def test_an_epoch_has_each_image_once_and_each_step_other_crops(tree):
+    images = load(tree).train
+    plain = stream(images, None, batch_size=6)
+    epoch = torch.cat([plain.batch(step)[0] for step in range(3)])
+    assert len({image.numpy().tobytes() for image in epoch}) == 18
+    one = stream(images.subset(torch.tensor([5])), Augmentation(crop_share=0.2), batch_size=1)
+    assert len({one.batch(step)[0].numpy().tobytes() for step in range(12)}) == 12
+
+
+def test_without_augmentation_images_are_those_of_the_evaluation(tree):
+    """As the search sees validation images."""
+    _, validation = split(load(tree).train, 1 / 3, seed=0)
+    seen = torch.cat([images for images, _ in stream(validation, None, batch_size=3).batches(0, 2)])
+    (fixed, labels), = evaluation_batches(validation, 8, MEAN, STD)  # fmt: skip
+    assert labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert {image.numpy().tobytes() for image in seen} == {image.numpy().tobytes() for image in fixed}
+    pixels = torch.from_numpy(np.stack([read_view(validation.path(index), 24) for index in range(6)])) / 255
+    expected = ((pixels - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(fixed, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 18, 50])
+def test_evaluation_sees_everything_in_order(tree, batch_size):
+    batches = list(evaluation_batches(load(tree).train, batch_size, MEAN, STD))
+    assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 6 + [1] * 6 + [2] * 6
+
+
+def test_an_unreadable_image_is_named_counted_once_and_replaced(own, caplog):
+    whole = list(stream(load(own).train, None, batch_size=12).batches(0, 3))
+    paths = spoil(own, 1, 2)
+    data = load(own, max_corrupt=0.2)
+    with caplog.at_level(logging.WARNING, "unas.data"):
+        batches = list(stream(data.train, None, batch_size=12).batches(0, 3))
+    assert len(data.train.skipped) == len(caplog.records) == 2
+    for path in paths:
+        assert sum(path in record.message for record in caplog.records) == 1
+    assert all("truncated" in record.message.lower() for record in caplog.records)
+    assert [record.message.rpartition("; ")[2] for record in caplog.records] == ["1 of 16 so far", "2 of 16 so far"]
+    assert all(same(one, other) for one, other in zip(stream(load(own, max_corrupt=0.2).train, None, batch_size=12).batches(0, 3), batches, strict=True))  # fmt: skip  # noqa: E501
+    changed = sum(not torch.equal(a, b) for old, new in zip(whole, batches, strict=True) for a, b in zip(old[0], new[0], strict=True))  # fmt: skip  # noqa: E501
+    assert changed == 2 * 3
+    # Image 3 of the same class is the next that can be read.
+    for (old, labels), (new, new_labels) in zip(whole, batches, strict=True):
+        assert torch.equal(labels, new_labels)
+        third = read_view(data.train.path(3), 24).tobytes()
+        shown = [(image.permute(1, 2, 0) * torch.tensor(STD) + torch.tensor(MEAN)) * 255 for image in new]
+        assert sum(image.round().byte().numpy().tobytes() == third for image in shown) == 3
+        assert len(old) == len(new) == 12
+
+
+def test_an_unreadable_image_is_left_out_of_the_evaluation(own):
+    spoil(own, 0, 1)
+    batches = list(evaluation_batches(load(own, max_corrupt=0.2).train, 2, MEAN, STD))
+    assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 4 + [1] * 6
+    assert len(batches) == 5  # the first would be empty
+
+
+def test_more_than_the_share_stops_the_run(own):
+    """2 of 16 are an eighth."""
+    spoil(own, 1, 2)
+    list(stream(load(own, max_corrupt=0.125).train).batches(0, 3))
+    data = load(own, max_corrupt=0.12)
+    batches = stream(data.train, batch_size=12)
+    message = (
+        r"^folder: 2 of 16 images can't be read, more than dataset.max_corrupt 0.12; the last is \S+\.JPEG \(OSErr"
+    )
+    for _ in range(2):
+        with pytest.raises(UserError, match=message) as caught:
+            batches.batch(0)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=message):
+        list(evaluation_batches(data.test, 4, MEAN, STD))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no image", b"\xff\xd8\xff\xe0", b"GIF89a" + bytes(40), b"%!PS-Adobe-3.0 EPSF"]
+)
+def test_what_is_no_image_inside_is_skipped(content, own):
+    path = own / "train" / wnid(0) / "0.png"
+    path.write_bytes(content)
+    data = load(own, max_corrupt=0.1)
+    stream(data.train, batch_size=13).batch(0)
+    assert str(path) in data.train.skipped
+
+
+def test_a_link_to_nothing_is_skipped_and_a_bomb_is_not_unpacked(own, monkeypatch):
+    (own / "train" / wnid(0) / "0.png").symlink_to(own / "absent")
+    Image.new("L", (300, 100)).save(own / "train" / wnid(0) / "1.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+    data = load(own, max_corrupt=0.2)
+    stream(data.train, batch_size=14).batch(0)
+    assert len(data.train.skipped) == 2
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(UserError, match="DecompressionBombError"):
+        stream(load(own, max_corrupt=0.0).train.subset(torch.tensor([1])), batch_size=1).batch(0)
+
+
+def test_threads_end_with_the_images(tree):
+    before = threading.active_count()
+    data = load(tree)
+    batches = stream(data.train)
+    batches.batch(0)
+    assert threading.active_count() > before
+    del batches, data
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_a_batch_that_is_dropped_is_read_no_further(tree, monkeypatch):
+    read, may_read = [], threading.Event()
+
+    def slow(path, side, *_):
+        read.append(path)
+        may_read.wait(10)
+        return np.zeros((side, side, 3), np.uint8)
+
+    monkeypatch.setattr("unas.data._image_files.read_view", slow)
+    train = load(tree, workers=1).train
+    dropped = train.read(torch.arange(18))
+    del dropped
+    may_read.set()
+    train.read(torch.tensor([7])).result()
+    assert len(read) <= 2
+
+
+_ENDLESS = """
+import sys
+from unas.data import Augmentation, BatchStream
+from unas.data.folder import ImageFolder
+data = ImageFolder(size=224, workers=2).load(__import__("pathlib").Path(sys.argv[1]))
+stream = BatchStream(data.train, 18, Augmentation(crop_share=0.1), data.mean, data.std, seed=0, stream="train")
+for step in range(10**9):
+    stream.batch(step)
+    if step == 2:
+        print("reading", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_process_at_once(tree):
+    command = [sys.executable, "-c", _ENDLESS, str(tree)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.readline() == b"reading\n"
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - start < 20
+    assert b"KeyboardInterrupt" in errors
+    assert process.returncode == -signal.SIGINT

@@ -1,0 +1,45 @@
+"""The compiled backend: it runs what the compiler made, for more networks of one class than PyTorch keeps."""
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.utils import counters
+
+from unas.errors import UserError
+from unas.latency import backends, measure
+
+
+class Wide(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 2, 1))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def test_without_a_compiler_there_is_one_line(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match="there is no C\\+\\+ compiler 'no-such-compiler'; install one") as error:
+        measure(Wide(2), (3, 8, 8), "compiled")
+    assert "\n" not in str(error.value)
+
+
+def test_a_device_without_a_compiler_gives_one_line():
+    with pytest.raises(UserError, match="device is meta"):
+        measure(Wide(2), (3, 8, 8), "compiled", "meta")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_every_one_of_many_networks_is_compiled():
+    counters.clear()
+    clocks = [
+        backends.get("compiled")().prepare(Wide(width), (1, 3, 8, 8), torch.device("cpu"), 1) for width in range(2, 12)
+    ]
+    assert counters["stats"]["unique_graphs"] == 10
+    assert all(clock() > 0 for clock in clocks)
+    assert counters["stats"]["unique_graphs"] == 10  # and stays so when they run in turn
+    assert not counters["graph_break"]
+    measured = measure(Wide(4), (3, 8, 8), "compiled", samples=6)
+    assert measured.backend == "compiled"

@@ -1,0 +1,224 @@
+"""Costs of the deployed network as terms of the search, against enumeration."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fake_clock import DEPLOYMENT, SPACE, FakeClock
+from unas import estimators, objectives
+from unas.checkpoints import require_plain
+from unas.counting import count_macs, count_parameters
+from unas.deployment import Deployment
+from unas.errors import UserError
+from unas.estimators import Estimator
+from unas.estimators.rebar import Rebar
+from unas.estimators.reinforce import Reinforce
+from unas.gauges import Counter, Stopwatch
+from unas.genotype import Genotype
+from unas.memory import peak_memory
+from unas.objectives import PolicyTerm, Setting
+from unas.objectives._resource import RunningCost
+from unas.objectives.cross_entropy import CrossEntropy
+from unas.objectives.latency import Latency, RunningLatency
+from unas.objectives.macs import Macs
+from unas.policy import Layout, Policy, Sample
+from unas.runtime import RuntimeConfig
+from unas.search_config import AdamConfig, SearchConfig
+from unas.search_update import SearchStep
+from unas.spaces import SearchSpace
+from unas.spaces.darts import DartsNetworkOptions, DartsSpace
+from unas.spaces.proxylessnas import ProxylessSpace
+
+ALL = [
+    Genotype("module", dict(zip(SPACE.choices, row, strict=True))) for row in itertools.product(*SPACE.choices.values())
+]
+COUNTS = {"macs": count_macs, "params": lambda net, _: count_parameters(net), "memory": peak_memory}
+
+
+def policy() -> Policy:
+    found, generator = Policy(SPACE.choices), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for logits in found.logits.values():
+            logits.copy_(torch.randn(logits.shape, generator=generator))
+    return found
+
+
+def probabilities(policy: Policy) -> Tensor:
+    """Return p of every architecture, from the plain numbers of each choice."""
+    groups, where = policy.log_probabilities(), policy.layout.position
+    log_p = {n: dict(zip(o, groups[where[n][0]][where[n][1]], strict=True)) for n, o in policy.choices.items()}
+    return torch.stack([torch.stack([log_p[n][o] for n, o in g.choices.items()]).sum() for g in ALL]).exp()
+
+
+REBAR = Rebar()
+
+
+def start(term: PolicyTerm, estimator: Estimator = REBAR, deployment: Deployment = DEPLOYMENT) -> RunningCost:
+    running = term.start(Setting(deployment, estimator))
+    assert isinstance(running, RunningCost)
+    running.prepare()
+    return running
+
+
+def gradient(loss: Tensor, of: Policy) -> Tensor:
+    found = torch.autograd.grad(loss, list(of.parameters()), allow_unused=True, materialize_grads=True)
+    return torch.cat([each.double() for each in found])
+
+
+@pytest.mark.parametrize("quantity", ["macs", "params"])
+def test_expectation_is_that_of_enumeration(quantity: str) -> None:
+    p = probabilities(policy()).detach()
+    costs = torch.tensor([COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64)
+    running = start(objectives.get(quantity)(limit=1.0))
+    assert running.is_exact
+    mean, variance = (moment.detach() for moment in running.known().moments(policy()))
+    assert float(mean) == pytest.approx(float(p @ costs), rel=1e-12)
+    assert float(variance) == pytest.approx(float(p @ (costs - p @ costs) ** 2), rel=1e-9)
+    assert [running.known().of(g) for g in ALL] == costs.tolist()
+    assert running.known()(Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL)).tolist() == costs.tolist()
+    assert running.known().of(running.known().least()) == costs.min()
+
+
+@pytest.mark.parametrize("quantity", ["macs", "params"])
+def test_loss_and_its_gradient_are_exact(quantity: str) -> None:
+    costs = torch.tensor([COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64)
+    limit, drawn = float(costs.median()), policy()
+    p = probabilities(drawn)
+    mean = p @ costs
+    expected = 3 * ((mean + ((p @ costs**2) - mean**2).sqrt()) / limit - 1).clamp_min(0)
+    loss = start(objectives.get(quantity)(limit=limit, weight=3.0)).loss(drawn, 0, torch.Generator())
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-6) != 0
+    assert gradient(loss, drawn).tolist() == pytest.approx(gradient(expected, drawn).tolist(), rel=1e-4, abs=1e-9)
+    far = start(objectives.get(quantity)(limit=10 * limit)).loss(drawn, 0, torch.Generator())
+    assert float(far.detach()) == 0 == float(gradient(far, drawn).abs().sum())
+
+
+SPACES = [
+    (DartsSpace(channels=2, layers=3, operations=2), DartsNetworkOptions(channels=4, layers=3), (1, 8, 8)),
+    pytest.param(ProxylessSpace(), ProxylessSpace.network_options(), (3, 32, 32), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("space", "options", "shape"), SPACES)
+def test_counts_of_real_spaces_are_sums(space: SearchSpace, options: Any, shape: tuple[int, int, int]) -> None:
+    deployment = Deployment(space, options, 10, shape)
+    running = start(Macs(limit=1.0), deployment=deployment)
+    assert running.is_exact
+    last = Genotype(space.name, {name: options[-1] for name, options in space.choices.items()})
+    assert running.known().of(last) == count_macs(deployment.network(last), shape)
+
+
+@pytest.mark.parametrize("make", [Reinforce, Rebar, estimators.get("relax"), estimators.get("reinforce_loo")])
+@pytest.mark.parametrize("mode", ["measured", "predicted"])
+def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) -> None:
+    drawn, clock = policy(), Stopwatch(DEPLOYMENT, FakeClock())
+    estimator = replace(make(), draws=2) if "draws" in make.__dataclass_fields__ else make()  # type: ignore[attr-defined]
+    running = start(Latency(target_ms=6.0, weight=2.0, backend=FakeClock(), mode=mode), estimator)
+    times = [clock(g).value if mode == "measured" else running.known().of(g) for g in ALL]
+    assert min(times) < 6 < max(times)
+    expected = gradient(probabilities(drawn) @ (2 * (torch.tensor(times).double() - 6).clamp_min(0)), drawn)
+    generator = torch.Generator().manual_seed(1)
+    found = torch.stack([gradient(running.loss(drawn, 0, generator), drawn) for _ in range(600)])
+    error = found.std(0) / len(found) ** 0.5
+    assert ((found.mean(0) - expected).abs() <= 4 * error + 1e-6).all()
+    assert expected.abs().max() > 10 * error.min()
+
+
+def test_memory_is_no_sum_and_is_counted() -> None:
+    running = start(objectives.get("memory")(limit=1.0))
+    assert not running.is_exact
+    sample = Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL[:5])
+    expected = [peak_memory(DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL[:5]]
+    assert running.read(sample).tolist() == expected == [Counter(DEPLOYMENT, "memory")(g).value for g in ALL[:5]]
+
+
+def test_weight_grows_over_the_first_steps() -> None:
+    running = start(Macs(limit=1.0, weight=1.0, warm_up_steps=4))
+    losses = [float(running.loss(policy(), step, torch.Generator()).detach()) for step in range(5)]
+    assert [loss / losses[-1] for loss in losses] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+
+
+def test_an_architecture_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = start(Latency(backend=FakeClock(), mode="measured"), Reinforce())
+    counted: list[Genotype] = []
+    of = Stopwatch.__call__
+    monkeypatch.setattr(Stopwatch, "__call__", lambda self, g: counted.append(g) or of(self, g))
+    for step in range(100):
+        running.loss(policy(), step, torch.Generator().manual_seed(step))
+    assert 5 < len(set(counted)) == len(counted) <= len(ALL)
+
+
+def search(term: Latency, estimator: Estimator) -> SearchStep:
+    config = SearchConfig(
+        batch_size=8,
+        estimator=estimator,
+        objectives={"cross_entropy": CrossEntropy(), "latency": term},
+        weights=AdamConfig(1e-2, 1e-3, 0.0),
+        policy=AdamConfig(1e-1, 1e-2, 0.0),
+    )
+    running = {"latency": term.start(Setting(DEPLOYMENT, estimator))}
+    return SearchStep(SPACE, config, 10, 1, RuntimeConfig(device="cpu").build(), policy_terms=running)
+
+
+@pytest.mark.parametrize("estimator", [Reinforce(), Rebar()], ids=["reinforce", "rebar"])
+def test_goes_on_from_a_checkpoint_as_if_never_stopped(estimator: Estimator, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, term = torch.Generator().manual_seed(0), Latency(target_ms=5.0, backend=FakeClock(), mode="measured")
+    batches = [
+        tuple(
+            t
+            for _ in range(2)
+            for t in (torch.randn(8, 1, 8, 8, generator=generator), torch.randint(10, (8,), generator=generator))
+        )
+        for _ in range(5)
+    ]
+    whole = search(term, estimator)
+    for batch in batches[:2]:
+        whole(*batch)
+    require_plain(whole.state_dict(), "state")
+    file = io.BytesIO()
+    torch.save(whole.state_dict(), file)
+    file.seek(0)
+    resumed = search(term, estimator)
+    monkeypatch.setattr(RunningLatency, "make_table", lambda _: pytest.fail("it was fitted again"))
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for batch in batches[2:]:
+        assert resumed(*batch) == whole(*batch)
+    states = [step.state_dict()["policy_terms"]["latency"] for step in (whole, resumed)]
+    assert states[0]["measured"] == states[1]["measured"] != {}
+    assert all(p.equal(q) for p, q in zip(resumed.policy.parameters(), whole.policy.parameters(), strict=True))
+
+
+def test_what_was_measured_elsewhere_is_forgotten() -> None:
+    running = start(Latency(backend=FakeClock(), mode="measured"), Reinforce())
+    running.loss(policy(), 0, torch.Generator().manual_seed(0))
+    state, lines = running.state_dict(), list[str]()
+    state["fingerprint"]["processor"] = "another one"
+    term = Latency(backend=FakeClock(), mode="measured")
+    other = term.start(Setting(DEPLOYMENT, Reinforce(), say=lines.append))
+    other.load_state_dict(state)
+    assert state["measured"]
+    assert other.measured == {}
+    assert other.table is None
+    assert "another one" in lines[0]
+
+
+def test_refusals() -> None:
+    with pytest.raises(UserError, match="mode is measured, but a relaxed architecture can't be"):
+        Latency(mode="measured").start(Setting(DEPLOYMENT, estimators.get("gumbel_softmax")()))
+    with pytest.raises(UserError, match="mode is 'guessed'"):
+        Latency(mode="guessed")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="limit is 0"):
+        Macs(limit=0)
+    config = SearchConfig(objectives={"cross_entropy": CrossEntropy(), "macs": Macs(limit=1.0)})
+    with pytest.raises(UserError, match="objective macs is about the deployed network"):
+        SearchStep(SPACE, config, 10, 1, RuntimeConfig(device="cpu").build())
+    with pytest.raises(UserError, match="has no term about images"):
+        SearchConfig(objectives={"macs": Macs(limit=1.0)})

@@ -1,0 +1,84 @@
+"""The largest DARTS network below a limit of multiply-adds, against counting every width."""
+
+import random
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch import nn
+
+from unas.counting import count_macs
+from unas.errors import UserError
+from unas.genotype import Genotype
+from unas.genotype_files import load_genotype
+from unas.spaces import create_network
+from unas.spaces.darts import DartsNetworkOptions, DartsSpace
+
+SIDES = {"cifar": 32, "imagenet": 224}
+
+
+def random_genotype(seed):
+    chooser = random.Random(seed)  # noqa: S311  no secrets here
+    return Genotype("darts", {n: chooser.choice(o) for n, o in DartsSpace.all_choices().items()})
+
+
+def options(max_macs, **others):
+    return DartsNetworkOptions(channels=None, max_macs=max_macs, **others)
+
+
+def test_published_imagenet_network_has_48_channels():
+    size = options(600_000_000, layers=14, stem="imagenet", auxiliary=True)
+    found = size.decided(load_genotype("UNAS_IMAGENET"), 1000, 3)
+    assert found == DartsNetworkOptions(channels=48, layers=14, stem="imagenet", auxiliary=True)
+
+
+@pytest.mark.parametrize(("stem", "layers", "channels"), [("cifar", 3, 8), ("cifar", 5, 14), ("imagenet", 4, 22)])
+@pytest.mark.parametrize("image_channels", [1, 3])
+def test_limit_is_kept_and_the_next_width_breaks_it(stem, layers, channels, image_channels):
+    genotype = random_genotype(channels)
+
+    def macs(width):
+        with torch.device("meta"):
+            network = create_network(genotype, 11, image_channels, channels=width, layers=layers, stem=stem)
+        return count_macs(network, (image_channels, SIDES[stem], SIDES[stem]))
+
+    def largest(limit):
+        return options(limit, layers=layers, stem=stem).decided(genotype, 11, image_channels).channels
+
+    least, most = macs(channels), macs(channels + 2)
+    assert largest(least + 1) == channels
+    assert largest(most) == channels  # below the limit, not at it
+    assert largest(most + 1) == channels + 2
+
+
+def test_networks_of_a_limit_and_of_its_width_are_the_same():
+    genotype, size = random_genotype(3), options(3_000_000, layers=3)
+    built = []
+    for given in (size, size.decided(genotype, 10, 3)):
+        torch.manual_seed(0)
+        built.append(create_network(genotype, 10, **asdict(given)))
+    ours, theirs = (nn.utils.parameters_to_vector(network.parameters()) for network in built)
+    assert torch.equal(ours, theirs)
+    assert count_macs(built[0], (3, 32, 32)) < 3_000_000
+
+
+def test_options_without_a_limit_are_decided_already():
+    assert DartsNetworkOptions().decided(random_genotype(0), 10, 3) == DartsNetworkOptions()
+
+
+@pytest.mark.parametrize(
+    ("build", "field"),
+    [
+        (lambda: DartsNetworkOptions(max_macs=10**9), "network.channels is 36 and network.max_macs 1000000000"),
+        (lambda: DartsNetworkOptions(channels=None), "network.channels is None and network.max_macs None"),
+        (lambda: options(0), "network.max_macs is 0"),
+        (lambda: options(1.5), "network.max_macs is 1.5"),
+        (lambda: replace(options(10), layers=2), "network.layers is 2"),
+        (lambda: options(1000, layers=3).decided(random_genotype(0), 10, 3), "network.max_macs is 1,000, but"),
+    ],
+)
+def test_wrong_limits_give_one_line(build, field):
+    with pytest.raises(UserError) as error:
+        build()
+    assert field in str(error.value)
+    assert "\n" not in str(error.value)
