@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ def choose(
     if config.candidates:
         drawn = draw_hard(policy, config.candidates, generator_for(search.seed, "choosing", 0))
         genotypes += [genotype for genotype in dict.fromkeys(drawn.genotypes()) if genotype not in genotypes]
-    choices = [_evaluate(search, genotype, batches) for genotype in genotypes]
+    choices = _evaluate(search, genotypes, batches)
     return min(choices, key=_order), choices
 
 
@@ -99,7 +99,7 @@ def _choose_within(
                 genotypes.append(genotype)
             if len(genotypes) == wanted:
                 break
-        choices = sorted((_evaluate(search, genotype, batches) for genotype in genotypes), key=_order)
+        choices = sorted(_evaluate(search, genotypes, batches), key=_order)
         compared += choices
         for choice in choices[:MEASURED]:
             if contract.keeps(choice.genotype):
@@ -108,7 +108,7 @@ def _choose_within(
     if within := [choice for choice in measured if contract.keeps(choice.genotype, margin=0.0)]:
         return min(within, key=_order), compared
     contract.say("no architecture was found that meets every budget; the cheapest one is taken")
-    last = _evaluate(search, contract.cheapest(), batches)
+    (last,) = _evaluate(search, [contract.cheapest()], batches)
     return last, [*compared, last]
 
 
@@ -132,14 +132,19 @@ def _order(choice: Choice) -> tuple[bool, float]:
 
 
 @torch.no_grad()
-def _evaluate(search: SearchStep, genotype: Genotype, batches: Iterable[tuple[Tensor, Tensor]]) -> Choice:
-    sample = Sample.from_genotypes(search.policy.layout, [genotype])
-    loss, correct, total = 0.0, 0.0, 0.0
+def _evaluate(
+    search: SearchStep, genotypes: Sequence[Genotype], batches: Iterable[tuple[Tensor, Tensor]]
+) -> list[Choice]:
+    """Return how architectures do in the supernet; each batch is read once for all of them."""
+    samples = [Sample.from_genotypes(search.policy.layout, [genotype]) for genotype in genotypes]
+    totals = torch.zeros(len(samples), 3, dtype=torch.float64)
     with evaluation_mode(search.supernet):
         for images, labels in batches:
-            logits = search.logits(images, sample)
-            loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-            correct += int((logits.argmax(1) == labels).sum())
-            total += len(labels)
-    loss, correct, total = search.ranks.sum(loss, correct, total)
-    return Choice(genotype, loss / total, correct / total)
+            for i, sample in enumerate(samples):
+                logits = search.logits(images, sample)
+                loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+                correct = (logits.argmax(1) == labels).sum()
+                totals[i] += torch.tensor([float(loss), float(correct), len(labels)], dtype=totals.dtype)
+    sums = [search.ranks.sum(*row) for row in totals.tolist()]
+    pairs = zip(genotypes, sums, strict=True)
+    return [Choice(genotype, loss / total, correct / total) for genotype, (loss, correct, total) in pairs]

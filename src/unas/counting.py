@@ -36,25 +36,34 @@ def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     Raises:
         UserError: the shape is not three positive numbers.
     """
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise UserError(f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)")
-    total = 0
+    image, total = one_image(network, image_shape), 0
 
     def add(module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
         nonlocal total
         total += output.numel() * _macs_of_one_value(module)
 
-    tensors = itertools.chain(network.parameters(), network.buffers())
-    like = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
     counted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = [module.register_forward_hook(add) for module in counted]
     try:
         with evaluation_mode(network), torch.no_grad():
-            network(torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype))
+            network(image)
     finally:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def one_image(network: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
+    """Return an image [1, C, H, W] of zeros, on the device and of the type of the network's weights.
+
+    Raises:
+        UserError: the shape is not three positive numbers.
+    """
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise UserError(f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)")
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    like = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+    return torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from unas.counting import evaluation_mode
-from unas.errors import UserError
+from unas.counting import evaluation_mode, one_image
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,7 @@ def record(network: nn.Module, image_shape: tuple[int, int, int]) -> Recording:
     Raises:
         UserError: the shape is not three positive numbers.
     """
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise UserError(f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)")
-    tensors = itertools.chain(network.parameters(), network.buffers())
-    like = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
-    image = torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)
+    image = one_image(network, image_shape)
     recorder = _Recorder()
     recorder.name(image)
     with evaluation_mode(network), torch.no_grad(), recorder:

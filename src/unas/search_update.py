@@ -196,9 +196,9 @@ class SearchStep:
             yield
 
     @property
-    def _learning(self) -> tuple[Estimator | RunningTerm, ...]:
+    def _learning(self) -> tuple[Estimator, ...]:
         """What learns from the costs of a step, beside the policy."""
-        return (self.estimator, *self.policy_terms.values())
+        return (self.estimator, *(term.estimator for term in self.policy_terms.values()))
 
     def own_architectures(self, batch: int) -> int:
         """Return how many architectures this process's so many images are shared out to, G/N of N processes."""
@@ -221,7 +221,7 @@ class SearchStep:
         return self.losses(x, y, own_part(sample, self.ranks, num_samples))
 
     def _update_policy(self, cost: SupernetCost) -> bool:
-        """Return whether the policy was updated; if not, neither the estimator nor a term has learned from the step."""
+        """Return whether the policy was updated; if not, no estimator has learned from the step."""
         learning = self._learning
         remembered = [copy.deepcopy(each.state_dict()) for each in learning]
         self._set(self.policy_optimiser, self.config.policy, self.policy_gradients(cost))

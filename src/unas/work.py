@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -176,7 +176,7 @@ def search_genotype(work: Work) -> Genotype:
     train, validation = search_streams(config, work.data, work.ranks)
     step = new_search(work, train.steps_per_epoch)
     alarms = search_loop(step, train, validation, work.session)
-    batches = list(own_batches(work, validation.image_set))
+    batches = OwnBatches(work, validation.image_set)
     contract = work.promised.contract()
     best, candidates = choose(step, config.choosing, work.session.stoppable(batches), contract)
     verdicts = contract.verdicts(best.genotype) if contract else ()
@@ -223,13 +223,25 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
 
 def test(work: Work, network: nn.Module) -> tuple[float, float]:
     """Return the accuracy and the loss on the test images."""
-    return evaluate(network, work.session.stoppable(own_batches(work, work.data.test)), work.runtime)
+    return evaluate(network, work.session.stoppable(OwnBatches(work, work.data.test)), work.runtime)
 
 
-def own_batches(work: Work, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the evaluation batches of this process: all of them, or every N-th of N processes."""
-    ranks, data = work.ranks, work.data
-    return evaluation_batches(images, EVALUATION_BATCH, data.mean, data.std, rank=ranks.rank, world_size=ranks.size)
+@dataclass(frozen=True)
+class OwnBatches(Iterable[tuple[Tensor, Tensor]]):
+    """The evaluation batches of this process, all of them or every N-th of N processes, read anew each time.
+
+    Args:
+        work: whose data and processes they are.
+        images: what is evaluated.
+    """
+
+    work: Work
+    images: ImageSet
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        data, ranks = self.work.data, self.work.ranks
+        sizes = {"rank": ranks.rank, "world_size": ranks.size}
+        yield from evaluation_batches(self.images, EVALUATION_BATCH, data.mean, data.std, **sizes)
 
 
 def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:

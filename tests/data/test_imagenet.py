@@ -21,13 +21,6 @@ from unas.errors import UserError
 from unas.preflight import preflight
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tree")
-    write_image_tree(root, classes=3, per_class=6, size=40, val_per_class=2)
-    return root
-
-
 @pytest.fixture
 def own(tmp_path):
     write_image_tree(tmp_path, classes=3, per_class=5, size=32, val_per_class=1)

@@ -26,13 +26,6 @@ AUGMENTATION = Augmentation(crop_share=0.08, flip=True, brightness=0.4, contrast
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tree")
-    write_image_tree(root, classes=3, per_class=6, size=40, val_per_class=2)
-    return root
-
-
 @pytest.fixture
 def own(tmp_path):
     write_image_tree(tmp_path, classes=2, per_class=6, size=40, val_per_class=2)

@@ -66,11 +66,7 @@ def fit_predictor(
         UserError: an argument is out of its range, or a network can't be measured.
     """
     chosen = backends.get(backend)() if isinstance(backend, str) else backend
-    for name, value, least in (("architectures", architectures, MIN_ARCHITECTURES), ("held_out", held_out, 0)):
-        if value is not None and value < least:
-            raise UserError(f"{name} is {value}; it must be at least {least}")
-    if rounds < 1:
-        raise UserError(f"rounds is {rounds}; it must be at least 1")
+    _check_counts(architectures, held_out, rounds)
     channels = input_shape[-3] if len(input_shape) >= 3 else 3
 
     def build(genotype: Genotype) -> nn.Module:
@@ -98,6 +94,14 @@ def fit_predictor(
         weights=tuple(torch.from_numpy(part.copy()) for part in terms.by_block(fit.terms)),
         quality=_quality(fit.intercept + terms.matrix(others) @ fit.terms, timing, count, preparing),
     )
+
+
+def _check_counts(architectures: int | None, held_out: int, rounds: int) -> None:
+    """Refuse what is out of its range."""
+    given = (("architectures", architectures, MIN_ARCHITECTURES), ("held_out", held_out, 0), ("rounds", rounds, 1))
+    for name, value, least in given:
+        if value is not None and value < least:
+            raise UserError(f"{name} is {value}; it must be at least {least}")
 
 
 def _quality(predicted: Array, timing: Timing, count: int, preparing: float) -> Quality:

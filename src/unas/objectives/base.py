@@ -112,7 +112,12 @@ class PolicyTerm(Term):
 
 
 class RunningTerm(ABC):
-    """A policy term during a search."""
+    """A policy term during a search.
+
+    `estimator` estimates its gradient where it has to be estimated, and is all that learns from a step.
+    """
+
+    estimator: Estimator
 
     @abstractmethod
     def prepare(self) -> None:

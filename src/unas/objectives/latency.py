@@ -140,8 +140,10 @@ class RunningLatency(RunningCost):
         pairs = dict(zip(keys, sample.genotypes(), strict=True))
         missing = {key: genotype for key, genotype in pairs.items() if key not in self.measured}
         clocked: Callable[[], dict[str, float]] = lambda: {k: self.gauge(g).value for k, g in missing.items()}  # noqa: E731
-        self.measured |= self.setting.ranks.on_main(clocked) if missing else {}
-        return torch.tensor([self.measured[key] for key in keys], dtype=sample.groups[0].dtype)
+        found = self.setting.ranks.on_main(clocked) if missing else {}
+        self.measured |= {key: value for key, value in found.items() if math.isfinite(value)}
+        figures = [found[key] if key in found else self.measured[key] for key in keys]
+        return torch.tensor(figures, dtype=sample.groups[0].dtype)
 
     def num_samples(self) -> int:
         """See `RunningCost`."""

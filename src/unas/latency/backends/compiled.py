@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from unas.errors import UserError
 from unas.latency.backends.base import Backend, Clock
-from unas.latency.backends.eager import clock
+from unas.latency.backends.eager import clock, copy_to
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,8 @@ class CompiledBackend(Backend):
         Raises:
             UserError: the device is neither a CPU nor a CUDA GPU, there is no C++ compiler, or it can't be compiled.
         """
-        if device.type not in {"cpu", "cuda"}:
-            raise UserError(f"device is {device}; the compiled backend measures on cpu and cuda")
+        copied = copy_to(device, network, "compiled")
         _require_compiler()
-        copied = copy.deepcopy(network).to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         run = clock(torch.compile(_own_function(copied), dynamic=False), copied, batch_shape, device)
         try:
             run()

@@ -31,10 +31,20 @@ class EagerBackend(Backend):
         Raises:
             UserError: the device is neither a CPU nor a CUDA GPU.
         """
-        if device.type not in {"cpu", "cuda"}:
-            raise UserError(f"device is {device}; the eager backend measures on cpu and cuda")
-        copied = copy.deepcopy(network).to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        copied = copy_to(device, network, "eager")
         return clock(copied, copied, batch_shape, device)
+
+
+def copy_to(device: torch.device, network: nn.Module, backend: str) -> nn.Module:
+    """Return a copy of the network for evaluation on a device, channels last.
+
+    Raises:
+        UserError: the device is neither a CPU nor a CUDA GPU.
+    """
+    if device.type not in {"cpu", "cuda"}:
+        raise UserError(f"device is {device}; the {backend} backend measures on cpu and cuda")
+    copied: nn.Module = copy.deepcopy(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return copied.eval()
 
 
 def clock(
