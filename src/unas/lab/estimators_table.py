@@ -19,7 +19,8 @@ drawn are missing from the standard error, and an unbiased estimator can look bi
 variance over `reinforce`'s on the same problem; below 1 is better. The baseline of `reinforce` averages calls of
 {group} architectures, so its noise adds next to nothing here; with one architecture a call it would add more. The
 interval takes the noise of two estimators as independent; where they draw the same, it is too wide rather than too
-narrow. What an estimator still learns in its first calls counts in full.
+narrow. What an estimator still learns in its first calls counts in full. `reinforce_loo_N` asks for N
+costs where the others ask for one or two, so its variance has to be N times as low to be as good.
 
 **µs a call**: processor time, median of {timed} forward and backward passes with {group} architectures; these costs are
 nearly free, so it is mostly the estimator's own.
