@@ -39,10 +39,11 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
         return str(caught.value)
 
     run = tmp_path / "run"
-    # The only calls of `logits` outside of `losses` are those of the candidates.
+    # The only calls of `logits` outside of `losses` are those of the four candidates, on the first batch of three.
     with monkeypatch.context() as patch:
+        patch.setattr(work, "EVALUATION_BATCH", 8)
         patch.setattr(SearchStep, "losses", _losses_that_do_not_count)
-        message = stopped_in(SearchStep, "logits", 2)
+        message = stopped_in(SearchStep, "logits", 4)
     assert message.startswith(
         f"stopped after search step {SEARCH_STEPS}, saved in {run}; go on with: unas run --resume "
     )
