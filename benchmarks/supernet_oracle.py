@@ -1,4 +1,4 @@
-"""Compare the DARTS supernet with the plain one of the tests and print the largest relative differences as a table.
+"""Compare the supernets with the plain ones of the tests; print the largest relative differences as a table.
 
 Float64, so that what is left is rounding and a mistake of any size shows. Example:
 
@@ -20,28 +20,32 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "spaces"))
 
 from supernet_comparison import compare
 
+from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
+from unas.spaces.proxylessnas import ProxylessSpace
 
-COLUMNS = ("stem", "sample", "BatchNorm", "G", "logits", "weight gradients", "sample gradients")
-IMAGE_SIZES = {"cifar": 16, "imagenet": 64}
+COLUMNS = ("space", "sample", "BatchNorm", "G", "logits", "weight gradients", "sample gradients")
+SIZES = {"darts, cifar stem": 16, "darts, imagenet stem": 64, "proxylessnas": 64}
 MODES = (("relaxed", "batch"), ("hard", "batch"), ("hard", "routed"))
 NOTES = """
-The oracle (`tests/spaces/plain_supernet.py`) computes every operation on every edge, multiplies and sums; with routed
-BatchNorm it runs an operation on exactly the images whose architecture picked it. Largest absolute difference in units
-of the largest value of the same tensor; gradients of a random linear function of the logits, of every weight and of
-every weight of the sample. The engine doesn't run what a hard sample leaves out, so those weights of the sample get a
-gradient of zero, where the oracle's dense sum has one; the table compares the picked ones.
+The oracles (`tests/spaces/plain_supernet.py`, `plain_proxyless.py`) compute every operation on every edge, multiply and
+sum; with routed BatchNorm they run an operation on exactly the images whose architecture picked it. Largest absolute
+difference in units of the largest value of the same tensor; gradients of a random linear function of the logits, of
+every weight and of every weight of the sample. The engine doesn't run what a hard sample leaves out, so those
+weights of the sample get a gradient of zero, where the oracle's dense sum has one; the table compares the picked ones.
 """
 
 
 def rows(batch: int, channels: int, layers: int) -> Iterator[tuple[str, ...]]:
-    for stem, size in IMAGE_SIZES.items():
+    for name, size in SIZES.items():
         for kind, bn in MODES:
             for num_samples in sorted({1, 4, batch}):
-                space = DartsSpace(channels=channels, layers=layers, stem=stem, bn=bn)
+                space: SearchSpace = ProxylessSpace(width=0.1, bn=bn)
+                if name.startswith("darts"):
+                    space = DartsSpace(channels=channels, layers=layers, stem=name.split()[1], bn=bn)
                 found = compare(space, num_samples, kind == "hard", batch=batch, size=size)
                 values = (found.output, found.weights, found.sample)
-                yield (stem, kind, bn, str(num_samples), *(f"{value:.1e}" for value in values))
+                yield (name, kind, bn, str(num_samples), *(f"{value:.1e}" for value in values))
 
 
 def line(cells: tuple[str, ...]) -> str:
@@ -59,10 +63,10 @@ def main() -> None:
         parser.error(f"--batch is {arguments.batch}; it must be a multiple of 4, since 4 architectures share it")
     torch.set_num_threads(1)
     head = (
-        "# The DARTS supernet against a plain one\n\n"
+        "# The supernets against plain ones\n\n"
         f"{platform.machine()}, 1 thread; Python {platform.python_version()}, PyTorch {torch.__version__}; float64; "
-        f"B = {arguments.batch}, C = {arguments.channels}, L = {arguments.layers}, 7 operations, images of "
-        f"{IMAGE_SIZES['cifar']} (cifar) and {IMAGE_SIZES['imagenet']} (imagenet) pixels; seed 0.\n\n"
+        f"B = {arguments.batch}; DARTS: C = {arguments.channels}, L = {arguments.layers}, 7 operations, images of 16 "
+        "(cifar) and 64 (imagenet) pixels; ProxylessNAS: width 0.1, all 21 layers, 64 pixels; seed 0.\n\n"
         f"Command: `python {shlex.join(['benchmarks/supernet_oracle.py', *sys.argv[1:]])}`\n"
         f"{NOTES}"
     )

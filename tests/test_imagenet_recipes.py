@@ -16,6 +16,7 @@ from unas.counting import count_macs, count_parameters
 from unas.data.imagenet import ImageNet
 from unas.genotype_files import load_genotype
 from unas.network_files import read_description
+from unas.objectives.latency import Latency
 from unas.phase import CheckpointConfig
 from unas.recipes import names, recipe
 from unas.runtime import RuntimeConfig
@@ -33,7 +34,7 @@ TRAINING = {
 }
 TERMS = {
     "imagenet": {"cross_entropy": 1.0, "gap": 0.5, "overlap": 0.2},
-    "imagenet-mobile": {"cross_entropy": 1.0, "gap": 0.5},
+    "imagenet-mobile": {"cross_entropy": 1.0, "gap": 0.5, "latency": 0.1},
 }
 
 
@@ -61,6 +62,12 @@ def test_recipe_is_the_published_one(name: str) -> None:
         assert augmentation.crop_share == 0.08
 
 
+def test_mobile_recipe_is_steered_toward_the_published_latency() -> None:
+    term = recipe("imagenet-mobile").search.objectives["latency"]
+    assert isinstance(term, Latency)
+    assert (term.target_ms, term.warm_up_steps) == (10.0, 30_000)
+
+
 @pytest.mark.parametrize(
     ("name", "genotype", "parameters", "macs"),
     [
@@ -79,8 +86,8 @@ def test_network_that_a_recipe_trains_has_the_published_counts(
     assert hasattr(network, "auxiliary") == (name == "imagenet")
 
 
-def scaled_down(name: str, root: Path) -> Config:
-    """Return a recipe for a few photographs of 64 pixels, with 3 steps of search and 3 of training."""
+def scaled_down(name: str, root: Path, size: int) -> Config:
+    """Return a recipe for a few photographs, with 3 steps of search and 3 of training."""
     config = recipe(name)
     if name == "imagenet":
         space: Any = DartsSpace(channels=2, layers=3, operations=5, stem="imagenet")
@@ -90,7 +97,7 @@ def scaled_down(name: str, root: Path) -> Config:
     search = replace(config.search, warm_up_epochs=1, epochs=2, batch_size=8, architectures_per_batch=1)
     return replace(
         config,
-        dataset=ImageNet(size=64),
+        dataset=ImageNet(size=size),
         space=space,
         network=network,
         search=replace(search, validation_fraction=0.5),
@@ -102,10 +109,11 @@ def scaled_down(name: str, root: Path) -> Config:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [64, 224])
 @pytest.mark.parametrize("name", SEARCH)
-def test_photographs_become_an_exported_network(name: str, tmp_path: Path) -> None:
+def test_photographs_become_an_exported_network(name: str, size: int, tmp_path: Path) -> None:
     write_image_tree(tmp_path / "photographs", classes=2, per_class=8)
-    config = scaled_down(name, tmp_path / "photographs")
+    config = scaled_down(name, tmp_path / "photographs", size)
     result = unas.run(config, tmp_path / "run", quiet=True)
     description = read_description(tmp_path / "run" / "model.safetensors")
     assert description.genotype == result.genotype

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,21 @@ def stopping_after(where: tuple[str, int], log: Callable[..., None]) -> Callable
             os.kill(os.getpid(), signal.SIGTERM)
 
     return stopping_log
+
+
+def test_budgets_are_counted_and_measured_by_one_rank_for_all(tmp_path: Path) -> None:
+    """The counted one binds; the measured one is met by anything, so that no clock decides what is found."""
+    budgets = ("macs<=20k", "latency<=10s@onnxruntime")
+    alone = unas.run(replace(plain_recipe(), budgets=budgets), tmp_path / "alone", quiet=True)
+    run = tmp_path / "run"
+    words = [word for budget in budgets for word in ("--budget", budget)]
+    code, output, errors = torchrun("-m", "unas", "run", RECIPE, "--out", str(run), *words)
+    assert code == 0, errors
+    assert [line.split(":")[0] for line in output.splitlines()[-2:]] == [f"PASS {budget}" for budget in budgets]
+    assert errors.count("networks measured") == 1
+    found = json.loads((run / SUMMARY).read_text())["budgets"][0]
+    assert found == alone.summary["budgets"][0]
+    assert (run / GENOTYPE).read_bytes() == (alone.directory / GENOTYPE).read_bytes()
 
 
 def test_a_mistake_is_one_line_and_all_end(alone: Path) -> None:

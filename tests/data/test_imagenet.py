@@ -147,9 +147,14 @@ def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"size": 7}, "dataset.size is 7; it must be 8 or more"),
+        ({"size": 7}, "dataset.size is 7; it must be from 8 to 2048"),
+        ({"size": 10**9}, "dataset.size is 1000000000"),
+        ({"workers": 10**6}, "dataset.workers is 1000000; it must be from 0 to 1024"),
+        ({"test_fraction": 1.0}, "dataset.test_fraction is 1.0"),
+        ({"mean": (0.5, 0.5, float("inf"))}, "dataset.mean is"),
+        ({"std": (0.5, 0.5, float("nan"))}, "dataset.std is"),
         ({"workers": -1}, "dataset.workers is -1"),
-        ({"max_corrupt": 1.0}, "dataset.max_corrupt is 1.0; it is a share, below 1"),
+        ({"max_corrupt": 1.0}, "dataset.max_corrupt is 1.0; it is a share, from 0 to below 1"),
         ({"max_corrupt": -0.1}, "dataset.max_corrupt is -0.1"),
         ({"max_corrupt": float("nan")}, "dataset.max_corrupt is nan"),
         ({"test_fraction": 0.0}, "dataset.test_fraction is 0.0"),

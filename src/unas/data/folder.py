@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -49,16 +50,18 @@ class ImageFolder(Dataset):
     image_channels: ClassVar[int | None] = 3
 
     def __post_init__(self) -> None:
-        for name, least in (("size", 8), ("max_corrupt", 0), ("workers", 0)):
-            if not getattr(self, name) >= least:
-                raise UserError(f"dataset.{name} is {getattr(self, name)}; it must be {least} or more")
-        for name in ("test_fraction", "max_corrupt"):
-            if not getattr(self, name) < 1:
-                raise UserError(f"dataset.{name} is {getattr(self, name)}; it is a share, below 1")
-        if not self.test_fraction > 0:
-            raise UserError(f"dataset.test_fraction is {self.test_fraction}; it must be more than 0")
-        if not min(self.std) > 0:
-            raise UserError(f"dataset.std is {self.std}; each must be more than 0")
+        # The upper ends are for configurations of somebody else: images and threads fit into any memory.
+        for name, least, most in (("size", 8, 2048), ("workers", 0, 1024)):
+            if not least <= getattr(self, name) <= most:
+                raise UserError(f"dataset.{name} is {getattr(self, name)}; it must be from {least} to {most}")
+        if not 0 <= self.max_corrupt < 1:
+            raise UserError(f"dataset.max_corrupt is {self.max_corrupt}; it is a share, from 0 to below 1")
+        if not 0 < self.test_fraction < 1:
+            raise UserError(f"dataset.test_fraction is {self.test_fraction}; it is a share, between 0 and 1")
+        if not all(map(math.isfinite, self.mean)):
+            raise UserError(f"dataset.mean is {self.mean}; each must be finite")
+        if not all(0 < value < math.inf for value in self.std):
+            raise UserError(f"dataset.std is {self.std}; each must be more than 0, and finite")
 
     def load(self, root: Path) -> ImageData:
         """Return the images, none of which is read yet."""

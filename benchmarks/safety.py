@@ -1,0 +1,150 @@
+"""What it costs that a run can't be lost: search steps with the guards and without them, in turn, in one process.
+
+python benchmarks/safety.py digits [--steps 100], or
+torchrun --standalone --nproc-per-node 2 benchmarks/safety.py digits [--steps 100]
+
+Guards are what a step does against numbers that are not finite. What is done now and then or outside of a step
+(checksums of several processes, their reduction, the wish to stop, checkpoints on the disk of --out) is timed alone,
+and its part of a step's time at the default intervals is added.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unas import search_update
+from unas.checkpoints import Checkpoints
+from unas.distributed import joined
+from unas.recipes import recipe
+from unas.search_update import SearchStep
+
+Wait = Callable[[], None]
+
+
+@contextmanager
+def unguarded(search: SearchStep) -> Iterator[None]:
+    """Let steps be what they would be if every number were finite."""
+    optimiser, weights = search.weight_optimiser, search.weights
+
+    def update_weights(loss: Tensor) -> tuple[float, bool]:
+        nn.utils.clip_grad_norm_(weights, search.config.clip_norm)
+        optimiser.step()
+        optimiser.zero_grad()
+        return float(loss), True
+
+    def step(policy_optimiser: torch.optim.Optimizer) -> bool:
+        policy_optimiser.step()
+        return True
+
+    plain = {
+        "all_finite": lambda _: True,
+        "carried_by_gradient": lambda loss: loss,
+        "step_if_all_finite": step,
+        "copy": SimpleNamespace(deepcopy=lambda value: value),
+    }
+    with mock.patch.multiple(search_update, **plain), mock.patch.object(search, "_weight_updates", update_weights):
+        yield
+
+
+def seconds(function: Callable[[], object], wait: Wait) -> float:
+    """Return the time of one call."""
+    wait()
+    began = time.perf_counter()
+    function()
+    wait()
+    return time.perf_counter() - began
+
+
+def median_of(function: Callable[[], object], times: int, wait: Wait) -> float:
+    """Return the median time of a call."""
+    return statistics.median(seconds(function, wait) for _ in range(times))
+
+
+def interval(with_guards: list[float], without: list[float]) -> tuple[float, float, float]:
+    """Return the ratio of medians and its 95 % interval: a bootstrap of pairs."""
+    pairs = np.array([with_guards, without])
+    drawn = np.random.default_rng(0).integers(pairs.shape[1], size=(2000, pairs.shape[1]))
+    medians = np.median(pairs[:, drawn], axis=2)
+    low, high = np.quantile(medians[0] / medians[1], (0.025, 0.975))
+    return float(np.median(pairs[0]) / np.median(pairs[1])), float(low), float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe")
+    parser.add_argument("--steps", type=int, default=100, help="of each kind (default: 100)")
+    parser.add_argument("--size", type=int, default=8, help="height and width of an image (default: 8)")
+    parser.add_argument("--channels", type=int, default=1, help="of an image (default: 1)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder that checkpoints go to and leave again")
+    arguments = parser.parse_args()
+    config = recipe(arguments.recipe)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with joined(config.runtime.build().device) as ranks, tempfile.TemporaryDirectory(dir=arguments.out) as folder:
+        runtime = config.runtime.build()
+        search = SearchStep(config.space, config.search, 10, arguments.channels, runtime)
+        own = ranks.share(config.search.batch_size, "search.batch_size")
+        x = torch.randn(own, arguments.channels, arguments.size, arguments.size, device=runtime.device)
+        y = torch.randint(10, (own,), device=runtime.device)
+        wait = runtime.synchronise
+
+        def plain() -> float:
+            with unguarded(search):
+                return seconds(lambda: search(x, y, x, y), wait)
+
+        def guarded() -> float:
+            return seconds(lambda: search(x, y, x, y), wait)
+
+        for _ in range(3):
+            guarded(), plain()
+        times: dict[Callable[[], float], list[float]] = {guarded: [], plain: []}
+        orders = itertools.cycle(((guarded, plain), (plain, guarded)))
+        for _, order in zip(range(arguments.steps), orders, strict=False):
+            for kind in order:
+                times[kind].append(kind())
+        ratio, low, high = interval(times[guarded], times[plain])
+        step = statistics.median(times[plain])
+        every, named = runtime.ranks_compared_every, search.named_tensors()
+        checkpoints, numbers = Checkpoints(Path(folder)), itertools.count(1)
+
+        def save() -> None:
+            if ranks.is_main:
+                checkpoints.save("search", next(numbers), {"search": search.state_dict()})
+
+        parts = {
+            f"checksum, every {every} steps": (lambda: ranks.require_equal(named, "now"), every * step),
+            "wish to stop, every step": (lambda: ranks.largest(0), step),
+            f"checkpoint, every {config.checkpoint.every_seconds:g} s": (
+                save,
+                config.checkpoint.every_seconds,
+            ),
+        }
+        lines = [
+            f"{arguments.recipe}, {ranks.size} process(es), {runtime.describe()}, torch {torch.__version__}, "
+            f"{own} images each: step without {1000 * step:.1f} ms (n = {arguments.steps})",
+            f"guards: ratio {ratio:.4f} (95 %: {low:.4f} to {high:.4f})",
+        ]
+        total = ratio - 1
+        for name, (function, whole) in parts.items():
+            found = median_of(function, 20, wait)
+            total += found / whole
+            lines.append(f"{name}: {1000 * found:.3f} ms, {100 * found / whole:.3f} %")
+        lines.append(f"together: {100 * total:.2f} %")
+        if ranks.is_main:
+            print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    main()
