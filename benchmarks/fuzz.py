@@ -21,6 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,7 @@ from unas.hardware import cpu_name
 TRUST = ("--trust", "tiny:TinyDigits")
 RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:run", "", "../x")
 LONGEST = 180  # seconds for one input
+PATIENCE = 15  # seconds until a run is asked to stop
 SLOW = ("--help", "-h")  # tyro's help is not what is looked for
 
 
@@ -58,7 +60,7 @@ def flags_finding(draw: random.Random) -> str | None:
 
 def words_finding(draw: random.Random) -> str | None:
     """Do a command that only reads with random words."""
-    name = draw.choice([*(set(COMMANDS) - {"run", "search", "train", "lab", "report"}), "", "\x00", "--version"])
+    name = draw.choice([*(set(COMMANDS) - {"run", "search", "train", "lab"}), "", "\x00", "--version"])
     words = [
         str(draw.choice([*hostile.HOSTILE, "UNAS_CIFAR10", "--json", "--svg", "check", "--budget", "macs<=1M"]))[:999]
     ]
@@ -87,11 +89,18 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
     words = draw.choice(
         (
             ["show", str(run)],
+            ["report", str(run)],
             ["evaluate", str(run), *TRUST],
             ["run", "--resume", "--quiet", "--out", str(run), *TRUST],
         )
     )
-    return _outcome("run directories", lambda: command(words), [kind, str(path), *words])
+    # A changed configuration may ask for a million epochs: somebody loses patience and stops the run.
+    patience = threading.Timer(PATIENCE, os.kill, (os.getpid(), signal.SIGTERM))
+    patience.start()
+    try:
+        return _outcome("run directories", lambda: command(words), [kind, str(path), *words])
+    finally:
+        patience.cancel()
 
 
 def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str | None:
@@ -155,6 +164,7 @@ def main() -> None:
     counts, findings = collections.Counter[str](), collections.Counter[str]()
     seconds = dict.fromkeys(targets, 0.0)
     signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # while nothing runs that could be stopped
     number, until = 0, time.monotonic() + 60 * arguments.minutes
     while time.monotonic() < until:
         name = min(targets, key=lambda each: seconds[each])  # each kind gets the same time

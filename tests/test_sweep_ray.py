@@ -17,7 +17,8 @@ import pytest
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
-RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus", "1", "--disable-usage-stats"]
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+START = [*RAY, "start", "--block", "--num-cpus", "1", "--disable-usage-stats"]
 
 
 def environment() -> dict[str, str]:
@@ -50,6 +51,18 @@ def kill(node: subprocess.Popen[bytes]) -> None:
     node.wait(timeout=30)
 
 
+def wait_for_nodes(address: str, count: int, nodes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask the head until so many nodes are active."""
+    limit = time.monotonic() + 120
+    while True:
+        words = [*RAY, "status", "--address", address]
+        found = subprocess.run(words, env=environment(), text=True, capture_output=True, check=False)
+        if found.returncode == 0 and found.stdout.partition("Pending")[0].count(" node_") == count:
+            return
+        assert all(node.poll() is None for node in nodes), "a node has ended"
+        assert time.monotonic() < limit, found.stdout + found.stderr
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of a head with one CPU, and a second node with another."""
@@ -58,17 +71,11 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         port = listener.getsockname()[1]
     address, log = f"127.0.0.1:{port}", (tmp_path / "ray.log").open("wb")
     head_words = ["--head", "--port", str(port), "--node-ip-address", "127.0.0.1", "--include-dashboard", "false"]
-    nodes = [subprocess.Popen([*RAY, *head_words], env=environment(), stdout=log, stderr=log)]
+    nodes = [subprocess.Popen([*START, *head_words], env=environment(), stdout=log, stderr=log)]
     try:
-        limit = time.monotonic() + 90
-        while time.monotonic() < limit:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        time.sleep(3)
-        nodes.append(subprocess.Popen([*RAY, "--address", address], env=environment(), stdout=log, stderr=log))
-        time.sleep(8)
+        wait_for_nodes(address, 1, nodes)
+        nodes.append(subprocess.Popen([*START, "--address", address], env=environment(), stdout=log, stderr=log))
+        wait_for_nodes(address, 2, nodes)
         yield address, nodes[1]
     finally:
         for node in nodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from unas.delivery import judge_delivery
 from unas.deployment import Deployment
 from unas.genotype_files import load_genotype
 from unas.latency import backends
-from unas.objectives import PolicyTerm, Setting, Term
+from unas.objectives import PolicyTerm, RunningTerm, Setting, Term
 from unas.objectives.energy import Energy
 from unas.objectives.latency import Latency
 from unas.objectives.macs import Macs
@@ -60,6 +61,11 @@ def term_for(budget: Budget, command: str | None = None) -> Term:
     return counted(weight=WEIGHT, limit=limit)
 
 
+def start_terms(objectives: Mapping[str, Term], setting: Setting) -> dict[str, RunningTerm]:
+    """Return the terms that are about the deployed network, started, by name."""
+    return {name: term.start(setting) for name, term in objectives.items() if isinstance(term, PolicyTerm)}
+
+
 class Promised:
     """What a run has promised about the networks that it deploys: terms of its search, and its budgets.
 
@@ -77,7 +83,7 @@ class Promised:
         )
         setting = Setting(self.deployment, config.search.estimator, self.ranks, self.say)
         objectives = config.search.objectives if config.genotype is None else {}
-        self.terms = {name: term.start(setting) for name, term in objectives.items() if isinstance(term, PolicyTerm)}
+        self.terms = start_terms(objectives, setting)
         self.budgets = parse_budgets(config.budgets)
 
     def say(self, line: str) -> None:

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unas.budget_terms import Promised, with_budget_terms
+from unas.budget_terms import Promised, start_terms, with_budget_terms
 from unas.components import component_names, is_outside
 from unas.config import Config
 from unas.config_json import config_from_json, config_to_json
 from unas.config_values import shown
 from unas.data import ImageData
+from unas.deployment import Deployment
 from unas.distributed import Ranks, joined, local_rank, restarts
 from unas.errors import UserError
 from unas.files import read_text
@@ -26,9 +27,11 @@ from unas.genotype_files import load_genotype
 from unas.interruption import StopSignal
 from unas.manifest import collect_manifest
 from unas.network_files import load_network
+from unas.objectives import RunningTerm, Setting
 from unas.phase import Session
 from unas.recipes import recipe
-from unas.run_directory import CONFIG, GENOTYPE, RunDirectory
+from unas.report import write_report
+from unas.run_directory import CONFIG, GENOTYPE, REPORT, RunDirectory
 from unas.runtime import Runtime
 from unas.search_update import SearchStep
 from unas.work import Work, check, export_network, find_genotype, test, train_network
@@ -50,7 +53,7 @@ class Result:
 
 
 def run(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
-    """Search an architecture, train it from scratch, export it and measure the export.
+    """Search an architecture, train it from scratch, export it, measure the export and draw the report.
 
     Args:
         config: a configuration, or the name of a recipe. With its `genotype` set, nothing is searched.
@@ -84,7 +87,11 @@ def train(config: Config | str, out: str | Path | None = None, *, resume: bool =
 
 
 def search_step(
-    config: Config | str, device: str = "cpu", num_classes: int | None = None, image_channels: int | None = None
+    config: Config | str,
+    device: str = "cpu",
+    num_classes: int | None = None,
+    image_channels: int | None = None,
+    image_size: int | None = None,
 ) -> SearchStep:
     """Return `step(x, y, x_val, y_val)`: one whole update of the policy and the weights, without data or files.
 
@@ -93,9 +100,11 @@ def search_step(
         device: where to compute.
         num_classes: of the images; the data set's, where it is known without its files.
         image_channels: of the images; likewise.
+        image_size: height and width of the images, where a term of the cost is about the network that will be deployed,
+            such as its latency: it is counted or measured here.
 
     Raises:
-        UserError: the data set says nothing about its images without its files.
+        UserError: the data set says nothing about its images without its files, or a term needs `image_size`.
     """
     config = _resolved(config)
     data = type(config.dataset)
@@ -103,7 +112,14 @@ def search_step(
     if classes is None or channels is None:
         raise UserError(f"num_classes and image_channels of {data.__name__} are known only from its files; give both")
     runtime = replace(config.runtime, device=device).build()
-    return SearchStep(config.space, config.search, classes, channels, runtime, seed=config.seed)
+    terms: dict[str, RunningTerm] = {}
+    if image_size is not None:
+        size = (channels, image_size, image_size)
+        deployment = Deployment(config.space, config.network, classes, size, str(runtime.device))
+        terms = start_terms(config.search.objectives, Setting(deployment, config.search.estimator))
+        for term in terms.values():
+            term.prepare()
+    return SearchStep(config.space, config.search, classes, channels, runtime, seed=config.seed, policy_terms=terms)
 
 
 def evaluate_run(
@@ -127,6 +143,7 @@ def export_run(directory: str | Path, data_root: str | None = None, trusted: Col
     work = _finished(directory, data_root, "cpu", trusted)
     network = load_network(Path(directory), work.config.space)
     export_network(work, network, load_genotype(Path(directory) / GENOTYPE))
+    _draw_report(work)
     return work.summary
 
 
@@ -227,4 +244,17 @@ def _finished(directory: str | Path, data_root: str | None, device: str, trusted
 
 
 def _result(work: Work, genotype: Genotype) -> Result:
+    _draw_report(work)
     return Result(work.session.run.directory, genotype, work.summary)
+
+
+def _draw_report(work: Work) -> None:
+    """Write report.html, on rank 0 alone; what goes wrong there is told, and the finished run stays finished."""
+    if not work.ranks.is_main:
+        return
+    directory = work.session.run.directory
+    try:
+        write_report([directory])
+    except Exception as error:
+        again = f"the run is complete; unas report {shlex.quote(str(directory))} tries again"
+        print(f"{REPORT} can't be drawn: {error}; {again}", file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,40 @@ from unas import files
 from unas.checkpoints import Checkpoint, Checkpoints
 from unas.errors import UserError
 from unas.event_files import EventFiles
-from unas.links import require_inside
 from unas.metrics import MetricsLog
 from unas.restoring import fitting
+from unas.run_files import (
+    CHECKPOINTS,
+    CONFIG,
+    GENOTYPE,
+    MADE_BY_A_RUN,
+    MANIFEST,
+    METRICS,
+    ONNX,
+    POLICY,
+    REPORT,
+    SUMMARY,
+    TENSORBOARD,
+    WEIGHTS,
+    holds_run,
+    require_run,
+)
 from unas.run_lock import RunLock
 
-CONFIG = "config.json"
-MANIFEST = "manifest.json"
-METRICS = "metrics.jsonl"
-TENSORBOARD = "tensorboard"
-CHECKPOINTS = "checkpoints"
-POLICY = "policy.json"
-GENOTYPE = "genotype.json"
-WEIGHTS = "model.safetensors"
-ONNX = "model.onnx"
-SUMMARY = "summary.json"
-REPORT = "report.html"
-
-_MADE_BY_A_RUN = (METRICS, TENSORBOARD, CHECKPOINTS, POLICY, GENOTYPE, WEIGHTS, ONNX, SUMMARY, REPORT)
+__all__ = [
+    "CHECKPOINTS",
+    "CONFIG",
+    "GENOTYPE",
+    "MANIFEST",
+    "METRICS",
+    "ONNX",
+    "POLICY",
+    "REPORT",
+    "SUMMARY",
+    "TENSORBOARD",
+    "WEIGHTS",
+    "RunDirectory",
+]
 
 
 class RunDirectory:
@@ -109,17 +124,13 @@ class RunDirectory:
             UserError: there is no run in it.
         """
         directory = Path(directory)
-        if not cls.holds_run(directory):
-            why = f"it has no {CONFIG}" if os.path.isdir(directory) else "there is no such directory"
-            raise UserError(f"{directory} is not a run directory: {why}; name one that `unas run` wrote")
-        require_inside(directory, (CONFIG, MANIFEST, *_MADE_BY_A_RUN))
-        require_inside(directory / TENSORBOARD)
+        require_run(directory)
         return cls(directory)
 
     @staticmethod
     def holds_run(directory: Path | str) -> bool:
         """Return whether there is a run in `directory`, finished or not."""
-        return files.is_plain(Path(directory) / CONFIG)
+        return holds_run(directory)
 
     @property
     def saved(self) -> tuple[str, int]:
@@ -192,7 +203,7 @@ class RunDirectory:
     def _require_unused(self) -> None:
         if self.holds_run(self.directory):
             raise UserError(f"{self.directory} already holds a run; add --resume or use another --out")
-        found = next((name for name in _MADE_BY_A_RUN if self.path(name).exists()), None)
+        found = next((name for name in MADE_BY_A_RUN if self.path(name).exists()), None)
         if found is not None:
             raise UserError(f"{self.directory} holds {found} but no {CONFIG}; use another --out")
 

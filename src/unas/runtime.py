@@ -103,7 +103,8 @@ class Runtime:
 
     def describe(self) -> str:
         """Return one line for people: device, threads of a CPU, precision."""
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        count = torch.get_num_threads()
+        threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
         return f"{device_name(self.device)} ({self.device}{threads}), {str(self.dtype).removeprefix('torch.')}"
 
 

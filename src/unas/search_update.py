@@ -103,7 +103,7 @@ class SearchStep:
         for name, term in config.objectives.items():
             term.check(space)
             if isinstance(term, PolicyTerm) and name not in policy_terms:
-                raise UserError(f"objective {name} is about the deployed network, which isn't known here; leave it out")
+                raise UserError(f"objective {name} is about the deployed network of images of a size; give image_size")
         self.image_terms = {n: term for n, term in config.objectives.items() if isinstance(term, Objective)}
         self.policy_terms = policy_terms
         self.space, self.config, self.runtime, self.seed = space, config, runtime, seed

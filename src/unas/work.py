@@ -19,6 +19,7 @@ from unas.data import Augmentation, BatchStream, ImageData, ImageSet, evaluation
 from unas.distributed import Ranks
 from unas.errors import UserError
 from unas.export import check_onnx, export_onnx
+from unas.gauges import quietest
 from unas.genotype import Genotype
 from unas.genotype_files import load_genotype
 from unas.latency import measure, measure_file
@@ -265,9 +266,9 @@ def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
     work.session.stop_if_asked()
     difference = check_onnx(path, network, first_images(data.test, work))
     work.session.stop_if_asked()
-    latencies = [measure_file(path, data.image_shape)]
+    latencies = [quietest(lambda: measure_file(path, data.image_shape))]
     work.session.stop_if_asked()
-    latencies.append(measure(network, data.image_shape, device=work.runtime.device))
+    latencies.append(quietest(lambda: measure(network, data.image_shape, device=work.runtime.device)))
     judged = as_summary(work.promised.judge(path, network))
     work.report(onnx_max_difference=difference, latency=[asdict(each) for each in latencies], **judged)
     if not difference <= ONNX_TOLERANCE:

@@ -78,6 +78,12 @@ COMMANDS: Final[dict[str, Command]] = {
         "export RUN [flags]", "write a run's model.onnx anew, check it and measure it",
         "unas export runs/demo", "finished", "export", _ON_A_RUN,
     ),
+    "report": Command(
+        "report RUN… [--out FILE]", "draw runs, finished or not, as one HTML file; several are compared",
+        "unas report runs/demo", "report", "report",
+        (("--out FILE", "the file (default: report.html in the run; of several runs comparison.html here)"),),
+        "Reads the run directories alone, so it works on any machine. `unas report runs/sweep/*/` compares a sweep.",
+    ),
     "latency": Command(
         "latency measure MODEL|GENOTYPE|RUN | latency fit RECIPE | latency check MODEL --budget B [flags]",
         "measure how long networks take here, learn to predict it, check budgets",

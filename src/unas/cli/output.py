@@ -15,6 +15,7 @@ from unas.config_json import config_to_json
 from unas.drawing import cell_lines
 from unas.files import readable_size
 from unas.progress import readable_time
+from unas.run_files import REPORT
 
 if TYPE_CHECKING:
     from unas.pipeline import Result
@@ -34,7 +35,9 @@ def print_result(result: Result) -> None:
     summary = {key: result.summary[key] for key in _FOUND if key in result.summary}
     summary |= {key: result.summary[key] for key in _IF_ANY if result.summary.get(key)}
     found = [(f"found: {name}" if name else "found", text) for name, text in cell_lines(result.genotype)]
-    print_rows([*found, *_rows(summary), ("run directory", str(result.directory))])
+    report = result.directory / REPORT
+    drawn = [("report", str(report))] if report.is_file() else []
+    print_rows([*found, *_rows(summary), ("run directory", str(result.directory)), *drawn])
     for verdict in result.summary.get("budgets", ()):
         print(verdict["line"])
 

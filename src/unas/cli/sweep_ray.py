@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,12 +34,14 @@ def run_on_ray(
     Raises:
         UserError: Ray is not installed, or there is no cluster at the address.
     """
+    # Under `uv run`, Ray would start each worker by the same command, in a copy of this directory.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:
         raise UserError('--ray needs Ray; install it with: pip install "unas[ray]"') from error
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--ray {address}: no cluster was found there ({reason}); start one with ray start") from error

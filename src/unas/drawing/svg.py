@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import escape
-
 from unas.drawing.cells import Cell, cells_of, operation_label
 from unas.drawing.families import FAMILIES, OTHER, Family, family_of
-from unas.drawing.svg_cell import cell_size, draw_cell
+from unas.drawing.svg_cell import cell_size, draw_cell, xml_text
 from unas.genotype import Genotype
 
 MARGIN = 32
@@ -47,11 +45,11 @@ def draw_svg(genotype: Genotype, title: str, subtitle: str = "") -> str:
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" role="img">',
-        f"<title>{_text(title)}</title>",
+        f"<title>{xml_text(title)}</title>",
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x="0.5" y="0.5" width="{width - 1:g}" height="{height - 1:g}" rx="14"/>',
-        f'<text class="title" x="{MARGIN}" y="40">{_text(title)}</text>',
-        f'<text class="quiet" x="{MARGIN}" y="61">{_text(says)}</text>',
+        f'<text class="title" x="{MARGIN}" y="40">{xml_text(title)}</text>',
+        f'<text class="quiet" x="{MARGIN}" y="61">{xml_text(says)}</text>',
         f'<g transform="translate({MARGIN} {_HEADER})">',
         *body,
         "</g>",
@@ -64,7 +62,7 @@ def _cells(cells: tuple[Cell, ...]) -> tuple[list[str], float, float]:
     top, width = 0.0, 0.0
     for cell in cells:
         body += [
-            f'<text class="cell" x="0" y="{top + 30:g}">{_text(cell.name)} cell</text>',
+            f'<text class="cell" x="0" y="{top + 30:g}">{xml_text(cell.name)} cell</text>',
             f'<g transform="translate(0 {top + _CELL_TITLE:g})">',
             *draw_cell(cell),
             "</g>",
@@ -85,7 +83,7 @@ def _legend(families: list[Family], y: float) -> tuple[list[str], float]:
         colours = f'fill="{family.fill}" stroke="{family.line}"'
         parts += [
             f'<rect x="{x:g}" y="{y - 6:g}" width="18" height="12" rx="6" {colours}/>',
-            f'<text class="quiet" x="{x + 26:g}" y="{y:g}" dominant-baseline="central">{_text(family.label)}</text>',
+            f'<text class="quiet" x="{x + 26:g}" y="{y:g}" dominant-baseline="central">{xml_text(family.label)}</text>',
         ]
         x += len(family.label) * _LEGEND_CHARACTER + _LEGEND_GAP
     return parts, x
@@ -99,15 +97,10 @@ def _chain(genotype: Genotype) -> tuple[list[str], float, float]:
         y = (position + 1) * _CHAIN_ROW
         family = family_of(option)
         body += [
-            f'<text class="quiet" x="0" y="{y}" dominant-baseline="central">{_text(name)}</text>',
+            f'<text class="quiet" x="0" y="{y}" dominant-baseline="central">{xml_text(name)}</text>',
             f'<rect x="{names:g}" y="{y - _PILL / 2:g}" width="{options:g}" height="{_PILL}" rx="{_PILL / 2:g}" '
             f'fill="{family.fill}" stroke="{family.line}"/>',
             f'<text class="middle" x="{names + options / 2:g}" y="{y}" style="fill: {family.line}">'
-            f"{_text(operation_label(option))}</text>",
+            f"{xml_text(operation_label(option))}</text>",
         ]
     return body, names + options, (len(genotype.choices) + 1) * _CHAIN_ROW
-
-
-def _text(text: str) -> str:
-    """Return text for XML, which can hold no control characters."""
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -81,7 +81,7 @@ def _squeezed(label: str) -> str:
     """Return the end of a text element; what is too long for its box is narrowed to fit."""
     room = LABEL_WIDTH - 16
     fits = f' textLength="{room}" lengthAdjust="spacingAndGlyphs"' if len(label) * 6.8 > room else ""
-    return f"{fits}>{escape(label)}"
+    return f"{fits}>{xml_text(label)}"
 
 
 def _node(node: int, layout: Layout) -> str:
@@ -97,7 +97,7 @@ def _input(state: int, layout: Layout) -> str:
     return (
         f'<rect class="box" x="1" y="{y - _INPUT_HEIGHT / 2:g}" width="{INPUT_WIDTH - 1}" height="{_INPUT_HEIGHT}" '
         f'rx="10" style="fill: #f5f6f8"/>'
-        f'<text class="middle" x="{INPUT_WIDTH / 2:g}" y="{y:g}">{escape(state_label(state))}</text>'
+        f'<text class="middle" x="{INPUT_WIDTH / 2:g}" y="{y:g}">{xml_text(state_label(state))}</text>'
     )
 
 
@@ -109,3 +109,8 @@ def _output(layout: Layout) -> str:
         f'style="fill: #f5f6f8"/>'
         f'<text class="middle" x="{x:g}" y="{middle:g}" transform="rotate(-90 {x:g} {middle:g})">concatenate</text>'
     )
+
+
+def xml_text(text: str) -> str:
+    """Return text for XML, which can hold no control characters."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -1,0 +1,92 @@
+"""Scales and their ticks: from values to pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unas.report.figures import short
+
+_SMALL = 1e-30
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis.
+
+    Args:
+        low: the value at its start.
+        high: the value at its end.
+        start: a pixel.
+        end: a pixel.
+        ticks: the values that are marked.
+        is_log: equal distances are equal ratios, not equal differences.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    ticks: tuple[float, ...]
+    is_log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value; one beyond the axis is at its end."""
+        low, at, high = self.low, min(max(value, self.low), self.high), self.high
+        if self.is_log:
+            low, at, high = math.log10(low), math.log10(at), math.log10(high)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def labels(self) -> list[tuple[float, str]]:
+        """Return (pixel, label) of every tick."""
+        return [(self(tick), short(tick)) for tick in self.ticks]
+
+
+def scale(
+    values: Iterable[float], start: float, end: float, *, is_tight: bool = False, most: int = 5, finest: float = 0.0
+) -> Scale:
+    """Return the axis that shows all values.
+
+    Args:
+        values: what must be on it; anything finite.
+        start: the pixel where it begins.
+        end: the pixel where it ends.
+        is_tight: it ends at the values, not at ticks.
+        most: how many ticks it has at most.
+        finest: the least distance of its ticks.
+    """
+    low, high = _apart(values)
+    size = max(tick_size(high - low, most), finest)
+    if not is_tight:
+        low = min(low, size * math.floor(low / size + 1e-9))
+        high = max(high, size * math.ceil(high / size - 1e-9))
+    first, last = math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9)
+    return Scale(low, high, start, end, tuple(size * n for n in range(first, last + 1)))
+
+
+def log_scale(values: Iterable[float], start: float, end: float) -> Scale:
+    """Return the logarithmic axis that shows all values, which are above 0; see `scale`."""
+    found = list(values)
+    low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
+    high = max(high, low + 1)
+    every = math.ceil((high - low) / 5)
+    powers = range(low, high + 1, every)
+    return Scale(10.0**low, 10.0**high, start, end, tuple(10.0**power for power in powers), is_log=True)
+
+
+def tick_size(span: float, most: int) -> float:
+    """Return the least of 1, 2 and 5 times a power of ten that divides a span into fewer than `most` parts."""
+    least = span / max(1, most - 1)
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(step * power for step in (1, 2, 5, 10, 20) if step * power >= least * (1 - 1e-9))
+
+
+def _apart(values: Iterable[float]) -> tuple[float, float]:
+    """Return the least and the largest value, moved apart where they are the same."""
+    found = list(values) or [0.0]
+    low, high = min(found), max(found)
+    if high - low > max(abs(low), abs(high)) * 1e-9 and high - low > _SMALL:
+        return low, high
+    margin = abs(low) / 2 if abs(low) > _SMALL else 0.5
+    return low - margin, high + margin
