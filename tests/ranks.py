@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plain_model import PlainModel
 from unas.distributed import Ranks, joined
@@ -97,6 +97,32 @@ def training() -> dict[str, Any]:
     return {"state": step.state_dict(), "figures": figures}
 
 
+def statistics() -> dict[str, Tensor]:
+    """Train a network with BatchNorm for two steps, each rank on images of its own; return what it has in the end."""
+    runtime = RuntimeConfig(device="cpu").build()
+    torch.manual_seed(6)
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(108, 10))
+    step = TrainingStep(network, TrainingConfig(lr=0.1), runtime, 0, 4)
+    for number in range(2):
+        x, y, *_ = batch(number, runtime.ranks)
+        step(number, x.float(), y)
+    step.share_statistics()
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same_text(ranks: Ranks) -> list[str]:
+    """Return what is said of a text that is the same everywhere, and of one that is not."""
+
+    def said(text: str) -> str:
+        try:
+            ranks.require_same(text, "the text")
+        except UserError as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    return [said("a"), said(str(ranks.rank))]
+
+
 def _double_loss(step: TrainingStep) -> Any:
     def loss(images: Tensor, labels: Tensor) -> Tensor:
         return torch.nn.functional.cross_entropy(step._replica(images), labels)
@@ -146,5 +172,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with joined(torch.device("cpu")) as joined_ranks:
         results = everything()
+        results |= {"statistics": statistics(), "same text": same_text(joined_ranks)}
         results |= {"disagreement": disagreement(joined_ranks), "messages": messages(joined_ranks)}
         torch.save(results, Path(sys.argv[1]) / f"{joined_ranks.rank}.pt")

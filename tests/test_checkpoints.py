@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import logging
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,6 +120,36 @@ class Malicious:
 
     def __reduce__(self):
         return (open, (str(self.path), "w"))
+
+
+def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch):
+    """Else a run would start over, and its next save would remove what was good."""
+    for step in (1, 2):
+        save(store, step)
+
+    def unreadable(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", unreadable)
+        with pytest.raises(UserError, match=r"2\.ckpt can't be read: Input/output error; go on with --resume when"):
+            store.load_newest()
+    assert newest_step(store) == 2
+    save(store, 3)
+    assert len(store.paths()) == 2
+
+
+def test_memory_that_is_short_is_no_damage(store, monkeypatch):
+    save(store, 1)
+
+    def short(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", short)
+        with pytest.raises(MemoryError):
+            store.load_newest()
+    assert newest_step(store) == 1
 
 
 def test_code_in_a_checkpoint_is_not_run(store, tmp_path):

@@ -75,6 +75,17 @@ def test_a_weight_that_differs_in_its_last_bit_is_named(found: list[dict[str, An
     assert followed.startswith(f"RankZeroError: {line}; ")  # which nobody prints twice
 
 
+def test_statistics_of_batch_norm_are_those_that_are_saved(found: list[dict[str, Any]]) -> None:
+    first, second = (each["statistics"] for each in found[:2])
+    assert bits(first) == bits(second)
+    assert first["1.running_mean"].abs().max() > 0
+
+
+def test_a_text_that_is_not_the_same_everywhere_ends_all(found: list[dict[str, Any]]) -> None:
+    line = "the text of rank 1 is not that of rank 0; start all processes with the same words"
+    assert [each["same text"] for each in found[:2]] == [["", f"UserError: {line}"], ["", f"RankZeroError: {line}"]]
+
+
 def test_messages(found: list[dict[str, Any]]) -> None:
     told = {"a": [1, None, "é"], "t": torch.arange(3), "rank": 0}
     for each, name in zip(found[:2], ("UserError", "RankZeroError"), strict=True):

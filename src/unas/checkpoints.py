@@ -30,6 +30,10 @@ _PLAIN = (str, int, float, bool, type(None), Tensor)
 logger = logging.getLogger("unas")
 
 
+class DamagedError(UserError):
+    """A file is proven not to be what was saved under its name."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The state of a run after `step` steps of `phase`.
@@ -97,11 +101,15 @@ class Checkpoints:
         return path
 
     def load_newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole, or None; each damaged one is named in a warning."""
+        """Return the newest checkpoint that is whole, or None; each damaged one is named in a warning.
+
+        Raises:
+            UserError: one can't be read now, or isn't of this version; it may be good, so nothing is passed over.
+        """
         for path in reversed(self.paths()):
             try:
                 return read_checkpoint(path)
-            except UserError as error:
+            except DamagedError as error:
                 self._damaged.add(path)
                 logger.warning("%s; it is passed over for the one before", error)
         if self._damaged:
@@ -121,7 +129,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read and check one checkpoint; no code in it is run.
 
     Raises:
-        UserError: it is damaged, or no checkpoint of this version.
+        DamagedError: its checksum is wrong, or it is no plain file.
+        UserError: it can't be read, or is no checkpoint of this version.
     """
     payload = _payload(path)
     try:
@@ -130,8 +139,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if not (step := int(saved["step"])) >= 0:
             raise ValueError(step)
         return Checkpoint(str(saved["phase"]), step, dict(saved["state"]), path)
+    except MemoryError:
+        raise
     except Exception as error:  # what torch.load raises for foreign content is not documented
-        raise UserError(f"{path} is not a checkpoint that unas wrote ({type(error).__name__})") from error
+        fix = "use the version of PyTorch that it was saved with, or remove it to go on from the one before"
+        raise UserError(f"{path} is not a checkpoint that unas wrote ({type(error).__name__}); {fix}") from error
 
 
 def require_plain(value: Any, name: str) -> None:
@@ -155,15 +167,16 @@ def _payload(path: Path) -> memoryview:
     """Return what follows the header, checked, of a plain file that is not too large."""
     try:
         if not path.is_file() or path.is_symlink():  # a pipe would be waited on forever
-            raise UserError(f"{path} is not a plain file")
+            raise DamagedError(f"{path} is not a plain file")
         if path.stat().st_size > _HEADER_BYTES + MAX_BYTES:
-            raise UserError(f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such checkpoint")
+            raise DamagedError(f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such checkpoint")
         content = memoryview(path.read_bytes())
     except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
+        fix = "go on with --resume when it can, or remove it to go on from the one before"
+        raise UserError(f"{path} can't be read: {error.strerror}; {fix}") from error
     header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
     if bytes(header) != _header(payload):
-        raise UserError(f"{path} is damaged: its checksum is wrong")
+        raise DamagedError(f"{path} is damaged: its checksum is wrong")
     return payload
 
 

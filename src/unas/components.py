@@ -77,6 +77,8 @@ def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any
         _require_trust(name, trusted)
     with one_line_errors(f"{name!r} can't be imported"):
         found = NAMES[base].get(name)
+    if not is_outside(name) and is_outside(known := NAMES[base].name_of(found)):
+        _require_trust(known, trusted)  # the registry takes `Command` for `command`
     if not issubclass(found, base):
         raise UserError(f"{name!r} is not a subclass of {base.__module__}:{base.__name__}")
     return found

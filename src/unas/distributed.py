@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ _TIMEOUT = datetime.timedelta(
 )  # the others wait while rank 0 measures candidates; a dead rank is noticed at once
 _START_SECONDS = 600.0
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_OF_OTHERS = re.compile("gloo|nccl|connection|timed out", re.IGNORECASE)
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -70,7 +73,7 @@ class Ranks:
         if self.size == 1:
             return tensor[None]
         found = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.size)]
-        with _others_needed():
+        with others_needed():
             dist.all_gather(found, tensor.contiguous())
         return torch.stack(found)
 
@@ -80,7 +83,7 @@ class Ranks:
             return list(tensors)
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         carried = flat if flat.device.type in {"cpu", "cuda"} else flat.cpu()
-        with _others_needed():
+        with others_needed():
             dist.all_reduce(carried)
         parts = torch.split((carried / self.size).to(flat.device), [tensor.numel() for tensor in tensors])
         return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
@@ -101,6 +104,26 @@ class Ranks:
 
     def _gathered(self, *numbers: float) -> Tensor:
         return self.gather(torch.tensor(numbers, dtype=torch.float64))
+
+    def copy_from_main(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of rank 0."""
+        if self.size > 1:
+            with torch.no_grad(), others_needed():
+                for tensor in tensors:
+                    dist.broadcast(tensor, 0)
+
+    def require_same(self, text: str, what: str) -> None:
+        """Refuse to go on if a text is not the same on all ranks.
+
+        Raises:
+            UserError: says what differs, on all of them.
+        """
+        own = torch.frombuffer(bytearray(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8)
+        digests = self.gather(own)
+        different = (digests != digests[0]).any(1).nonzero().flatten().tolist()
+        if different:
+            line = f"{what} of rank {different[0]} is not that of rank 0; start all processes with the same words"
+            raise (UserError if self.is_main else RankZeroError)(line)
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""
@@ -163,6 +186,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0")) if under_torchrun() else 0
 
 
+def job() -> str | None:
+    """Return what torchrun calls the job that this process belongs to, None when it is alone."""
+    return os.environ.get("TORCHELASTIC_RUN_ID") if under_torchrun() else None
+
+
 def restarts() -> int:
     """Return how often torchrun has restarted the processes of this machine."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if under_torchrun() else 0
@@ -200,7 +228,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         ) from error
     try:
         yield Ranks.current()
-        with _others_needed():
+        with others_needed():
             dist.barrier()  # none leaves while another is still at work
     finally:
         dist.destroy_process_group()
@@ -210,14 +238,14 @@ def _send(value: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(dict(value), buffer)
     content = torch.frombuffer(buffer.getbuffer(), dtype=torch.uint8)
-    with _others_needed():
+    with others_needed():
         dist.broadcast(torch.tensor([len(content)]), 0)
         dist.broadcast(content, 0)
 
 
 def _receive() -> dict[str, Any]:
     length = torch.zeros(1, dtype=torch.int64)
-    with _others_needed():
+    with others_needed():
         dist.broadcast(length, 0)
         content = torch.empty(int(length), dtype=torch.uint8)
         dist.broadcast(content, 0)
@@ -226,10 +254,21 @@ def _receive() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _others_needed() -> Iterator[None]:
+def others_needed(*, computes: bool = False) -> Iterator[None]:
+    """Say in one line that another process has ended, where that ends what is done in the block.
+
+    Args:
+        computes: the block does more than talk to the others, so not every RuntimeError is theirs.
+
+    Raises:
+        UserError: instead of what torch.distributed raises.
+    """
     try:
         yield
     except RuntimeError as error:
+        is_theirs = isinstance(error, dist.DistError) or _OF_OTHERS.search(str(error))
+        if computes and not is_theirs:
+            raise
         raise UserError(
             f"another process of this run has ended ({_first_line(error)}); see its own message; "
             "go on with --resume, or let torchrun --max-restarts do it"

@@ -42,7 +42,7 @@ def meet(store: Store, rank: int, size: int, timeout: float) -> Store:
                 store.set("unas/token", json.dumps([token, named]))
         elif store.check(["unas/token"]):
             token, named = json.loads(store.get("unas/token"))
-        if token and named[rank] == word:
+        if token and len(named) == size and named[rank] == word:
             store.set(f"unas/{token}/{rank}", "here")
             if store.check([f"unas/{token}/{other}" for other in range(size)]):
                 return PrefixStore(f"unas/{token}", store)

@@ -18,7 +18,7 @@ from unas.config_json import config_from_json, config_to_json
 from unas.config_values import shown
 from unas.data import ImageData
 from unas.deployment import Deployment
-from unas.distributed import Ranks, joined, local_rank, restarts
+from unas.distributed import Ranks, job, joined, local_rank, restarts
 from unas.errors import UserError
 from unas.files import read_text
 from unas.follower import open_together
@@ -31,10 +31,10 @@ from unas.objectives import RunningTerm, Setting
 from unas.phase import Session
 from unas.recipes import recipe
 from unas.report import write_report
-from unas.run_directory import CONFIG, GENOTYPE, REPORT, RunDirectory
+from unas.run_directory import CONFIG, GENOTYPE, MANIFEST, REPORT, RunDirectory
 from unas.runtime import Runtime
 from unas.search_update import SearchStep
-from unas.work import Work, check, export_network, find_genotype, test, train_network
+from unas.work import Work, check, export_network, find_genotype, read_summary, test, train_network
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,18 @@ def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: 
     with contextlib.ExitStack() as stack:
         ranks = stack.enter_context(joined(config.runtime.build().device))
         runtime = config.runtime.build()
+        ranks.require_same(config_to_json(config), "the configuration")
         data = _load_in_turn(config, ranks).to(runtime.device)
-        resume = resume or ranks.largest(restarts()) > 0  # torchrun has restarted a process
+        is_restarted = ranks.largest(restarts()) > 0
         quiet = quiet or not ranks.is_main
         promised = Promised(config, data, runtime, quiet=quiet)
         opened = stack.enter_context(
-            open_together(ranks, lambda: _open(config, data, runtime, directory, promised, resume=resume))
+            open_together(
+                ranks,
+                lambda: _open(
+                    config, data, runtime, directory, promised, resume=resume or (is_restarted and _is_own(directory))
+                ),
+            )
         )
         promised.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
@@ -188,12 +194,22 @@ def _open(
 ) -> RunDirectory:
     """Go on with the run in a directory, or make a new one there."""
     manifest = {**collect_manifest(config.seed, sys.argv, runtime.describe()), "processes": runtime.ranks.size}
+    manifest |= {"job": job()} if job() else {}
     if resume and RunDirectory.holds_run(directory):
         _require_same(config, directory)
         return RunDirectory.resume(directory, manifest)
     check(config, data, runtime.ranks)
     promised.require_possible()
     return RunDirectory.create(directory, config_to_json(config), manifest)
+
+
+def _is_own(directory: Path) -> bool:
+    """Return whether the run in a directory, if there is one, was begun or resumed by this job of torchrun."""
+    if not RunDirectory.holds_run(directory):
+        return False
+    manifest = RunDirectory.open(directory).read_json(MANIFEST)
+    entries = [manifest, *manifest.get("resumed", [])] if isinstance(manifest, dict) else []
+    return job() in [entry.get("job") for entry in entries if isinstance(entry, dict)]
 
 
 def _about_ranks(config: Config, ranks: Ranks) -> str:
@@ -237,7 +253,7 @@ def _finished(directory: str | Path, data_root: str | None, device: str, trusted
         )
     config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root)
     runtime = config.runtime.build()
-    summary = opened.read_json("summary.json") if opened.path("summary.json").exists() else {}
+    summary = read_summary(opened)
     session = Session(opened, StopSignal(), config.checkpoint, "")
     data = _load(config).to(runtime.device)
     return Work(config, runtime, data, session, Promised(config, data, runtime), summary)

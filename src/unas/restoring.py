@@ -29,6 +29,17 @@ def load_into(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> Non
     optimiser.load_state_dict({**own, "state": dict(state["state"])})
 
 
+def whole(value: Any) -> int:
+    """Return a number of steps from a state.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(value) is not int or value < 0:
+        raise ValueError("a number of steps")
+    return value
+
+
 @contextlib.contextmanager
 def fitting(checkpoint: Checkpoint) -> Iterator[None]:
     """Load the state of a checkpoint in the block.
@@ -38,6 +49,8 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
     """
     try:
         yield
+    except (UserError, torch.OutOfMemoryError):  # says nothing about the checkpoint
+        raise
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         fix = "remove it to go on from the one before"

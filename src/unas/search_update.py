@@ -19,7 +19,7 @@ from unas.estimators import Estimator, draw_hard, draw_relaxed
 from unas.finite import Skips, WeightUpdates, all_finite, carried_by_gradient, step_if_all_finite
 from unas.objectives import Evaluation, Objective, PolicyTerm, RunningTerm
 from unas.policy import Policy, Sample
-from unas.restoring import load_into
+from unas.restoring import load_into, whole
 from unas.runtime import Runtime, seed_step
 from unas.search_config import AdamConfig, SearchConfig
 from unas.seeds import generator_for
@@ -272,7 +272,7 @@ class SearchStep:
         load_into(self.policy_optimiser, state["policy_optimiser"])
         self._weight_updates.keep()
         self.skips.load_state_dict(state.get("skips", {"total": 0, "in_a_row": 0}))  # an older unas had none
-        self.steps, self.policy_steps = state["steps"], state["policy_steps"]
+        self.steps, self.policy_steps = (whole(state[name]) for name in ("steps", "policy_steps"))
 
 
 def _adam(parameters: list[nn.Parameter], config: AdamConfig) -> torch.optim.Adam:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from unas.data import Augmentation
+from unas.distributed import others_needed
 from unas.errors import UserError
 from unas.finite import Skips, WeightUpdates, carried_by_gradient
 from unas.restoring import load_into
@@ -114,8 +115,9 @@ class TrainingStep:
         # The last of a step's updates, so that warm-up's first step has a learning rate above zero.
         self.optimiser.param_groups[0]["lr"] = self.config.lr_at((step + 1) / self.steps_per_epoch)
         self._replica.train()
-        loss = self._loss(images, labels)
-        carried_by_gradient(loss).backward()  # type: ignore[no-untyped-call]
+        with others_needed(computes=True):  # DistributedDataParallel averages gradients in backward
+            loss = self._loss(images, labels)
+            carried_by_gradient(loss).backward()  # type: ignore[no-untyped-call]
         value, is_updated = self._updates(loss)
         self.skips.note(is_updated=is_updated)
         return self.runtime.ranks.mean_figures({"loss": value, **self.skips.figures()})
@@ -131,6 +133,11 @@ class TrainingStep:
                 other.float(), labels, label_smoothing=smoothing
             )
         return loss
+
+    def share_statistics(self) -> None:
+        """Take BatchNorm's statistics of rank 0, which is what it saves: after a step, each rank has its own."""
+        self.runtime.ranks.copy_from_main(self.network.buffers())
+        self._updates.keep()
 
     def named_tensors(self) -> dict[str, Tensor]:
         """Return what is the same on every process after each step: the weights."""

@@ -27,3 +27,4 @@ def training_loop(training: TrainingStep, train: BatchStream, session: Session) 
     for step, log in session.steps(PHASE, total, training.state_dict, training.skips, start):
         training.runtime.compare_ranks(training.named_tensors(), PHASE, step)
         log(**training(step, *train.batch(step)))
+    training.share_statistics()

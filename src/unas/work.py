@@ -25,7 +25,7 @@ from unas.genotype_files import load_genotype
 from unas.latency import measure, measure_file
 from unas.network_files import NetworkDescription, save_network
 from unas.phase import Session
-from unas.run_directory import GENOTYPE, ONNX, SUMMARY, WEIGHTS
+from unas.run_directory import GENOTYPE, ONNX, SUMMARY, WEIGHTS, RunDirectory
 from unas.runtime import Runtime
 from unas.search_loop import search_loop, total_steps
 from unas.search_update import SearchStep
@@ -89,7 +89,7 @@ def find_genotype(work: Work) -> Genotype:
     """Return the architecture that this run has found before, the configuration's, or search one."""
     run, given = work.session.run, work.config.genotype
     if run.checkpoint is not None and run.checkpoint.phase == TRAINING:  # genotype.json is written before that
-        work.summary = work.ranks.on_main(lambda: run.read_json(SUMMARY) if run.path(SUMMARY).exists() else {})
+        work.summary = work.ranks.on_main(lambda: read_summary(run))
         return Genotype.from_json(work.ranks.on_main(lambda: load_genotype(run.path(GENOTYPE)).to_json()))
     if given is None:
         return search_genotype(work)
@@ -97,6 +97,23 @@ def find_genotype(work: Work) -> Genotype:
     work.description(genotype).build(work.config.space)  # a wrong one is refused before anything is spent on it
     run.write_text(GENOTYPE, genotype.to_json())
     return genotype
+
+
+def read_summary(run: RunDirectory) -> dict[str, Any]:
+    """Return what summary.json holds so far; nothing before there is one.
+
+    Raises:
+        UserError: it is not what unas writes.
+    """
+    found = run.read_json(SUMMARY) if run.path(SUMMARY).exists() else {}
+    budgets = found.get("budgets", []) if isinstance(found, dict) else None
+    wanted = {"line": str, "passed": bool}
+    if not isinstance(budgets, list) or not all(
+        isinstance(each, dict) and all(isinstance(each.get(name), kind) for name, kind in wanted.items())
+        for each in budgets
+    ):
+        raise UserError(f"{run.path(SUMMARY)} is not a summary that unas wrote; remove it, and go on")
+    return dict(found)
 
 
 def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
@@ -265,16 +282,17 @@ def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
     export_onnx(network, data.image_shape, path, metadata)
     work.session.stop_if_asked()
     difference = check_onnx(path, network, first_images(data.test, work))
+    work.report(onnx_max_difference=difference)
+    if not difference <= ONNX_TOLERANCE:
+        raise UserError(
+            f"{path}: logits differ by {difference:.2g} from PyTorch's, more than {ONNX_TOLERANCE}; don't use the file"
+        )
     work.session.stop_if_asked()
     latencies = [quietest(lambda: measure_file(path, data.image_shape))]
     work.session.stop_if_asked()
     latencies.append(quietest(lambda: measure(network, data.image_shape, device=work.runtime.device)))
     judged = as_summary(work.promised.judge(path, network))
-    work.report(onnx_max_difference=difference, latency=[asdict(each) for each in latencies], **judged)
-    if not difference <= ONNX_TOLERANCE:
-        raise UserError(
-            f"{path}: logits differ by {difference:.2g} from PyTorch's, more than {ONNX_TOLERANCE}; don't use the file"
-        )
+    work.report(latency=[asdict(each) for each in latencies], **judged)
 
 
 def first_images(images: ImageSet, work: Work, count: int = 64) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -75,14 +76,20 @@ def start(command: str, words: list[str]) -> int:
         if is_main:
             print_dry_run(options.config)
         return 0
-    if not options.out and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+    can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
+    if not options.out and can_restart:
         raise UserError("--out is missing; with --max-restarts a restarted run must find the directory of the first")
     out = options.out or pipeline.new_directory(str(name).rpartition(":")[2])
     run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
     result = run(options.config, out, resume=options.resume, quiet=options.quiet)
-    if is_main:
-        print_result(result)
-    return 0 if all(verdict["passed"] for verdict in result.summary.get("budgets", ())) else 1
+    if not is_main:
+        return 0  # rank 0 has the verdicts on the exported file
+    print_result(result)
+    if all(verdict["passed"] for verdict in result.summary.get("budgets", ())):
+        return 0
+    if can_restart:  # torchrun would do the end of the run again, with the same outcome
+        print("exit code 0 for all that: torchrun --max-restarts would repeat the run's end", file=sys.stderr)
+    return int(not can_restart)
 
 
 def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
