@@ -33,6 +33,8 @@ sum; with routed BatchNorm they run an operation on exactly the images whose arc
 difference in units of the largest value of the same tensor; gradients of a random linear function of the logits, of
 every weight and of every weight of the sample. The engine doesn't run what a hard sample leaves out, so those
 weights of the sample get a gradient of zero, where the oracle's dense sum has one; the table compares the picked ones.
+A shift that the next BatchNorm removes has a gradient of zero: of those (all of ProxylessNAS's projections), rounding
+is compared.
 """
 
 

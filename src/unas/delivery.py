@@ -18,6 +18,7 @@ from unas.verdicts import judge_file
 
 FILES = ("onnxruntime", "command")  # the backends that run a file
 MORE_SAMPLES = 4  # times as many, where an interval holds the limit
+SECONDS = 60.0  # for all of them at the most
 
 
 def judge_delivery(
@@ -54,7 +55,7 @@ def _latency(budget: Budget, path: Path, network: nn.Module, backend: Backend, d
         if budget.backend not in FILES:
             return _judged(budget, Stopwatch(deployment, backend, samples).of(network))
         shape = deployment.image_shape
-        found = quietest(lambda: measure_file(path, shape, backend, samples=samples))
+        found = quietest(lambda: measure_file(path, shape, backend, samples=samples, max_seconds=SECONDS))
         note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
         return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
 
