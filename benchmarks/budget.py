@@ -37,7 +37,6 @@ from unas.metrics import read_metrics
 from unas.objectives.latency import Latency
 
 mpl.use("Agg")
-UNIT = {"latency": " ms", "macs": "", "params": ""}
 NAMES = {"latency": "latency (ms)", "macs": "multiply-adds", "params": "parameters"}
 TOLERANCE = 0.05  # the issue's: met by the exported file within 5 %
 
@@ -127,6 +126,7 @@ def table(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace, abou
 
 def plot_trade_off(rows: Sequence[Mapping[str, Any]], quantity: str, path: Path) -> None:
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import EngFormatter
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     limits = sorted({row["limit"] for row in rows})
@@ -138,10 +138,11 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], quantity: str, path: Path)
             [100 * r["accuracy"] for r in own],
             marker,
             color="0.2",
-            label=f"limit {limit:.4g}{UNIT[quantity]}",
+            label=f"limit {limit:.4g} ms" if quantity == "latency" else f"limit {limit:,.0f}",
         )
     axes.set_xlabel(f"{NAMES[quantity]} of the exported file")
     axes.set_ylabel("test accuracy (%)")
+    axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}") if quantity != "latency" else "{x:g}")
     axes.legend(title="dashed: the limits")
     figure.savefig(path, dpi=150)
     plt.close(figure)
@@ -183,7 +184,7 @@ def policy_curves(arguments: argparse.Namespace, config: Config, median: float, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/budget"))
-    parser.add_argument("--quantity", default="latency", choices=list(UNIT))
+    parser.add_argument("--quantity", default="latency", choices=list(NAMES))
     parser.add_argument(
         "--shares", type=int, nargs="+", default=[60, 80, 100], help="limits in %% of the random median"
     )
