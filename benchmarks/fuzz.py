@@ -45,6 +45,11 @@ RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:ru
 LONGEST = 180  # seconds for one input
 PATIENCE = 15  # seconds until a run is asked to stop
 SLOW = ("--help", "-h")  # tyro's help is not what is looked for
+is_late = threading.Event()  # whether the input took longer: set even where the error below is caught on its way
+
+
+class TooLongError(BaseException):
+    """An input takes too long; no `except OSError` or `except Exception` of what is fuzzed may take it for its own."""
 
 
 def flags_finding(draw: random.Random) -> str | None:
@@ -59,8 +64,8 @@ def flags_finding(draw: random.Random) -> str | None:
 
 
 def words_finding(draw: random.Random) -> str | None:
-    """Do a command that only reads with random words."""
-    name = draw.choice([*(set(COMMANDS) - {"run", "search", "train", "lab"}), "", "\x00", "--version"])
+    """Do a command that only reads with random words; the recipe of a run is code that its user names."""
+    name = draw.choice([*(set(COMMANDS) - {"run", "search", "train", "sweep", "lab"}), "", "\x00", "--version"])
     words = [
         str(draw.choice([*hostile.HOSTILE, "UNAS_CIFAR10", "--json", "--svg", "check", "--budget", "macs<=1M"]))[:999]
     ]
@@ -85,12 +90,13 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
     elif kind == "folder":
         path.mkdir()
     elif kind in {"change", "empty"}:
-        path.write_bytes(hostile.mutated(content, draw) if kind == "change" else b"")
+        path.write_bytes(b"" if kind == "empty" else _changed(path, content, draw))
     words = draw.choice(
         (
             ["show", str(run)],
             ["report", str(run)],
             ["evaluate", str(run), *TRUST],
+            ["export", str(run), *TRUST],
             ["run", "--resume", "--quiet", "--out", str(run), *TRUST],
         )
     )
@@ -103,6 +109,12 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
         patience.cancel()
 
 
+def _changed(path: Path, content: bytes, draw: random.Random) -> bytes:
+    """Return a changed content; of a checkpoint, half of the time one that its checksum doesn't betray."""
+    is_signed = path.suffix == ".ckpt" and draw.random() < 0.5
+    return hostile.changed_checkpoint(content, draw) if is_signed else hostile.mutated(content, draw)
+
+
 def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str | None:
     """Return what went wrong, or None."""
     out, err = io.StringIO(), io.StringIO()
@@ -113,16 +125,35 @@ def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str |
         return None if len(str(error).splitlines()) == 1 else f"{name}: several lines: {str(error)[:200]!r} of {words}"
     except SystemExit as error:
         return None if not error.code else f"{name}: exit code {error.code} of {words}"
-    except Exception as error:
+    except (Exception, TooLongError) as error:
         return f"{name}: {type(error).__name__}: {str(error)[:200]} of {str(words)[:300]}"
     if hostile.EVIL in sys.modules:
         return f"{name}: code was run by {words}"
-    is_one_line = code != 2 or err.getvalue().strip().splitlines()[-1].startswith("error: ")
-    return None if is_one_line else f"{name}: no line of error but {err.getvalue()[-200:]!r} of {words}"
+    moving = {c for c in out.getvalue() + err.getvalue() if not c.isprintable()} - set("\n\t\r")
+    if moving:
+        return f"{name}: {sorted(moving)} printed of {str(words)[:300]}"
+    lines = err.getvalue().strip().splitlines() or [""]
+    is_one_line = code != 2 or lines[-1].startswith("error: ")
+    return None if is_one_line else f"{name}: no line of error but {lines[-1][-200:]!r} of {words}"
 
 
 def _too_long(*_: object) -> None:
-    raise TimeoutError(f"more than {LONGEST} s")
+    is_late.set()
+    raise TooLongError(f"more than {LONGEST} s")
+
+
+def _found(name: str, target: Callable[[random.Random], str | None], draw: random.Random) -> str | None:
+    """Return what went wrong with one input, or None."""
+    is_late.clear()
+    found = None
+    try:
+        signal.alarm(LONGEST)
+        found = target(draw)
+    except TooLongError:
+        pass  # told below
+    finally:
+        signal.alarm(0)
+    return found or (f"{name}: more than {LONGEST} s" if is_late.is_set() else None)
 
 
 def _flags() -> list[str]:
@@ -169,10 +200,8 @@ def main() -> None:
     while time.monotonic() < until:
         name = min(targets, key=lambda each: seconds[each])  # each kind gets the same time
         began = time.monotonic()
-        signal.alarm(LONGEST)
-        found = targets[name](random.Random(f"{arguments.seed} {number}"))  # noqa: S311
+        found = _found(name, targets[name], random.Random(f"{arguments.seed} {number}"))  # noqa: S311
         seconds[name] += time.monotonic() - began
-        signal.alarm(0)
         counts[name] += 1
         if found:
             findings[found] += 1

@@ -201,11 +201,27 @@ def _checkpoint(directory: Path) -> bytes:
     return Checkpoints(directory / "checkpoints").save("search", 1, state).read_bytes().partition(b"\n")[2]
 
 
+def signed(payload: bytes) -> bytes:
+    """Return a checkpoint whose checksum is right, whatever is in it."""
+    return f"unas checkpoint 1 {hashlib.sha256(payload).hexdigest()} {len(payload):020d}\n".encode() + payload
+
+
+def changed_checkpoint(content: bytes, draw: random.Random) -> bytes:
+    """Return a checkpoint with a right checksum and one changed value, or damage that the checksum covers."""
+    payload = content.partition(b"\n")[2]
+    if draw.random() < 0.5:
+        return signed(_damage(payload, draw))
+    saved = torch.load(io.BytesIO(payload), weights_only=True)
+    holder, key = draw.choice(list(_places(saved)))
+    holder[key] = draw.choice(HOSTILE)
+    file = io.BytesIO()
+    torch.save(saved, file)
+    return signed(file.getvalue())
+
+
 def _load_checkpoint(path: Path) -> None:
     """Read a checkpoint whose checksum is right, whatever is in it, and load it."""
-    payload = path.read_bytes()
-    header = f"unas checkpoint 1 {hashlib.sha256(payload).hexdigest()} {len(payload):020d}\n".encode()
-    path.write_bytes(header + payload)
+    path.write_bytes(signed(path.read_bytes()))
     checkpoint: Checkpoint = read_checkpoint(path)
     with fitting(checkpoint):
         search = planted.build()

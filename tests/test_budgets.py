@@ -19,6 +19,7 @@ from unas.errors import UserError
         ("params<=1234", "params", 1234, "params<=1234"),
         ("params<=4e6", "params", 4e6, "params<=4e+06"),
         ("memory<=200MB", "memory", 200e6, "memory<=200MB"),
+        ("params<=1234567", "params", 1234567, "params<=1234567"),
         ("memory<=64KiB", "memory", 65536, "memory<=64KiB"),
         ("memory<=1.5GiB", "memory", 1.5 * 2**30, "memory<=1.5GiB"),
         ("energy<=50mJ", "energy", 50.0, "energy<=50mJ"),
@@ -95,3 +96,19 @@ def test_an_exact_figure_has_no_interval():
     assert verdict.passed
     assert verdict.line() == "PASS memory<=2MiB: 2MiB"
     assert not judge(Budget.parse("macs<=600M"), 600_000_001).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "line"),
+    [
+        ("macs<=600M", 600_000_400, "FAIL macs<=600M: 600.0004M"),
+        ("macs<=600M", 600_000_001, "FAIL macs<=600M: 600.000001M"),
+        ("macs<=600M", 601_234_567, "FAIL macs<=600M: 601.235M"),
+        ("macs<=600M", 599_999_999, "PASS macs<=600M: 600M"),
+        ("params<=1234567", 1_234_568, "FAIL params<=1234567: 1234568"),
+        ("memory<=2MiB", 2**21 + 1, "FAIL memory<=2MiB: 2.00000095367432MiB"),
+        ("latency<=8ms@eager", 8.00001, "FAIL latency<=8ms@eager: 8ms"),
+    ],
+)
+def test_what_is_over_by_little_does_not_read_like_the_limit(text, value, line):
+    assert judge(Budget.parse(text), value).line() == line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -113,9 +114,36 @@ def test_svg_has_every_layer_of_a_chain_in_the_colour_of_its_kernel(name: str) -
     assert len(colours) == len({kernel for kernel, _ in colours}) == len({style for _, style in colours})
 
 
-@pytest.mark.parametrize("choices", [{"c/node0/input0": "5", "c/node0/op0": "x"}, {"c/node0/op0": "x"}, {"a": "b"}])
+NUMBER = "1" * 5000  # more digits than Python reads as a number
+NO_CELLS = [
+    {"c/node0/input0": "5", "c/node0/op0": "x"},
+    {"c/node0/op0": "x"},
+    {"a": "b"},
+    {"c/node0/input0": NUMBER, "c/node0/op0": "x"},
+    {f"c/node{NUMBER}/input0": "0", f"c/node{NUMBER}/op0": "x"},
+    {f"c/node0/input{NUMBER}": "0", f"c/node0/op{NUMBER}": "x"},
+]
+
+
+@pytest.mark.parametrize("choices", NO_CELLS)
 def test_what_is_no_cell_is_not_drawn_as_one(choices: dict[str, str]) -> None:
     assert cells_of(Genotype("other", choices)) == ()
+
+
+def test_the_slots_of_many_nodes_are_found_without_looking_through_all_for_each() -> None:
+    class Looked(Edge):
+        """An edge that counts how often it is asked for its node."""
+
+        times = 0
+
+        def __getattribute__(self, name: str) -> Any:
+            Looked.times += name == "node"
+            return super().__getattribute__(name)
+
+    cell = Cell("c", tuple(Looked(0, node, "x") for node in range(500)))
+    Looked.times = 0
+    assert [len(cell.slots(node)) for node in range(500)] == [1] * 500
+    assert Looked.times <= 1000
 
 
 def test_cells_are_read_from_names() -> None:

@@ -12,14 +12,17 @@ import pytest
 
 import unas
 from unas import files
-from unas.cli import main
+from unas.cli import main, output
 from unas.errors import UserError
+from unas.genotype import Genotype
 from unas.genotype_files import load_genotype
+from unas.interruption import Interrupted
 from unas.network_files import load_network
 from unas.run_directory import CONFIG, METRICS, RunDirectory
 from unas.run_lock import RunLock
 
 TRUST = ("--trust", "tiny:TinyDigits")
+MOVES = "\x1b[2J\x9b1A\u202e\r\x7f"  # an escape, C1's, one that turns the line around, a return, a deletion
 
 
 @pytest.fixture
@@ -77,6 +80,16 @@ def test_links_that_lead_out_of_a_run_are_refused(name: str, run: Path, outside:
     assert target is outside or not list(target.iterdir())
 
 
+@pytest.mark.parametrize("name", [METRICS, "tensorboard"])
+@pytest.mark.parametrize("target", ["nowhere.txt", "run/nowhere.txt"])
+def test_nothing_is_made_where_a_link_of_a_new_run_leads(name: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match=r"is a link that leads out of|holds .* but no"):
+        RunDirectory.create(tmp_path / "run", "{}", {})
+    assert not (tmp_path / target).exists()
+
+
 @pytest.mark.parametrize("read", [load_genotype, load_network])
 def test_links_are_refused_by_what_reads_one_file_of_a_run(read: Callable[[Path], object], run: Path) -> None:
     for name in ("genotype.json", "model.safetensors"):
@@ -115,3 +128,48 @@ def test_a_message_does_not_move_the_cursor(tmp_path: Path, capsys: pytest.Captu
     message = capsys.readouterr().err
     assert "\x1b" not in message
     assert len(message) < 2100
+
+
+def is_plain_text(text: str) -> bool:
+    return bool(text) and all(c.isprintable() for c in text.replace("\n", ""))
+
+
+def test_what_a_command_prints_of_a_run_does_not_move_the_cursor(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verdicts = [{"line": f"PASS {MOVES}", "passed": True}]
+    summary = {f"accuracy{MOVES}": 0.5, "alarms": [MOVES], "budgets": verdicts}
+    output.print_figures(summary, title=MOVES)
+    output.print_result(unas.Result(run, Genotype(MOVES, {MOVES: MOVES}), summary))
+    output.print_rows([(MOVES, MOVES)])
+    printed = capsys.readouterr().out
+    assert is_plain_text(printed)
+    assert printed.count("\nPASS \\u001b[2J") == 2
+
+
+@pytest.mark.parametrize("choices", [{MOVES: MOVES}, {"c/node0/input0": "0", "c/node0/op0": MOVES}])
+def test_a_drawing_in_the_terminal_does_not_move_the_cursor(
+    choices: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "\u202egenotype\x9b.json"
+    path.write_text(Genotype(f"somebody:{MOVES}", choices).to_json())
+    assert main(["show", str(path)]) == 0
+    assert is_plain_text(capsys.readouterr().out)
+
+
+def test_a_dry_run_prints_json_that_does_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "digits", "--dry-run", "--data-root", f"data{MOVES}\U000e0001"]) == 0
+    printed = capsys.readouterr().out
+    assert is_plain_text(printed)
+    assert json.JSONDecoder().raw_decode(printed)[0]["data_root"] == f"data{MOVES}\U000e0001"
+
+
+def test_a_stopped_run_is_told_without_moving_the_cursor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise Interrupted(Path(MOVES), MOVES, 1, f"unas {MOVES}")
+
+    monkeypatch.setattr("unas.cli.show.show", stop)
+    assert main(["show", "x"]) == 130
+    message = capsys.readouterr().err
+    assert is_plain_text(message)
+    assert message.count("\n") == 1

@@ -1,5 +1,7 @@
 """Peak memory against chains added up by hand, and between PyTorch's graph and ONNX's."""
 
+from dataclasses import replace
+
 import onnx
 import pytest
 import torch
@@ -129,6 +131,33 @@ def test_matrix_products_and_transposed_convolutions_by_hand(tmp_path):
     assert size.macs == 3 * 8 * 8 * 5 * 4 + 5 * 16 * 7 * 16
     assert size.parameters == 60 + 112
     assert size.memory == 4 * (5 * 16 * 16 + 5 * 16 * 7)
+
+
+def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path):
+    network, shape = NETWORKS["chain"]().eval(), (3, 12, 12)
+    network(torch.zeros(1, *shape))
+    model = direct_onnx(network, shape)
+    expected = count_onnx(saved(model, tmp_path))
+    nodes = [onnx.helper.make_node("Constant", [], [each.name], value=each) for each in model.graph.initializer]
+    nodes.append(onnx.helper.make_node("Constant", [], ["more"], value_floats=[1.0, 2.0]))
+    nodes.append(onnx.helper.make_node("Constant", [], ["scalar"], value_float=1.0))
+    del model.graph.initializer[:]
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    assert count_onnx(saved(model, tmp_path)) == replace(expected, parameters=expected.parameters + 2)
+
+
+@pytest.mark.parametrize("kind", ["initializer", "node"])
+def test_sparse_weights_are_refused(kind, tmp_path):
+    make = onnx.helper.make_node
+    values = onnx.helper.make_tensor("w", 1, [1], [1.0])
+    sparse = onnx.helper.make_sparse_tensor(values, onnx.helper.make_tensor("i", 7, [1], [3]), [8, 8])
+    nodes = [make("Constant", [], ["w"], sparse_value=sparse)] if kind == "node" else []
+    model = graph_of([*nodes, make("MatMul", ["images0", "w"], ["out"])])
+    if kind == "initializer":
+        model.graph.sparse_initializer.append(sparse)
+    with pytest.raises(UserError, match="has sparse weights, which can't be counted"):
+        count_onnx(saved(model, tmp_path))
 
 
 def test_files_that_cannot_be_counted_give_one_line(tmp_path):

@@ -9,11 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from unas.cli import main
+from unas.cli.sweep_local import run_here
+from unas.cli.sweep_ray import run_on_ray
 from unas.cli.sweep_rows import Row, rows_of, seeds_of
 from unas.cli.sweep_table import Results
 from unas.errors import UserError
@@ -31,6 +36,15 @@ def test_every_setting_meets_every_budget_and_seed() -> None:
     assert rows[-1].name == "digits-epochs=4-budget=macs_=2M_params_=9k-seed1"
     expected = "run digits --device cpu --search.epochs 4 --budget macs<=2M --budget params<=9k --seed 1"
     assert rows[-1].command(Path("out")) == [*expected.split(), "--out", f"out/{rows[-1].name}", "--resume", "--quiet"]
+
+
+def test_a_long_name_is_cut_and_still_its_own() -> None:
+    budgets = [" & ".join(f"latency<={n}ms@ünït{n}.onnx" for n in range(first, 40)) for first in (0, 0, 1)]
+    budgets[1] += " & macs<=1M"
+    names = [row.name for row in rows_of(["digits"], [0, 1], [], budgets, [])]
+    assert len(set(names)) == 6
+    assert all(len(f"{name}.log".encode()) <= 255 for name in names)
+    assert [name[-6:] for name in names] == ["-seed0", "-seed1"] * 3
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [3]), ("0,2,1", [0, 2, 1]), ("4-6", [4, 5, 6])])
@@ -66,11 +80,12 @@ def test_a_mistake_is_one_line_before_anything_runs(
     assert not (tmp_path / "sweep").exists()
 
 
-def finish(out: Path, row: Row, accuracy: float) -> None:
+def finish(out: Path, row: Row, accuracy: float, difference: float | None = 1e-6) -> None:
     latency = [{"backend": "onnxruntime", "median_ms": 1.25}]
     budgets = [{"budget": "macs<=1M", "passed": accuracy > 0.5}]
     (out / row.name).mkdir()
     summary = {"test_accuracy": accuracy, "macs": 900_000, "latency": latency, "budgets": budgets}
+    summary |= {} if difference is None else {"onnx_max_difference": difference}
     (out / row.name / "summary.json").write_text(json.dumps(summary))
 
 
@@ -93,6 +108,77 @@ def test_the_table_has_every_run_and_means_over_seeds(tmp_path: Path) -> None:
     text = (tmp_path / "results.md").read_text()
     assert "no \\| such thing" in text
     assert len({line.replace("\\|", "").count("|") for line in text.partition("\n\n")[0].splitlines()}) == 1
+
+
+@pytest.mark.parametrize("difference", [None, 2e-4])
+def test_a_run_whose_onnx_file_is_wrong_is_not_done(difference: float | None, tmp_path: Path) -> None:
+    (row,) = rows_of(["digits"], [0], [], [], [])
+    finish(tmp_path, row, 0.5, difference)
+    assert Results([row], tmp_path).waiting() == [row]
+
+
+class Started:
+    """Stands for a process: ended with 0, or going on until it is asked to end."""
+
+    environments: ClassVar[list[dict[str, str]]] = []
+    signals: ClassVar[list[int]] = []
+
+    def __init__(self, *_: object, env: dict[str, str], **__: object) -> None:
+        self.environments.append(env)
+        self.returncode = 0
+
+    def poll(self) -> int | None:
+        return None if self.is_going_on else 0
+
+    is_going_on = False
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+
+    def wait(self) -> int:
+        return self.returncode
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> type[Started]:
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    monkeypatch.setattr(Started, "environments", [])
+    monkeypatch.setattr(Started, "signals", [])
+    return Started
+
+
+@pytest.mark.parametrize(("own", "expected"), [("4,5", ["4", "5"]), ("GPU-a, GPU-b", ["GPU-a", "GPU-b"]), ("", "01")])
+def test_each_run_gets_one_of_the_gpus_that_the_user_has_named(
+    own: str, expected: Sequence[str], started: type[Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", own)
+    rows = rows_of(["digits"], [0, 1], [], [], [])
+    run_here(rows, tmp_path, lambda *_: None, lambda: False, jobs=2, gpus=2)
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in started.environments] == [*expected]
+
+
+def test_a_log_that_cannot_be_written_is_one_line_and_the_other_runs_are_stopped(
+    started: type[Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(started, "is_going_on", True)
+    rows = rows_of(["digits"], [0, 1], [], [], [])
+    (tmp_path / f"{rows[1].name}.log").mkdir()
+    with pytest.raises(UserError, match=r"seed1\.log can't be written: Is a directory"):
+        run_here(rows, tmp_path, lambda *_: None, lambda: False, jobs=2, gpus=0)
+    assert started.signals == [signal.SIGTERM]
+
+
+def test_a_run_that_ends_its_worker_every_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, int] = {}
+
+    def remote(**given: int) -> Callable[[object], object]:
+        options.update(given)
+        return lambda _: None
+
+    fake = SimpleNamespace(init=lambda **_: None, cluster_resources=dict, remote=remote, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    run_on_ray("auto", [], tmp_path, lambda *_: None, lambda: False)
+    assert 0 < options["max_retries"] < 100
 
 
 def start(out: Path, *words: str) -> subprocess.Popen[str]:

@@ -18,6 +18,7 @@ from unas.deployment import Deployment
 from unas.genotype_files import load_genotype
 from unas.latency import backends
 from unas.objectives import PolicyTerm, RunningTerm, Setting, Term
+from unas.objectives._resource import CostTerm, Resource
 from unas.objectives.energy import Energy
 from unas.objectives.latency import Latency
 from unas.objectives.macs import Macs
@@ -30,7 +31,7 @@ AIM = 0.95  # part of the limit that a measured cost is steered to, for the erro
 
 
 def with_budget_terms(config: Config, command: str | None = None) -> Config:
-    """Return the configuration with a term for each of its budgets that no term is about yet.
+    """Return the configuration with a term for each of its budgets, none of which aims above it.
 
     Args:
         config: a run.
@@ -41,12 +42,24 @@ def with_budget_terms(config: Config, command: str | None = None) -> Config:
     """
     terms = dict(config.search.objectives)
     for budget in parse_budgets(config.budgets):
-        if not any(is_about(term, budget) for term in terms.values()):
+        about = {name: term for name, term in terms.items() if is_about(term, budget)}
+        terms |= {name: lowered(term, budget.limit) for name, term in about.items()}
+        if not about:
             name = budget.quantity if budget.quantity not in terms else f"{budget.quantity}_{budget.backend}"
             terms[name] = term_for(budget, command)
-    if len(terms) == len(config.search.objectives):
+    if terms == dict(config.search.objectives):
         return config
     return replace(config, search=replace(config.search, objectives=terms))
+
+
+def lowered(term: Term, limit: float) -> Term:
+    """Return a term that aims above a limit with the aim that a budget's own term would have; any other as it is."""
+    if not isinstance(term, CostTerm) or term.most <= limit:
+        return term
+    if isinstance(term, Latency):
+        return replace(term, target_ms=AIM * limit)
+    aim = AIM * limit if isinstance(term, Energy) else limit
+    return replace(term, limit=aim) if isinstance(term, Resource) else term
 
 
 def term_for(budget: Budget, command: str | None = None) -> Term:

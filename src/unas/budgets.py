@@ -60,13 +60,20 @@ class Budget:
 
     def __str__(self) -> str:
         at = f"@{self.backend}" if self.backend else ""
-        return f"{self.quantity}<={self.show(self.limit)}{at}"
+        limit = self._written(self.limit, 6)
+        if float(limit) * UNITS[self.quantity][self.unit] != self.limit:
+            limit = self._written(self.limit, 15)
+        return f"{self.quantity}<={limit}{self.unit}{at}"
 
     def show(self, value: float) -> str:
-        """Return a figure in the budget's unit: "7.31ms"."""
-        number = value / UNITS[self.quantity][self.unit]
-        digits = 4 if self.quantity in {"latency", "energy"} else 6  # measured ones have no more
-        return f"{number:.{digits}g}{self.unit}"
+        """Return a figure in the budget's unit: "7.31ms"; a count that is over the limit doesn't read like it."""
+        if self.quantity in {"latency", "energy"}:
+            return f"{self._written(value, 4)}{self.unit}"  # measured ones have no more digits
+        is_like_limit = value > self.limit and self._written(value, 6) == self._written(self.limit, 6)
+        return f"{self._written(value, 15 if is_like_limit else 6)}{self.unit}"
+
+    def _written(self, value: float, digits: int) -> str:
+        return f"{value / UNITS[self.quantity][self.unit]:.{digits}g}"
 
 
 @dataclass(frozen=True)

@@ -131,21 +131,20 @@ class EnergyMeter(Gauge):
 
     window_seconds: float = 0.1
 
+    @property
+    def backend(self) -> str:
+        """What runs the network."""
+        return "onnxruntime" if self.deployment.device == "cpu" else "eager"
+
     def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
         return self.of(self.deployment.network(genotype).eval())
 
     def of(self, network: nn.Module) -> Reading:
         """Return the figure of any network."""
-        where = self.deployment
-        backend = "onnxruntime" if where.device == "cpu" else "eager"
+        where, seconds = self.deployment, self.window_seconds
         found = measure_energy(
-            network,
-            where.image_shape,
-            backend,
-            where.device,
-            windows=6,
-            window_seconds=self.window_seconds,
+            network, where.image_shape, self.backend, where.device, windows=6, window_seconds=seconds
         )
         return Reading(found.median_mj, found.low_mj, found.high_mj, found.counter)
 

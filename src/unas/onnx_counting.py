@@ -6,9 +6,10 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unas.errors import UserError
+from unas.files import is_plain
 from unas.memory import Step, peak_bytes
 
 if TYPE_CHECKING:  # it takes a second to import
@@ -30,8 +31,8 @@ class OnnxSize:
 
     Args:
         macs: multiply-adds of its convolutions and matrix products.
-        parameters: the numbers in its weights, without the running statistics of BatchNorms. An exporter may fold a
-            BatchNorm into the convolution before it, which leaves one number a channel of its two.
+        parameters: the numbers in its weights (initializers and Constant nodes), without the running statistics of
+            BatchNorms. An exporter may fold one into the convolution before it: one number a channel is left of two.
         memory: peak activation memory in bytes, as `unas.memory` defines it.
         image_shape: (C, H, W).
     """
@@ -50,22 +51,19 @@ def count_onnx(path: Path, image_shape: tuple[int, int, int] | None = None) -> O
         image_shape: (C, H, W), where the file leaves it open.
 
     Raises:
-        UserError: it is no ONNX file, takes no images, leaves a shape open, or has control flow.
+        UserError: it is no ONNX file, takes no images, leaves a shape open, or has control flow or sparse weights.
     """
     model = load_onnx(path)
     shape = input_shape_of(model, path, image_shape)
+    _require_countable(model.graph, path)
     graph = _inferred(model, shape, path)
     shapes = _shapes(graph)
-    for node in graph.node:
-        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            raise UserError(f"{path}: {node.op_type} is control flow, which can't be counted; export without it")
-    constants = {value.name: value for value in graph.initializer}
     try:
         macs = sum(_macs(node, shapes) for node in graph.node)
-        memory = _memory(graph, shapes, set(constants))
+        memory = _memory(graph, shapes, {value.name for value in graph.initializer})
     except KeyError as error:
         raise UserError(f"{path}: the shape of {error} can't be inferred; export it with fixed sizes") from error
-    return OnnxSize(macs, _parameters(graph, constants), memory, shape)
+    return OnnxSize(macs, _parameters(graph), memory, shape)
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
@@ -77,7 +75,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     import onnx
     import onnx.inliner
 
-    if not path.is_file():
+    if not is_plain(path):
         raise UserError(f"{path} doesn't exist or is no file; name an ONNX file")
     try:
         model = onnx.load(path)
@@ -107,6 +105,16 @@ def input_shape_of(
     if not all(sizes[1:]):
         raise UserError(f"{path} leaves the size of its images open; give it, for example --input-shape 3,32,32")
     return sizes[1], sizes[2], sizes[3]
+
+
+def _require_countable(graph: onnx.GraphProto, path: Path) -> None:
+    is_sparse = bool(graph.sparse_initializer)
+    for node in graph.node:
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise UserError(f"{path}: {node.op_type} is control flow, which can't be counted; export without it")
+        is_sparse |= any(attribute.HasField("sparse_tensor") for attribute in node.attribute)
+    if is_sparse:
+        raise UserError(f"{path} has sparse weights, which can't be counted; export dense ones")
 
 
 def _inferred(model: onnx.ModelProto, image_shape: tuple[int, int, int], path: Path) -> onnx.GraphProto:
@@ -150,17 +158,22 @@ def _macs(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
     return 0
 
 
-def _parameters(graph: onnx.GraphProto, constants: dict[str, Any]) -> int:
+def _parameters(graph: onnx.GraphProto) -> int:
     import onnx
 
     statistics = {name for n in graph.node if n.op_type == "BatchNormalization" for name in n.input[3:5]}
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
     quantised = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
-    return sum(
+    held = [(node.output[0], node.attribute[0]) for node in graph.node if node.op_type == "Constant"]
+    weights = {value.name: value for value in graph.initializer}
+    weights |= {name: attribute.t for name, attribute in held if attribute.name == "value"}
+    counted: list[int] = [
         math.prod(value.dims)
-        for name, value in constants.items()
+        for name, value in weights.items()
         if value.dims and name not in statistics and value.data_type in floats | quantised
-    )
+    ]
+    counted += [len(attribute.floats) for _, attribute in held]
+    return sum(counted)
 
 
 def _memory(graph: onnx.GraphProto, shapes: dict[str, tuple[int, ...]], constants: set[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from unas import files
 from unas.checkpoints import Checkpoint, Checkpoints
 from unas.errors import UserError
 from unas.event_files import EventFiles
+from unas.links import require_inside
 from unas.metrics import MetricsLog
 from unas.restoring import fitting
 from unas.run_files import (
@@ -203,7 +205,9 @@ class RunDirectory:
     def _require_unused(self) -> None:
         if self.holds_run(self.directory):
             raise UserError(f"{self.directory} already holds a run; add --resume or use another --out")
-        found = next((name for name in MADE_BY_A_RUN if self.path(name).exists()), None)
+        require_inside(self.directory, (CONFIG, MANIFEST, *MADE_BY_A_RUN))
+        # A link that leads nowhere counts: what is written through it makes the file that it names.
+        found = next((name for name in MADE_BY_A_RUN if os.path.lexists(self.path(name))), None)
         if found is not None:
             raise UserError(f"{self.directory} holds {found} but no {CONFIG}; use another --out")
 

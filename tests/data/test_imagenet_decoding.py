@@ -41,6 +41,16 @@ def test_evaluation_is_torchvisions_resize_and_centre_crop(size, side, resized, 
     assert np.array_equal(read_view(tmp_path / "x.png", side), expected.permute(1, 2, 0))
 
 
+@pytest.mark.parametrize("size", [(600, 6), (601, 6), (7, 1000)])
+def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(size, tmp_path, monkeypatch):
+    image, scaled, interpolate = photographs()[0].resize(size), [], torch.nn.functional.interpolate
+    image.save(tmp_path / "x.png")
+    expected = F.center_crop(F.resize(pixels(image), [37], antialias=True), [32, 32]).permute(1, 2, 0)
+    monkeypatch.setattr(_decode.F, "interpolate", lambda x, to, **how: scaled.append(to) or interpolate(x, to, **how))
+    assert np.abs(read_view(tmp_path / "x.png", 32).astype(float) - expected.numpy()).max() <= 4
+    assert max(scaled[0]) <= 33 * 37
+
+
 def test_a_crop_is_torchvisions_resized_crop(tmp_path):
     photographs()[1].save(tmp_path / "x.jpg")
     box = (20, 30, 200, 180)

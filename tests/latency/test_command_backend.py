@@ -121,6 +121,20 @@ def test_a_child_that_stays_behind_is_killed_too(script, model, tmp_path):
     assert not is_alive(int(pid.read_text()))
 
 
+def test_a_child_that_holds_the_pipes_is_not_waited_for(script, model, tmp_path):
+    pid = tmp_path / "pid"
+    command = script(
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
+        "sys.stdout.write('3.5\\n' * 20_000)\n"
+    )
+    start = time.monotonic()
+    assert timed(command, model, samples=6, max_seconds=0.1, timeout=15).median_ms == 3.5
+    assert time.monotonic() - start < 10
+    assert not is_alive(int(pid.read_text()))
+
+
 def is_alive(pid):
     for _ in range(100):  # a killed orphan is gone when its new parent has looked
         try:

@@ -39,6 +39,17 @@ def test_packages_are_added_and_parts_of_them_are_not(powercap):
     assert counter.between(before, counter.now()) == 3.5
 
 
+def test_the_whole_platform_is_not_added_to_its_packages(powercap):
+    for zone, name in (("0", "package-0"), ("1", "psys")):
+        (powercap / f"intel-rapl:{zone}" / "name").write_text(f"{name}\n")
+    counter = RaplCounter(powercap)
+    before = counter.now()
+    set_energy(powercap, "0", 100 + 3000)
+    set_energy(powercap, "1", 7 + 5000)
+    assert counter.between(before, counter.now()) == 3.0
+    assert counter.name == "RAPL, 1 CPU package"
+
+
 def test_a_counter_that_begins_again_has_counted_to_its_end(powercap):
     counter = RaplCounter(powercap)
     set_energy(powercap, "0", RANGE - 400)
@@ -74,7 +85,7 @@ def test_energy_of_a_forward_is_what_the_network_uses(powercap):
 
 
 def test_a_kernel_that_counts_nothing_gives_one_line(tmp_path):
-    with pytest.raises(UserError, match="has no intel-rapl zone") as error:
+    with pytest.raises(UserError, match="has no intel-rapl zone of a package") as error:
         measure_energy(nn.Identity(), (3, 4, 4), root=tmp_path / "nowhere")
     assert "\n" not in str(error.value)
 

@@ -129,6 +129,21 @@ MISTAKES = {
     "file that is none": ("latency measure half.onnx", "half.onnx is no ONNX file"),
     "backend": ("latency measure UNAS_CIFAR10 --backend onxruntime", "did you mean onnxruntime?"),
     "no command": ("latency measure UNAS_CIFAR10 --backend command", "--command is missing"),
+    "command of no backend": (
+        "latency measure model.onnx --samples 6 --command echo",
+        "--command is given, but --backend is onnxruntime; add --backend command",
+    ),
+    "command of no budget": (
+        "latency check model.onnx --budget macs<=6G --command echo",
+        "--command is given, but no budget is @command; write it like latency<=8ms@command",
+    ),
+    "name that is too long": (f"latency measure {300 * 'x'}", "can't be read: File name too long"),
+    "name of a file that is too long": (f"latency measure {300 * 'x'}.onnx", "doesn't exist"),
+    "too many threads": ("latency measure model.onnx --threads 1099511627776", "at most 1024"),
+    "too many threads to check": (
+        "latency check model.onnx --budget latency<=8ms --threads 1099511627776",
+        "at most 1024",
+    ),
     "file in eager": ("latency measure model.onnx --backend eager", "eager can't run an ONNX file"),
     "size of a file": ("latency measure model.onnx --network.channels 4", "unrecognised flag --network.channels"),
     "other images": ("latency measure model.onnx --input-shape 1,28,28", "takes images [3, 12, 12], not [1, 28, 28]"),

@@ -257,6 +257,32 @@ def test_any_model_with_choices_can_be_predicted():
     assert found.least()[0].choices == {"first": "skip", "second": "skip", "pick": "0"}
 
 
+def one_choice():
+    return nn.Sequential(
+        OpChoice({"conv3": nn.Conv2d(3, 64, 3, padding=1), "skip": nn.Identity()}),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+@pytest.mark.parametrize("skip", [1.0, 1e-5])  # milliseconds
+def test_a_model_with_a_single_choice_can_be_predicted(skip):
+    """Its one group of terms has sizes of millions, and differs from no other."""
+    space = ModuleSpace(one_choice)
+    cost = {"skip": skip, "conv3": 3.0}
+    found = fit_predictor(
+        space,
+        NetworkOptions(),
+        (3, 224, 224),
+        timer=lambda genotypes, _: Timing(np.array([cost[g.choices["0"]] for g in genotypes]), 1, 0.0, 0.0),
+        held_out=0,
+        architectures=8,
+    )
+    both = [Genotype("module", {"0": option}) for option in cost]
+    predicted = found.predict(Sample.from_genotypes(found.layout, both)).tolist()
+    assert predicted == pytest.approx(list(cost.values()), rel=0.02, abs=1e-4)
+
+
 def test_a_real_backend_is_measured():
     found = fit_predictor(
         ModuleSpace(Chain), NetworkOptions(), (3, 6, 6), "onnxruntime", threads=1, rounds=1, held_out=3

@@ -21,12 +21,13 @@ from unas.errors import UserError
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
-from unas.gauges import Counter, Stopwatch
+from unas.gauges import Counter, EnergyMeter, Reading, Stopwatch
 from unas.genotype import Genotype
 from unas.memory import peak_memory
 from unas.objectives import PolicyTerm, Setting
 from unas.objectives._resource import RunningCost
 from unas.objectives.cross_entropy import CrossEntropy
+from unas.objectives.energy import Energy
 from unas.objectives.latency import Latency, RunningLatency
 from unas.objectives.macs import Macs
 from unas.policy import Layout, Policy, Sample
@@ -208,6 +209,26 @@ def test_what_was_measured_elsewhere_is_forgotten() -> None:
     assert other.measured == {}
     assert other.table is None
     assert "another one" in lines[0]
+
+
+def test_energy_that_was_measured_elsewhere_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pretend(_: EnergyMeter, genotype: Genotype) -> Reading:
+        millijoules = float(count_parameters(DEPLOYMENT.network(genotype)))
+        return Reading(millijoules, millijoules, millijoules)
+
+    monkeypatch.setattr(EnergyMeter, "__call__", pretend)
+    state, lines = start(Energy(limit=1.0), Reinforce()).state_dict(), list[str]()
+    require_plain(state, "state")
+    setting = Setting(DEPLOYMENT, Reinforce(), say=lines.append)
+    here = Energy(limit=1.0).start(setting)
+    here.load_state_dict(state)
+    assert here.table is not None
+    assert lines == []
+    state["fingerprint"]["processor"] = "another one"
+    elsewhere = Energy(limit=1.0).start(setting)
+    elsewhere.load_state_dict(state)
+    assert elsewhere.table is None
+    assert "energy: measured again, since processor is another one there" in lines[0]
 
 
 def test_refusals() -> None:

@@ -11,6 +11,7 @@ from typing import TextIO
 from unas import __version__
 from unas.cli.commands import COMMANDS, command_help, overview
 from unas.errors import UserError
+from unas.printable import printable
 from unas.registry import one_of
 
 USAGE_ERROR = 2
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Matched by name and lazily, so that help needs neither torch nor the pipeline.
         if type(error).__name__ == "Interrupted":
             if _rank() == "0":
-                print(error, file=sys.stderr)
+                print(printable(str(error)), file=sys.stderr)
             return 128 + int(getattr(error, "signal_number", 2))
         if _is_out_of_memory(error):
             return _fail("out of memory; use a smaller batch size, or fewer channels", 1)
@@ -79,7 +80,7 @@ def _rank() -> str:
 
 def _one_line(message: str) -> str:
     """Return a message without line ends and what else moves a terminal's cursor: a file's text may be in it."""
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in " ".join(message.splitlines()))
+    text = printable(" ".join(message.splitlines()))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 

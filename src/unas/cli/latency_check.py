@@ -55,6 +55,8 @@ def check(command: str, words: list[str]) -> int:
         raise UserError(f"{name} is no ONNX file and no run with one; export the network first")
     if not budgets:
         raise UserError('--budget is missing; give one, for example --budget "macs<=600M"')
+    if options.command is not None and not any(budget.backend == "command" for budget in budgets):
+        raise UserError("--command is given, but no budget is @command; write it like latency<=8ms@command")
     verdicts = judge_file(
         file,
         budgets,

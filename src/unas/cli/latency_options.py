@@ -9,6 +9,7 @@ from torch import nn
 
 from unas import spaces
 from unas.errors import UserError
+from unas.files import is_plain
 from unas.genotype_files import load_genotype
 from unas.latency import backends
 from unas.latency.backends import Backend
@@ -42,15 +43,18 @@ class Where:
         """Return the backend.
 
         Raises:
-            UserError: there is no such backend, or its command is missing.
+            UserError: there is no such backend, or its command is missing; or a command is given to another one.
         """
+        name = backends.registry.name_of(backends.get(self.backend))
+        if self.command is not None and name != "command":
+            raise UserError(f"--command is given, but --backend is {name}; add --backend command")
         return backends.create(self.backend, self.command, self.timeout)
 
 
 def file_of(name: str) -> Path | None:
     """Return the ONNX file that a name stands for: its own, or that of a run; None if it is a genotype's."""
     path = Path(name)
-    if (path / ONNX).is_file():
+    if is_plain(path / ONNX):
         return path / ONNX
     return path if path.suffix == ".onnx" else None
 
@@ -58,7 +62,7 @@ def file_of(name: str) -> Path | None:
 def weights_of(name: str) -> Path | None:
     """Return the weights of a run that has trained a network; None if it is something else."""
     path = Path(name) / WEIGHTS
-    return path if path.is_file() else None
+    return path if is_plain(path) else None
 
 
 def default_network(name: str) -> NetworkOptions:

@@ -14,6 +14,7 @@ from unas.config import Config
 from unas.config_json import config_to_json
 from unas.drawing import cell_lines
 from unas.files import readable_size
+from unas.printable import printable
 from unas.progress import readable_time
 from unas.run_files import REPORT
 
@@ -39,21 +40,21 @@ def print_result(result: Result) -> None:
     drawn = [("report", str(report))] if report.is_file() else []
     print_rows([*found, *_rows(summary), ("run directory", str(result.directory)), *drawn])
     for verdict in result.summary.get("budgets", ()):
-        print(verdict["line"])
+        print(printable(str(verdict["line"])))
 
 
 def print_figures(figures: Mapping[str, Any], title: str) -> None:
     """Print figures of a run by name."""
     print_rows([*_rows({k: v for k, v in figures.items() if k != "budgets"}), ("run directory", title)])
     for verdict in figures.get("budgets", ()):
-        print(verdict["line"])
+        print(printable(str(verdict["line"])))
 
 
 def print_dry_run(config: Config) -> None:
     """Print the resolved configuration as JSON, then the preflight as a table."""
     from unas.preflight import preflight
 
-    sys.stdout.write(config_to_json(config))
+    sys.stdout.write(printable(config_to_json(config), keep="\n"))
     print_rows([*_rows(preflight(config))])
 
 
@@ -63,7 +64,7 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in rows:
-        table.add_row(Text(label), Text(text))  # Text: a path may hold square brackets
+        table.add_row(Text(printable(label)), Text(printable(text)))  # Text: a path may hold square brackets
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console.width = 200  # a file has no edge to wrap at

@@ -19,6 +19,7 @@ from unas.errors import UserError
 from unas.files import make_directory, read_json, write_json
 from unas.interruption import StopSignal
 from unas.pipeline import new_directory
+from unas.printable import printable
 
 SWEEP = "sweep.json"
 
@@ -83,6 +84,6 @@ def _print(results: Results) -> None:
         shown = [name for name in rows[0] if any(row[name] for row in rows)]
         table = Table(*shown, box=None)
         for row in rows:
-            table.add_row(*(Text(row[name]) for name in shown))
+            table.add_row(*(Text(printable(row[name])) for name in shown))
         console.print(table)
     console.print(Text(f"tables: {results.out / 'results.csv'} and {results.out / 'results.md'}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from unas.cli.sweep_rows import Row
+from unas.files import write_error
 
 _PAUSE = 0.1
 _OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -44,9 +46,27 @@ def run_here(
         stopped: whether to stop; the runs that go on then save themselves and end.
         jobs: how many at once; job number j uses GPU j modulo `gpus`.
         gpus: how many there are; 0 for none.
+
+    Raises:
+        UserError: a log can't be written; the runs that go on then save themselves and end.
     """
-    waiting, running = list(rows), list[_Job]()
-    is_stopping = False
+    running: list[_Job] = []
+    with contextlib.ExitStack() as undo:
+        undo.callback(_end, running)
+        _run_all(rows, out, note, stopped, running=running, jobs=jobs, gpus=gpus)
+
+
+def _run_all(
+    rows: list[Row],
+    out: Path,
+    note: Callable[[Row, int, str], None],
+    stopped: Callable[[], bool],
+    *,
+    running: list[_Job],
+    jobs: int,
+    gpus: int,
+) -> None:
+    waiting, is_stopping = list(rows), False
     while running or (waiting and not is_stopping):
         if stopped() and not is_stopping:
             is_stopping = True
@@ -63,13 +83,26 @@ def run_here(
         time.sleep(_PAUSE)
 
 
+def _end(running: list[_Job]) -> None:
+    """Ask the runs that go on to save themselves, and wait for them."""
+    for job in running:
+        job.process.send_signal(signal.SIGTERM)
+    for job in running:
+        job.process.wait()
+        job.log.close()
+
+
 def _start(row: Row, out: Path, slot: int, jobs: int, gpus: int) -> _Job:
     environment = {key: value for key, value in os.environ.items() if key not in _OF_TORCHRUN}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // jobs)))
     if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = str(slot % gpus)
-    log = (out / f"{row.name}.log").open("ab")
+        environment["CUDA_VISIBLE_DEVICES"] = _gpus(gpus)[slot % gpus]
+    path = out / f"{row.name}.log"
+    try:
+        log = path.open("ab")
+    except OSError as error:
+        raise write_error(path, error) from error
     # In a session of its own, so that Ctrl-C reaches it once, through this process.
     process = subprocess.Popen(  # noqa: S603  our own command
         [sys.executable, "-m", "unas", *row.command(out)],
@@ -80,6 +113,12 @@ def _start(row: Row, out: Path, slot: int, jobs: int, gpus: int) -> _Job:
         start_new_session=True,
     )
     return _Job(row, process, log, slot)
+
+
+def _gpus(count: int) -> list[str]:
+    """Return what each GPU that this process sees is called: a user may have named those to use."""
+    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return names if len(names) >= count else [str(number) for number in range(count)]
 
 
 def last_line(path: Path) -> str:

@@ -15,6 +15,7 @@ from unas.cli.sweep_rows import Row
 from unas.errors import UserError
 
 _WAIT_FOR_LOCK = 120.0
+_RETRIES = 5  # enough for lost machines, and an end for a run that kills its own process every time
 
 
 def run_on_ray(
@@ -22,7 +23,7 @@ def run_on_ray(
 ) -> None:
     """Run all rows on a cluster whose machines share the directory `out`.
 
-    A run whose machine is lost goes on from its last checkpoint on another one.
+    A run whose machine is lost goes on from its last checkpoint on another one, up to five times.
 
     Args:
         address: of the head, such as 10.0.0.1:6379, ray://10.0.0.1:10001 or auto.
@@ -47,8 +48,8 @@ def run_on_ray(
         raise UserError(f"--ray {address}: no cluster was found there ({reason}); start one with ray start") from error
     try:
         gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
-        # A process for one run alone, and another try for as long as machines are lost.
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=-1)(run_row)
+        # A process for one run alone, and another try when that is lost.
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=_RETRIES)(run_row)
         waiting: dict[Any, Row] = {task.remote(row.command(out.absolute())): row for row in rows}
         while waiting and not stopped():
             ended, _ = ray.wait(list(waiting), timeout=0.5)

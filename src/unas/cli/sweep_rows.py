@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unas.errors import UserError
+
+_LONGEST_NAME = 200  # bytes; a file system takes 255, and a log's name is longer
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,14 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The name of its directory, for example digits-epochs=2-seed0."""
+        """The name of its directory, for example digits-epochs=2-seed0; a long one is cut, with a hash of the rest."""
         parts = [self.recipe, *(f"{flag.rpartition('.')[2]}={value}" for flag, value in self.settings.items())]
-        return re.sub(r"[^\w.=-]+", "_", "-".join([*parts, f"seed{self.seed}"]))
+        whole, seed = "-".join(parts), f"seed{self.seed}"
+        name = re.sub(r"[^\w.=-]+", "_", f"{whole}-{seed}")
+        if len(name.encode()) <= _LONGEST_NAME:
+            return name
+        unique = f"-{hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:16]}-{seed}"
+        return name.encode()[: _LONGEST_NAME - len(unique)].decode(errors="ignore") + unique
 
     def command(self, out: Path) -> list[str]:
         """Return the words after `unas` that begin this run, or go on with it, in a directory of `out`."""

@@ -13,6 +13,7 @@ from typing import Any
 from unas.cli.sweep_rows import Row
 from unas.errors import UserError
 from unas.files import read_json, write_text
+from unas.work import ONNX_TOLERANCE
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 _FIGURES = ("test_accuracy", "validation_accuracy", "parameters", "macs")
@@ -30,7 +31,7 @@ class Results:
         self.rows, self.out = list(rows), out
         self._states = {row.name: (WAITING, "") for row in rows}
         for row in rows:
-            if self._read(row).get("latency"):  # the last thing that a run writes
+            if _has_ended_well(self._read(row)):
                 self._states[row.name] = (DONE, "")
 
     def waiting(self) -> list[Row]:
@@ -44,7 +45,7 @@ class Results:
 
     def note(self, row: Row, code: int, message: str) -> None:
         """Take in how a run ended: its exit code, and its last words. A budget that isn't met is no failure."""
-        is_done = bool(self._read(row).get("latency")) and code in {0, 1}
+        is_done = _has_ended_well(self._read(row)) and code in {0, 1}
         self._states[row.name] = (DONE, "") if is_done else (FAILED, message or f"exit code {code}")
         self.write()
 
@@ -100,6 +101,12 @@ class Results:
         except UserError:
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def _has_ended_well(summary: Mapping[str, Any]) -> bool:
+    """Return whether a run has written the last thing that it writes, and its ONNX file was right."""
+    difference = summary.get("onnx_max_difference")
+    return bool(summary.get("latency")) and isinstance(difference, int | float) and difference <= ONNX_TOLERANCE
 
 
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:

@@ -17,6 +17,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _FORMATS = ("JPEG", "PNG", "WEBP")
 # A part is decoded to at least this many times its final size; the difference is measured in docs/benchmarks.md.
 DRAFT_MARGIN = 2
+# For evaluation, no more than this many times an image's shorter side is scaled: one of 30,000 × 1 pixels would become
+# one of 7,680,000 × 256. Photographs are far from it.
+_LONGEST = 32
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,8 +52,8 @@ def read_view(path: Path | str, side: int, crops: Crops | None = None, row: int 
             image.load()  # what tells the orientation may come last
         orientation = _orientation(image)
         height, width = image.size if orientation >= 5 else image.size[::-1]
-        box = crops.box(row, height, width) if crops else Box(0, 0, height, width)
-        size = (side, side) if crops else _resized(resized_side(side), height, width)
+        box = crops.box(row, height, width) if crops else _middle(height, width)
+        size = (side, side) if crops else _resized(resized_side(side), box.height, box.width)
         _reduce(image, min(box.height / size[0], box.width / size[1]) / DRAFT_MARGIN)
         image.load()
         upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
@@ -65,6 +68,14 @@ def read_view(path: Path | str, side: int, crops: Crops | None = None, row: int 
 def resized_side(side: int) -> int:
     """Return the length of the shorter side before the middle `side` pixels are cut out: 256 for 224."""
     return round(side * 256 / 224)
+
+
+def _middle(height: int, width: int) -> Box:
+    """Return all of an image; of one that is far longer than wide, as much as surrounds its middle."""
+    length = _LONGEST * min(height, width)
+    # As many pixels are cut off before the middle as behind it.
+    rows, columns = (side if side <= length else length + (side - length) % 2 for side in (height, width))
+    return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
 def _resized(shorter: int, height: int, width: int) -> tuple[int, int]:

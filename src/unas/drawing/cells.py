@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from unas.genotype import Genotype
 
 NUM_INPUTS = 2
-_CHOICE = re.compile(r"(\w+)/node(\d+)/(input|op)(\d+)")
+_NUMBER = "[0-9]{1,6}"  # of a node, a slot or a state; a text of thousands of digits is no int
+_CHOICE = re.compile(rf"(\w+)/node({_NUMBER})/(input|op)({_NUMBER})")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,14 @@ class Cell:
 
     def slots(self, node: int) -> tuple[Edge, ...]:
         """Return the slots of one node."""
-        return tuple(edge for edge in self.edges if edge.node == node)
+        return tuple(self._by_node.get(node, ()))
+
+    @cached_property
+    def _by_node(self) -> dict[int, list[Edge]]:
+        found: dict[int, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.node, []).append(edge)
+        return found
 
 
 def cells_of(genotype: Genotype) -> tuple[Cell, ...]:
@@ -60,7 +69,7 @@ def cells_of(genotype: Genotype) -> tuple[Cell, ...]:
     edges: dict[str, list[Edge]] = {}
     for (cell, node, _), slot in sorted(found.items()):
         source = slot.get("input", "")
-        if "op" not in slot or not source.isdecimal() or int(source) >= node + NUM_INPUTS:
+        if "op" not in slot or not re.fullmatch(_NUMBER, source) or int(source) >= node + NUM_INPUTS:
             return ()
         edges.setdefault(cell, []).append(Edge(int(source), node, slot["op"]))
     cells = tuple(Cell(name, tuple(found)) for name, found in edges.items())

@@ -13,6 +13,7 @@ from rich.text import Text
 from unas.drawing.cells import Cell, cells_of, operation_label, state_label
 from unas.drawing.families import family_of
 from unas.genotype import Genotype
+from unas.printable import printable
 
 
 def draw_terminal(genotype: Genotype, title: str, subtitle: str = "", file: TextIO | None = None) -> None:
@@ -27,15 +28,20 @@ def draw_terminal(genotype: Genotype, title: str, subtitle: str = "", file: Text
     console = Console(file=file or sys.stdout, highlight=False)
     if not console.is_terminal:
         console.width = 100
-    console.print(
-        Text.assemble((title, "bold"), "  " + " · ".join(filter(None, (f"{genotype.space} space", subtitle))))
-    )
+    about = " · ".join(filter(None, (f"{genotype.space} space", subtitle)))
+    console.print(Text.assemble((printable(title), "bold"), "  " + printable(about)))
     console.print()
+    genotype = _printable(genotype)
     cells = cells_of(genotype)
     console.print(Columns([Padding(_cell(cell), (0, 4, 1, 0)) for cell in cells]) if cells else _chain(genotype))
     if cells:
         last = "each node is the sum of its operations; a cell's output is all its nodes, concatenated"
         console.print(Text(last, style="dim"))
+
+
+def _printable(genotype: Genotype) -> Genotype:
+    choices = {printable(name): printable(option) for name, option in genotype.choices.items()}
+    return Genotype(genotype.space, choices)
 
 
 def _cell(cell: Cell) -> Group:

@@ -49,11 +49,12 @@ class RaplCounter(EnergyCounter):
 
     def __init__(self, root: Path = POWERCAP) -> None:
         # Of "intel-rapl:0" (a package) and "intel-rapl:0:1" (a part of it), only the first; AMD's have this name too.
-        self._zones = sorted(path for path in root.glob("intel-rapl:*") if path.name.count(":") == 1)
+        zones = sorted(path for path in root.glob("intel-rapl:*") if path.name.count(":") == 1)
+        self._zones = [zone for zone in zones if _is_package(zone)]
         if not self._zones:
             raise UserError(
-                f"energy: {root} has no intel-rapl zone, so the kernel counts no energy here; use a machine that shows "
-                "RAPL (most virtual machines don't) or an NVIDIA GPU"
+                f"energy: {root} has no intel-rapl zone of a package, so the kernel counts no energy here; use a "
+                "machine that shows RAPL (most virtual machines don't) or an NVIDIA GPU"
             )
         self._full = [_microjoules(zone / "max_energy_range_uj") for zone in self._zones]
         self.now()
@@ -136,6 +137,14 @@ def _wait(read: Any, seconds: float) -> None:
 def _uuid(device: torch.device) -> str:
     found = str(torch.cuda.get_device_properties(device).uuid)
     return found if found.startswith("GPU-") else f"GPU-{found}"
+
+
+def _is_package(zone: Path) -> bool:
+    """Return whether a zone is a package; "psys" is the whole platform, packages included. Old kernels name none."""
+    try:
+        return (zone / "name").read_text().startswith("package")
+    except OSError:
+        return True
 
 
 def _microjoules(path: Path) -> int:

@@ -20,6 +20,7 @@ from unas.latency.statistics import Latency
 
 WINDOW = 5  # runs whose median is compared with that of the runs before
 STEADY = 0.05  # relative difference of two such medians that counts as steady
+MAX_THREADS = 1024  # PyTorch starts as many as it is asked for
 MIN_SAMPLES = 6  # fewer have no confidence interval of 95 %
 
 
@@ -85,8 +86,8 @@ def prepared(
     """
     chosen = backends.get(backend)() if isinstance(backend, str) else backend
     shape = _batch_shape(input_shape)
-    if threads is not None and threads < 1:
-        raise UserError(f"threads is {threads}; it must be at least 1")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"threads is {threads}; it must be at least 1 and at most {MAX_THREADS}")
     where = torch_device(device)
     with torch_threads(threads):
         yield chosen, Fingerprint.here(chosen, shape, where, torch.get_num_threads())

@@ -13,6 +13,7 @@ Array = npt.NDArray[np.float64]
 # Standard deviations before anything is measured, in those of the noise of a median architecture.
 MEAN_SCALE = 1e4  # of the intercept: as good as free
 SIZE_SCALE = 100.0  # of the cost of each kind of size: free as well
+ALIKE = 0.01  # sizes of all groups whose spread is less than this part of the largest are all one size
 GROUP_SCALES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of a group's cost around what its sizes say
 TERM_SCALES = (0.03, 0.1, 0.3, 1.0, 3.0)  # of a term's cost around its group's
 
@@ -48,8 +49,7 @@ def fit_terms(terms: Array, groups: Array, sizes: Array, costs: Array) -> Fit:
     """
     scale = float(np.median(costs))
     y = costs / scale
-    of_groups, units = terms @ groups, sizes.std(0)
-    standard = SIZE_SCALE * sizes / np.where(units > 0, units, 1.0)
+    of_groups, standard = terms @ groups, SIZE_SCALE * sizes / _units(sizes)
     of_sizes = of_groups @ standard
     fixed = MEAN_SCALE**2 + of_sizes @ of_sizes.T
     kernels = {
@@ -69,9 +69,20 @@ def fit_terms(terms: Array, groups: Array, sizes: Array, costs: Array) -> Fit:
     return Fit(scale * MEAN_SCALE**2 * float(solved.sum()), scale * own)
 
 
+def _units(sizes: Array) -> Array:
+    """Return what one of each kind of size is: what groups differ by, or all of it where they hardly differ, [kinds].
+
+    A single group differs from no other; raw sizes, millions, would leave a kernel that can't be factored.
+    """
+    spread, most = sizes.std(0), np.abs(sizes).max(0, initial=0.0)
+    return np.where(spread > ALIKE * most, spread, np.where(most > 0, most, 1.0))
+
+
 def _evidence(kernel: Array, noise: Array, y: Array) -> tuple[float, Array]:
     """Return the log marginal likelihood of y at the best scale of the noise, and (kernel + noise)⁻¹·y."""
-    factor = np.linalg.cholesky(kernel + np.diag(noise))
+    # An architecture a thousand times as fast as the median has less noise than the kernel has rounding error.
+    rounding = len(y) * np.finfo(np.float64).eps * kernel.diagonal().max()
+    factor = np.linalg.cholesky(kernel + np.diag(noise + rounding))
     half = np.linalg.solve(factor, y)
     log_determinant = 2 * float(np.log(np.diag(factor)).sum())
     evidence = -0.5 * (len(y) * np.log(float(half @ half)) + log_determinant)

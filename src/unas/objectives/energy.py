@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from unas.cost_table import CostTable, fitted_table
 from unas.gauges import EnergyMeter
-from unas.objectives._resource import Resource, RunningCost
+from unas.objectives._measured import RunningMeasuredCost
+from unas.objectives._resource import Resource
 from unas.objectives.base import Setting
 
 MEASURED = 48  # random networks, a second or two each
@@ -24,13 +25,22 @@ class Energy(Resource):
 
     quantity: ClassVar[str] = "energy"
 
-    def start(self, setting: Setting) -> RunningCost:
+    def start(self, setting: Setting) -> RunningEnergy:
         """See `CostTerm`."""
-        return RunningEnergy(self, setting, EnergyMeter(setting.deployment))
+        return RunningEnergy(self, setting)
 
 
-class RunningEnergy(RunningCost):
-    """The energy term during a search."""
+class RunningEnergy(RunningMeasuredCost):
+    """The energy term during a search.
+
+    Args:
+        term: its options.
+        setting: where it is used.
+    """
+
+    def __init__(self, term: Energy, setting: Setting) -> None:
+        meter = EnergyMeter(setting.deployment)
+        super().__init__(term, setting, meter, meter.backend, setting.deployment.device)
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""

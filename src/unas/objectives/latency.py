@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -18,11 +17,10 @@ from unas.errors import UserError
 from unas.gauges import Stopwatch
 from unas.latency.backends import Backend
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
-from unas.latency.fingerprint import Fingerprint
 from unas.latency.fitting import fit_predictor
-from unas.latency.measurement import prepared
 from unas.latency.predictor_files import load_predictor
-from unas.objectives._resource import CostTerm, RunningCost
+from unas.objectives._measured import RunningMeasuredCost
+from unas.objectives._resource import CostTerm
 from unas.objectives.base import Setting
 from unas.policy import Sample
 
@@ -85,7 +83,7 @@ class Latency(CostTerm):
         return RunningLatency(self, setting)
 
 
-class RunningLatency(RunningCost):
+class RunningLatency(RunningMeasuredCost):
     """The latency term during a search.
 
     Args:
@@ -95,7 +93,7 @@ class RunningLatency(RunningCost):
 
     def __init__(self, term: Latency, setting: Setting) -> None:
         self.stopwatch = Stopwatch(setting.deployment, term.backend)
-        super().__init__(term, setting, self.stopwatch)
+        super().__init__(term, setting, self.stopwatch, term.backend, self.stopwatch.device)
         self.options = term
         if term.mode == "measured":
             self.use_few_draws()
@@ -125,13 +123,6 @@ class RunningLatency(RunningCost):
             )
         return CostTable(found.layout, found.intercept, found.blocks, found.weights), False
 
-    @cached_property
-    def fingerprint(self) -> Fingerprint:
-        """What the figures are valid for."""
-        shape, device = self.setting.deployment.image_shape, self.stopwatch.device
-        with prepared(shape, self.options.backend, device, None) as (_, fingerprint):
-            return fingerprint
-
     def read(self, sample: Sample) -> Tensor:
         """See `RunningCost`."""
         if self.options.mode == "predicted":
@@ -150,15 +141,15 @@ class RunningLatency(RunningCost):
         return super().num_samples() if self.options.mode == "predicted" else self.fewest()
 
     def state_dict(self) -> dict[str, Any]:
-        """See `RunningCost`; with all that was measured, and where."""
-        return {**super().state_dict(), "measured": self.measured, "fingerprint": asdict(self.fingerprint)}
+        """See `RunningMeasuredCost`; with all that was measured."""
+        return {**super().state_dict(), "measured": self.measured}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `RunningCost`; what was measured elsewhere is forgotten, and measured here when it is asked for."""
-        super().load_state_dict(state)
+        """See `RunningMeasuredCost`."""
         self.measured = dict(state["measured"])
-        there = Fingerprint.from_dict(state["fingerprint"], "the checkpoint")
-        difference = self.setting.ranks.on_main(lambda: there.difference(self.fingerprint))
-        if difference is not None:
-            self.setting.say(f"latency: measured again, since {difference}")
-            self.table, self.measured = None, {}
+        super().load_state_dict(state)
+
+    def forget(self) -> None:
+        """See `RunningMeasuredCost`."""
+        super().forget()
+        self.measured = {}

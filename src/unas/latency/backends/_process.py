@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from unas.errors import UserError
 
 MAX_OUTPUT_BYTES = 2**20
+LOOK_SECONDS = 0.1  # how often to look whether the command has ended while a child of it holds its pipes
 
 
 def output_of(command: Sequence[str], timeout_seconds: float) -> str:
@@ -54,7 +55,7 @@ def output_of(command: Sequence[str], timeout_seconds: float) -> str:
 def _read_both(
     process: subprocess.Popen[bytes], deadline: float, name: str, timeout_seconds: float
 ) -> tuple[bytes, bytes]:
-    """Return both outputs, read as they come so that neither pipe fills."""
+    """Return both outputs, read as they come so that neither pipe fills, until they or the command end."""
     assert process.stdout is not None  # noqa: S101  for the type checker
     assert process.stderr is not None  # noqa: S101
     parts = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
@@ -62,10 +63,13 @@ def _read_both(
         for descriptor in parts:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():
+            has_ended = process.poll() is not None  # asked first: all that it has printed can be read after that
             left = deadline - time.monotonic()
-            ready = selector.select(left) if left > 0 else []
-            if not ready and time.monotonic() >= deadline:
+            if left <= 0:
                 raise _too_slow(name, timeout_seconds)
+            ready = selector.select(0 if has_ended else min(left, LOOK_SECONDS))
+            if has_ended and not ready:
+                break
             for key, _ in ready:
                 content = os.read(key.fd, 65536)
                 if not content:
