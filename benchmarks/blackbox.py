@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unas.files import write_json
+from synthetic_table import synthetic_table
+from unas.common.files import write_json
 from unas.lab import blackbox
 from unas.lab.blackbox import BlackBoxMethod
 from unas.lab.blackbox.evolution import Evolution
 from unas.lab.comparison import Comparison, compare
 from unas.lab.comparison_plot import write_plot
-from unas.lab.synthetic_table import synthetic_table
 from unas.lab.table import ArchitectureTable
 from unas.lab.table_files import read_table
 

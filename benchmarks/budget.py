@@ -23,18 +23,21 @@ import onnxruntime
 import torch
 
 import unas
-from unas import estimators, files
-from unas.budget_terms import term_for, with_budget_terms
-from unas.budgets import Budget
+from unas import estimators
+from unas.budgets.budget import Budget
+from unas.budgets.steering import term_for
+from unas.common import files
+from unas.compute.hardware import cpu_name
 from unas.config import Config
-from unas.deployment import Deployment
-from unas.gauges import COUNTS, Counter, Gauge, Stopwatch
-from unas.hardware import cpu_name
+from unas.config.budgeted import with_budget_terms
+from unas.costs.blocks import random_genotypes
+from unas.costs.deployment import Deployment
+from unas.costs.gauges import COUNTS, Counter, Gauge
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
-from unas.latency.blocks import random_genotypes
 from unas.latency.fitting import fit_predictor
-from unas.metrics import read_metrics
+from unas.latency.gauges import Stopwatch
 from unas.objectives.latency import Latency
+from unas.runs.metrics import read_metrics
 
 mpl.use("Agg")
 NAMES = {"latency": "latency (ms)", "macs": "multiply-adds", "params": "parameters"}

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import torch
 
-from unas.checkpoint_clock import CheckpointClock
-from unas.errors import UserError
-from unas.run_directory import CHECKPOINTS, RunDirectory
+from unas.common.errors import UserError
+from unas.runs.directory import RunDirectory
+from unas.runs.names import CHECKPOINTS
+from unas.runs.session import CheckpointClock
 
 MESSAGES: list[str] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from unas.hardware import cpu_name
+from unas.compute.hardware import cpu_name
 from unas.nn.native import Geometry, depthwise_kernel, depthwise_weight_gradient
 
 SIZES = ((32, 16, 32), (32, 32, 16), (32, 64, 8))

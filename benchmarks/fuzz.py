@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import torch
 
@@ -37,8 +37,8 @@ from tiny import tiny_recipe
 from unas.cli import main as command
 from unas.cli.commands import COMMANDS
 from unas.cli.run import configured
-from unas.errors import UserError
-from unas.hardware import cpu_name
+from unas.common.errors import UserError
+from unas.compute.hardware import cpu_name
 
 TRUST = ("--trust", "tiny:TinyDigits")
 RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:run", "", "../x")

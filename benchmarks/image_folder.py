@@ -27,11 +27,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from unas.compute.hardware import cpu_name
 from unas.data import Augmentation, BatchStream, evaluation_batches
 from unas.data._crops import draw_crops
 from unas.data._decode import resized_side
 from unas.data.imagenet import ImageNet
-from unas.hardware import cpu_name
 
 BATCH = 32
 MEAN, STD = ImageNet().mean, ImageNet().std

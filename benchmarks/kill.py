@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import onnx
 import onnxruntime
@@ -38,12 +38,12 @@ import torch.onnx
 import torch.utils.tensorboard
 
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
-from unas.checkpoints import Checkpoints
 from unas.cli import main as unas
 from unas.cli import run as _imported  # noqa: F401  before the fork
-from unas.hardware import cpu_name
-from unas.metrics import read_metrics
-from unas.run_directory import CHECKPOINTS, CONFIG, GENOTYPE, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS
+from unas.compute.hardware import cpu_name
+from unas.runs.checkpoints import Checkpoints
+from unas.runs.metrics import read_metrics
+from unas.runs.names import CHECKPOINTS, CONFIG, GENOTYPE, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS
 
 FILES = (CONFIG, METRICS, POLICY, GENOTYPE, WEIGHTS, ONNX)
 PHASES = ("search", "choosing", "training", "testing and export")

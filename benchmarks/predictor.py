@@ -24,14 +24,14 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from unas import spaces
-from unas.genotype import Genotype
-from unas.hardware import cpu_name
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Sample
+from unas.compute.hardware import cpu_name
+from unas.costs.blocks import random_genotypes
 from unas.latency import backends
-from unas.latency.blocks import random_genotypes
 from unas.latency.fitting import fit_predictor, spearman
 from unas.latency.measurement import batch_of, prepared
 from unas.latency.timing import NetworkTimer
-from unas.policy import Sample
 
 PUBLISHED, REPEATS = 10_000, 10
 SIZES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unas import search_update
-from unas.checkpoints import Checkpoints
-from unas.distributed import joined
+from unas.compute.torchrun import joined
 from unas.recipes import recipe
-from unas.search_update import SearchStep
+from unas.runs.checkpoints import Checkpoints
+from unas.searching import step as search_update
+from unas.searching.step import SearchStep
 
 Wait = Callable[[], None]
 

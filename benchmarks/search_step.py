@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 import unas
-from unas.hardware import cpu_name, device_name
+from unas.compute.hardware import cpu_name, device_name
 
 
 def load_baseline(path: Path) -> Any:

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "spaces"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from supernet_comparison import compare
-
 from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
 from unas.spaces.proxylessnas import ProxylessSpace

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unas import estimators, latency, objectives, spaces
-    from unas.counting import count_macs, count_parameters
-    from unas.errors import UserError
-    from unas.genotype import Genotype
-    from unas.genotype_files import list_genotypes, load_genotype
+    from unas.architecture.genotype import Genotype
+    from unas.architecture.policy import Policy, Sample
+    from unas.architecture.published import list_genotypes, load_genotype
+    from unas.common.errors import UserError
+    from unas.graphs.size import count_macs, count_parameters
     from unas.nn.choice import InputChoice, OpChoice
     from unas.pipeline import Result, run, search, search_step, train
-    from unas.policy import Policy, Sample
     from unas.recipes import recipe
     from unas.spaces import create_network
 
@@ -21,18 +21,18 @@ __version__ = "0.1.0"
 
 # Everything is imported at its first use: `unas --help` answers without waiting for torch.
 _HOME = {
-    "Genotype": "unas.genotype",
+    "Genotype": "unas.architecture.genotype",
     "InputChoice": "unas.nn.choice",
     "OpChoice": "unas.nn.choice",
-    "Policy": "unas.policy",
+    "Policy": "unas.architecture.policy",
     "Result": "unas.pipeline",
-    "Sample": "unas.policy",
-    "UserError": "unas.errors",
-    "count_macs": "unas.counting",
-    "count_parameters": "unas.counting",
+    "Sample": "unas.architecture.policy",
+    "UserError": "unas.common.errors",
+    "count_macs": "unas.graphs.size",
+    "count_parameters": "unas.graphs.size",
     "create_network": "unas.spaces",
-    "list_genotypes": "unas.genotype_files",
-    "load_genotype": "unas.genotype_files",
+    "list_genotypes": "unas.architecture.published",
+    "load_genotype": "unas.architecture.published",
     "recipe": "unas.recipes",
     "run": "unas.pipeline",
     "search": "unas.pipeline",

@@ -7,9 +7,9 @@ import torch
 import torchvision.transforms.v2.functional as F
 from scipy import stats
 
+from unas.common.errors import UserError
 from unas.data import Augmentation, augment, normalise
 from unas.data._augment import Decisions, apply, draw
-from unas.errors import UserError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 

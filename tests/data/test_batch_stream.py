@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
+from unas.common.errors import UserError
 from unas.data import Augmentation, BatchStream, ImagesInMemory, evaluation_batches
-from unas.errors import UserError
 
 AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=4)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import unas.data
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import unas.data
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 
 @pytest.fixture

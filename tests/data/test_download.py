@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
+from unas.common.errors import UserError
 from unas.data._download import RemoteFile, fetch
-from unas.errors import UserError
 
 CONTENT = bytes(range(256)) * 5000
 PAGE = "https://example.org/data"

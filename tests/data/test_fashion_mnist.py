@@ -10,8 +10,8 @@ import pytest
 import torch
 from torchvision.datasets import FashionMNIST as Torchvision
 
+from unas.common.errors import UserError
 from unas.data.fashion_mnist import FashionMnist
-from unas.errors import UserError
 
 COUNTS = {"train": 7, "t10k": 3}
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

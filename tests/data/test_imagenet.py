@@ -14,11 +14,11 @@ from PIL import Image
 import unas.data._image_files
 from image_tree import wnid, write_image_tree
 from tiny import tiny_recipe
-from unas.config_json import config_from_json, config_to_json
+from unas.common.errors import UserError
+from unas.config.document import config_from_json, config_to_json
 from unas.data.folder import ImageFolder
 from unas.data.imagenet import ImageNet
-from unas.errors import UserError
-from unas.preflight import preflight
+from unas.pipeline.preflight import preflight
 
 
 @pytest.fixture

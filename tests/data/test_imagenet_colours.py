@@ -9,10 +9,10 @@ from scipy import stats
 from torchvision.transforms import v2
 
 from image_tree import photographs
+from unas.common.errors import UserError
 from unas.data import Augmentation, augment
 from unas.data._augment import apply, draw
 from unas.data._colour import PARTS, draw_jitter, jitter
-from unas.errors import UserError
 
 STRENGTHS = (0.4, 0.4, 0.4, 0.2)
 THEIRS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)

@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from image_tree import wnid, write_image_tree
+from unas.common.errors import UserError
 from unas.data import Augmentation, BatchStream, evaluation_batches, split
 from unas.data._decode import read_view
 from unas.data.folder import ImageFolder
-from unas.errors import UserError
 
 AUGMENTATION = Augmentation(crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)

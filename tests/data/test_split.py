@@ -7,8 +7,8 @@ import re
 import pytest
 import torch
 
+from unas.common.errors import UserError
 from unas.data import ImageData, ImagesInMemory, split
-from unas.errors import UserError
 
 
 def numbered(labels):

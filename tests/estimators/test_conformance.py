@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from unas import estimators
-from unas.errors import UserError
+from unas.architecture.policy import Policy
+from unas.common.errors import UserError
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.lab.gradients import gradient
 from unas.lab.problems import PROBLEMS, Problem
-from unas.policy import Policy
 
 ALL = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
 ALL.append(pytest.param(lambda: ReinforceLeaveOneOut(draws=3), id="reinforce_loo, three draws"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.estimators.exact import Exact
 from unas.lab.gradients import gradient
 from unas.lab.problems import PROBLEMS, Problem

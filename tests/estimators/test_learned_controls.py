@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from unas import estimators
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.estimators._gumbel import draw_hard
 from unas.estimators._learned_eta import LearnedEta
 from unas.estimators._per_sample import as_loss, copies, in_logits

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.estimators import get
 from unas.estimators.reinforce import MovingAverage, Reinforce
 from unas.lab.problems import PROBLEMS

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from unas.errors import UserError
+from synthetic_table import synthetic_table
+from unas.common.errors import UserError
 from unas.lab import blackbox
 from unas.lab.blackbox.evolution import Evolution, mutate
 from unas.lab.blackbox.local_search import LocalSearch
 from unas.lab.blackbox.surrogate_policy import SurrogatePolicy
 from unas.lab.queries import MAX_REPEATS, BudgetSpentError, Queries
-from unas.lab.synthetic_table import synthetic_table
 from unas.lab.table import ArchitectureTable
 
 TABLE = synthetic_table([3, 2, 4, 3], pairs=0.3, triples=0.0, seed=3)  # 72 architectures

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.lab.blackbox import BlackBoxMethod
 from unas.lab.comparison import compare, ranks, summary
 from unas.lab.comparison_plot import write_plot

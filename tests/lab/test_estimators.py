@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from unas.cli import main
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.estimators.reinforce import Reinforce
 from unas.lab.estimators import VARIANTS, lab_estimators
 from unas.lab.estimators_plot import write_plot

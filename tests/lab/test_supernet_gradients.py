@@ -10,7 +10,7 @@ import torch
 
 from tiny import tiny_recipe
 from unas.cli import main
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.estimators.reinforce import Reinforce
 from unas.lab.supernet_gradients import SupernetRow, _ratio, _resampling, _variances, supernet_gradients
 from unas.lab.supernet_report import markdown

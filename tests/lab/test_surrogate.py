@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from unas.errors import UserError
+from synthetic_table import synthetic_table
+from unas.common.errors import UserError
 from unas.lab.blackbox._surrogate import GaussianProcess
 from unas.lab.blackbox.surrogate_policy import SurrogatePolicy, standardised
-from unas.lab.synthetic_table import synthetic_table
 
 TABLE = synthetic_table([3, 2, 4, 3], pairs=0.3, triples=0.0, seed=3)  # 72 architectures
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unas.errors import UserError
+from unas.architecture.policy import Sample
+from unas.common.errors import UserError
 from unas.lab._csv_table import parse_csv
 from unas.lab._macro_table import parse_macro
 from unas.lab.table_files import read_table
-from unas.policy import Sample
 
 CSV = "kernel,op,accuracy,latency\n3,conv,0.5,10\n5,conv,0.75,12\n3,skip,0.25,1\n11,skip,0.125,2\n"
 
@@ -147,6 +147,6 @@ def test_neighbours_and_nearest_by_hand():
 
 
 def _genotypes(layout, choices):
-    from unas.genotype import Genotype
+    from unas.architecture.genotype import Genotype
 
     return [Genotype(layout.space, choice) for choice in choices]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency import measure, measure_file
 from unas.latency.backends import create
 

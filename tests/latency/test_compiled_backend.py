@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch._dynamo.utils import counters
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency import backends, measure
 
 

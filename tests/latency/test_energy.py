@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency.energy import measure_energy
 from unas.latency.energy_counters import NvmlCounter, RaplCounter
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from torch import nn
 
-from unas.counting import count_macs, count_parameters
-from unas.genotype_files import load_genotype
-from unas.latency.blocks import Terms, random_genotypes
+from unas.architecture.published import load_genotype
+from unas.costs.blocks import Terms, random_genotypes
+from unas.graphs.size import count_macs, count_parameters
 from unas.latency.design import choose_design
 from unas.latency.fitting import spearman
 from unas.latency.regression import fit_terms

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from unas.architecture.published import load_genotype
 from unas.cli import main
-from unas.counting import count_macs, count_parameters
-from unas.genotype_files import load_genotype
-from unas.latency.direct_onnx import direct_onnx
+from unas.graphs.memory import peak_memory
+from unas.graphs.quick_onnx import direct_onnx
+from unas.graphs.size import count_macs, count_parameters
 from unas.latency.predictor_files import load_predictor
-from unas.memory import peak_memory
 from unas.spaces import create_network
 
 SMALL = "--network.channels 4 --network.layers 3 --input-shape 3,12,12 --threads 1 --samples 6"

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency import Latency, backends, measure
 from unas.latency.measurement import take_samples, warm_up
 from unas.latency.statistics import median_interval

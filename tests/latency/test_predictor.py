@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from unas.errors import UserError
-from unas.genotype import Genotype
-from unas.latency.blocks import random_genotypes
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Policy, Sample
+from unas.common.errors import UserError
+from unas.costs.blocks import random_genotypes
 from unas.latency.fitting import fit_predictor
 from unas.latency.predictor_files import load_predictor
 from unas.latency.timing import Timing
 from unas.nn.choice import InputChoice, OpChoice
-from unas.policy import Policy, Sample
 from unas.spaces import ModuleSpace, NetworkOptions
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.architecture.policy import Layout, Sample
+from unas.common.errors import UserError
 from unas.nn.choice import InputChoice, OpChoice, sample_scope
-from unas.policy import Layout, Sample
 
 
 def layout(**choices):

@@ -14,26 +14,27 @@ from torch import Tensor
 
 from fake_clock import DEPLOYMENT, SPACE, FakeClock
 from unas import estimators, objectives
-from unas.checkpoints import require_plain
-from unas.counting import count_macs, count_parameters
-from unas.deployment import Deployment
-from unas.errors import UserError
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout, Policy, Sample
+from unas.common.errors import UserError
+from unas.compute.runtime import RuntimeConfig
+from unas.costs.deployment import Deployment
+from unas.costs.gauges import Counter, Reading
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
-from unas.gauges import Counter, EnergyMeter, Reading, Stopwatch
-from unas.genotype import Genotype
-from unas.memory import peak_memory
+from unas.graphs.memory import peak_memory
+from unas.graphs.size import count_macs, count_parameters
+from unas.latency.gauges import EnergyMeter, Stopwatch
 from unas.objectives import PolicyTerm, Setting
 from unas.objectives._resource import RunningCost
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.energy import Energy
 from unas.objectives.latency import Latency, RunningLatency
 from unas.objectives.macs import Macs
-from unas.policy import Layout, Policy, Sample
-from unas.runtime import RuntimeConfig
-from unas.search_config import AdamConfig, SearchConfig
-from unas.search_update import SearchStep
+from unas.runs.checkpoints import require_plain
+from unas.searching.config import AdamConfig, SearchConfig
+from unas.searching.step import SearchStep
 from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.spaces.proxylessnas import ProxylessSpace

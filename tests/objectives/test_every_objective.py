@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from unas import objectives
-from unas.errors import UserError
+from unas.architecture.policy import Layout, Sample
+from unas.common.errors import UserError
 from unas.objectives import Evaluation, Objective
-from unas.policy import Layout, Sample
 from unas.spaces.darts import DartsSpace
 
 SPACE = DartsSpace(channels=2, layers=3, operations=3)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.architecture.policy import Policy, Sample
+from unas.common.errors import UserError
 from unas.estimators import draw_hard, draw_relaxed
 from unas.nn.choice import OpChoice
 from unas.objectives import Evaluation
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.generalisation_gap import GeneralisationGap
 from unas.objectives.overlap import Overlap
-from unas.policy import Policy, Sample
 from unas.spaces.darts import DartsSpace
 from unas.spaces.module import ModuleSpace
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_run import checked, made_run
 
 import unas
+from made_run import checked, made_run
 from tiny import tiny_recipe
-from unas import pipeline
 from unas.cli import main
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.pipeline import api as pipeline
 
 
 def test_a_report_is_written_where_it_is_said(

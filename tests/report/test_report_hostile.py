@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_run import GENOTYPE, checked, drawn, image, made_run, policy, search_metrics, words, write_lines
 
 from hostile import Reader, finding, mutated
-from unas.errors import UserError
-from unas.genotype import Genotype
+from made_run import GENOTYPE, checked, drawn, image, made_run, policy, search_metrics, words, write_lines
+from unas.architecture.genotype import Genotype
+from unas.common.errors import UserError
 from unas.report import write_report
 
 EVIL = "</title></style></svg><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&amp;\x00\x1b[2J\u202e]]>"

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+import unas
 from made_run import (
     GENOTYPE,
     STAGES,
@@ -28,10 +30,8 @@ from made_run import (
     words,
     write_lines,
 )
-
-import unas
+from unas.architecture.published import load_genotype
 from unas.drawing import cell_lines
-from unas.genotype_files import load_genotype
 from unas.report import write_report
 
 

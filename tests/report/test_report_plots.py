@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from axis_of import axis, points
 from made_run import (
     EPOCHS,
@@ -30,7 +31,6 @@ from made_run import (
     words,
     write_lines,
 )
-
 from unas.report.axes import log_scale, scale, tick_size
 from unas.report.heat_strip import runs, strips_of
 from unas.report.markup import number

@@ -1,14 +1,14 @@
 """The DARTS supernet against a plain one written on its own, and what its engine promises."""
 
 import pytest
-import supernet_comparison
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from unas.counting import count_macs, count_parameters
-from unas.genotype import Genotype
-from unas.policy import Layout, Sample
+import supernet_comparison
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout, Sample
+from unas.graphs.size import count_macs, count_parameters
 from unas.spaces.darts import DartsSpace
 
 TOLERANCE = 1e-5

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from unas.counting import count_macs
-from unas.errors import UserError
-from unas.genotype import Genotype
-from unas.genotype_files import load_genotype
+from unas.architecture.genotype import Genotype
+from unas.architecture.published import load_genotype
+from unas.common.errors import UserError
+from unas.graphs.size import count_macs
 from unas.spaces import create_network
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 

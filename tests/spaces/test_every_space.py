@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from unas import spaces
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Policy
 from unas.estimators import draw_hard, draw_relaxed
-from unas.genotype import Genotype
 from unas.nn.choice import InputChoice, OpChoice
-from unas.policy import Policy
 
 CLASSES, BATCH = 7, 4
 SIZE, SIZES = 32, {"proxylessnas": 64}  # which divides it by 32; a single pixel has no statistics

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from unas import spaces
-from unas.errors import UserError
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout, Policy, Sample
+from unas.common.errors import UserError
 from unas.estimators import draw_hard
-from unas.genotype import Genotype
 from unas.nn.choice import Choice, InputChoice, OpChoice
-from unas.policy import Layout, Policy, Sample
 from unas.spaces import ModuleSpace
 from unas.spaces.base import NetworkOptions
 

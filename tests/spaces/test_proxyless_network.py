@@ -5,14 +5,14 @@ import random
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_proxyless import LAYERS
 from torch import nn
 
-from unas.counting import count_macs, count_parameters
-from unas.errors import UserError
-from unas.export import check_onnx, export_onnx
-from unas.genotype import Genotype
-from unas.genotype_files import load_genotype
+from plain_proxyless import LAYERS
+from unas.architecture.genotype import Genotype
+from unas.architecture.published import load_genotype
+from unas.common.errors import UserError
+from unas.graphs.onnx import check_onnx, export_onnx
+from unas.graphs.size import count_macs, count_parameters
 from unas.spaces import create_network, get
 from unas.spaces.proxylessnas import ProxylessNetworkOptions, ProxylessSpace
 

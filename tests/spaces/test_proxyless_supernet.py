@@ -1,14 +1,14 @@
 """The ProxylessNAS supernet against a plain one written on its own, and what its engine promises."""
 
 import pytest
-import supernet_comparison
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from unas.counting import count_macs
-from unas.genotype import Genotype
-from unas.policy import Layout, Sample
+import supernet_comparison
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout, Sample
+from unas.graphs.size import count_macs
 from unas.spaces.proxylessnas import ProxylessSpace
 
 TOLERANCE = 1e-7  # a shift that the next BatchNorm removes has gradient zero: of those, rounding is compared

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from unas.components import NAMES, component_class, import_callable
+from unas.common.errors import UserError
 from unas.config import Config
-from unas.config_json import is_required, naming
+from unas.config.components import NAMES, component_class, import_callable
+from unas.config.document import is_required, naming
 from unas.data import Dataset
-from unas.errors import UserError
 from unas.estimators import Estimator
 from unas.objectives import PolicyTerm, Term
 from unas.spaces import SearchSpace

@@ -10,9 +10,9 @@ from typing import TextIO
 
 from unas import __version__
 from unas.cli.commands import COMMANDS, command_help, overview
-from unas.errors import UserError
-from unas.printable import printable
-from unas.registry import one_of
+from unas.common.errors import UserError
+from unas.common.registry import one_of
+from unas.common.text import printable
 
 USAGE_ERROR = 2
 _LONGEST = 2000  # characters of an error

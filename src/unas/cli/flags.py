@@ -12,9 +12,9 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from unas.config_json import join, naming
-from unas.config_values import metavar, parse_text
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.config.document import join, naming
+from unas.config.values import metavar, parse_text
 
 
 class Typed(str):

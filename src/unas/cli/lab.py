@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unas import pipeline
 from unas.cli.flags import parse
 from unas.cli.output import print_rows
 from unas.cli.run import configured
 from unas.cli.words import take_count, take_flag, take_name
-from unas.errors import UserError
-from unas.registry import one_of
+from unas.common.errors import UserError
+from unas.common.registry import one_of
+from unas.pipeline.opening import new_directory
 
 
 def lab(command: str, words: list[str]) -> None:
@@ -34,7 +34,7 @@ def _quality(command: str, words: list[str]) -> None:
     seeds, words = take_count("--seeds", 1, words)
     against, words = take_flag(words, "--against")
     name, options = configured(command, words)
-    out = Path(options.out) if options.out else pipeline.new_directory(f"quality-{name}".replace(":", "-"))
+    out = Path(options.out) if options.out else new_directory(f"quality-{name}".replace(":", "-"))
     report = quality(options.config, out, cells, seeds, against, quiet=options.quiet)
     plot = ("plot", report["plot"] or report["plot_missing"])
     print_rows([*_quality_rows(report), *_collapse_rows(report), plot, ("directory", str(out))])
@@ -104,7 +104,7 @@ def _table(command: str, words: list[str]) -> None:
     options: TableOptions = parse(TableOptions(), words, f"unas {command} FILE", about, ("minimize",))
     if not options.metric:
         raise UserError("--metric is missing; give the column that is searched for")
-    out = Path(options.out) if options.out else pipeline.new_directory(f"table-{Path(file).stem}")
+    out = Path(options.out) if options.out else new_directory(f"table-{Path(file).stem}")
     result = lab_table(
         Path(file),
         options.metric,

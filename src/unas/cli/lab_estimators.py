@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unas import pipeline
 from unas.cli.flags import parse
 from unas.cli.output import print_rows
 from unas.cli.run import configured
 from unas.cli.words import take_count, take_flag
 from unas.lab.estimators import SAMPLES, lab_estimators
 from unas.lab.supernet_report import CALLS, lab_supernet
+from unas.pipeline.opening import new_directory
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def estimators(command: str, words: list[str]) -> None:
     names, words = take_flag(words, "--estimator")
     about = "Measure bias, variance and time of gradient estimators on problems whose gradient is known."
     options: EstimatorsOptions = parse(EstimatorsOptions(), words, f"unas {command}", about, ("quiet",))
-    out = Path(options.out) if options.out else pipeline.new_directory("estimators")
+    out = Path(options.out) if options.out else new_directory("estimators")
     result = lab_estimators(problems, names, samples=options.samples, seed=options.seed, out=out, quiet=options.quiet)
     ends = [("table", str(out / "estimators.md")), ("plot", result["plot"] or result["plot_missing"])]
     print_rows([*_summary(result["rows"]), *ends, ("directory", str(out))])
@@ -63,7 +63,7 @@ def _on_supernet(command: str, words: list[str]) -> None:
     names, words = take_flag(words, "--estimator")
     calls, words = take_count("--calls", CALLS, words)
     recipe, options = configured(command, words)
-    out = Path(options.out) if options.out else pipeline.new_directory(f"estimators-{recipe}".replace(":", "-"))
+    out = Path(options.out) if options.out else new_directory(f"estimators-{recipe}".replace(":", "-"))
     result = lab_supernet(options.config, names, calls=calls, out=out, command=typed, quiet=options.quiet)
     ends = [("table", str(out / "estimators.md")), ("plot", result["plot"] or result["plot_missing"])]
     print_rows([*map(_supernet_figure, result["rows"]), *ends, ("directory", str(out))])

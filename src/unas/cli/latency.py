@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 
 from unas.cli.words import take_name
-from unas.errors import UserError
-from unas.registry import one_of
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 
 ACTIONS = {"measure": "latency_measure", "fit": "latency_fit", "check": "latency_check"}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unas.budgets import Verdict, parse_budgets
+from unas.budgets.budget import Verdict, parse_budgets
+from unas.budgets.verdicts import judge_file
 from unas.cli.flags import parse
 from unas.cli.latency_options import file_of, shape_of
 from unas.cli.words import take_flag, take_name
-from unas.errors import UserError
-from unas.files import write_json
-from unas.verdicts import judge_file
+from unas.common.errors import UserError
+from unas.common.files import write_json
 
 
 @dataclass(frozen=True)

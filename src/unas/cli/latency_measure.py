@@ -10,12 +10,12 @@ from unas.cli.flags import parse
 from unas.cli.latency_options import Where, default_network, file_of, network_of, shape_of, weights_of
 from unas.cli.output import print_rows
 from unas.cli.words import take_name
-from unas.errors import UserError
-from unas.files import write_json
+from unas.common.errors import UserError
+from unas.common.files import write_json
 from unas.latency import Fingerprint, Latency, measure_file
 from unas.latency import measure as measure_network
 from unas.latency.backends import Backend
-from unas.network_files import load_network
+from unas.runs.network import load_network
 from unas.spaces import NetworkOptions
 
 

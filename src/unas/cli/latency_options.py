@@ -8,14 +8,14 @@ from pathlib import Path
 from torch import nn
 
 from unas import spaces
-from unas.errors import UserError
-from unas.files import is_plain
-from unas.genotype_files import load_genotype
+from unas.architecture.published import load_genotype
+from unas.common.errors import UserError
+from unas.common.files import is_plain
+from unas.graphs.onnx_size import input_shape_of, load_onnx
 from unas.latency import backends
 from unas.latency.backends import Backend
-from unas.network_files import read_description
-from unas.onnx_counting import input_shape_of, load_onnx
-from unas.run_directory import ONNX, WEIGHTS
+from unas.runs.names import ONNX, WEIGHTS
+from unas.runs.network import read_description
 from unas.spaces import NetworkOptions, create_network
 
 DEFAULT_SHAPE = (3, 32, 32)

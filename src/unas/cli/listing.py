@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from unas.errors import UserError
-from unas.genotype_files import list_genotypes
-from unas.registry import one_of
+from unas.architecture.published import list_genotypes
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 
 PACKAGES = {
     "recipes": "recipes",
@@ -55,7 +55,7 @@ def entries(kind: str) -> Iterator[tuple[str, str]]:
     """Yield (name, one line) of everything of a kind."""
     if kind == "genotypes":
         for name in list_genotypes():
-            document = json.loads((_root() / "genotypes" / f"{name}.json").read_text(encoding="utf-8"))
+            document = json.loads((_root() / "architecture" / "genotypes" / f"{name}.json").read_text(encoding="utf-8"))
             yield name, f"published, in the {document['space']} space"
         return
     folder = _root() / PACKAGES[kind]

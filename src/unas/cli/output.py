@@ -10,13 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unas.common.text import printable, readable_size, readable_time
 from unas.config import Config
-from unas.config_json import config_to_json
+from unas.config.document import config_to_json
 from unas.drawing import cell_lines
-from unas.files import readable_size
-from unas.printable import printable
-from unas.progress import readable_time
-from unas.run_files import REPORT
+from unas.runs.names import REPORT
 
 if TYPE_CHECKING:
     from unas.pipeline import Result
@@ -52,7 +50,7 @@ def print_figures(figures: Mapping[str, Any], title: str) -> None:
 
 def print_dry_run(config: Config) -> None:
     """Print the resolved configuration as JSON, then the preflight as a table."""
-    from unas.preflight import preflight
+    from unas.pipeline.preflight import preflight
 
     sys.stdout.write(printable(config_to_json(config), keep="\n"))
     print_rows([*_rows(preflight(config))])

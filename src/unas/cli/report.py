@@ -6,8 +6,8 @@ from pathlib import Path
 
 from unas.cli.commands import command_help
 from unas.cli.words import take_flag
-from unas.errors import UserError
-from unas.registry import one_of
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 
 
 def report(command: str, words: list[str]) -> None:

@@ -11,21 +11,23 @@ from pathlib import Path
 import torch
 
 from unas import pipeline
-from unas.budget_terms import with_budget_terms
+from unas.architecture.policy import Policy
+from unas.architecture.published import list_genotypes, load_genotype
 from unas.cli.commands import COMMANDS
 from unas.cli.composition import FLAGS, component_name, with_components
 from unas.cli.flags import flag_name, parse
 from unas.cli.output import print_dry_run, print_result
 from unas.cli.words import take_flag, take_name
-from unas.components import component_names, one_line_errors
+from unas.common.errors import UserError
+from unas.common.files import parse_json, read_text
 from unas.config import Config
-from unas.config_json import config_from_json, config_to_json
-from unas.errors import UserError
-from unas.files import parse_json, read_text
-from unas.genotype_files import list_genotypes, load_genotype
-from unas.policy import Policy
+from unas.config.budgeted import with_budget_terms
+from unas.config.components import component_names, one_line_errors
+from unas.config.document import config_from_json, config_to_json
+from unas.pipeline.opening import new_directory
 from unas.recipes import recipe
-from unas.run_directory import CONFIG, RunDirectory
+from unas.runs.directory import RunDirectory
+from unas.runs.names import CONFIG
 
 _FLAT = ("config", "runtime", "resume", "quiet", "dry_run")
 
@@ -79,7 +81,7 @@ def start(command: str, words: list[str]) -> int:
     can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
     if not options.out and can_restart:
         raise UserError("--out is missing; with --max-restarts a restarted run must find the directory of the first")
-    out = options.out or pipeline.new_directory(str(name).rpartition(":")[2])
+    out = options.out or new_directory(str(name).rpartition(":")[2])
     run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
     result = run(options.config, out, resume=options.resume, quiet=options.quiet)
     if not is_main:

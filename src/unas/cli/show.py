@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from unas import spaces
+from unas.architecture.genotype import Genotype
+from unas.architecture.published import load_genotype
 from unas.cli.flags import parse
 from unas.cli.words import take_name
-from unas.counting import count_parameters
+from unas.common.files import write_text
 from unas.drawing import draw_svg, draw_terminal
-from unas.files import write_text
-from unas.genotype import Genotype
-from unas.genotype_files import load_genotype
+from unas.graphs.size import count_parameters
 from unas.spaces import create_network
 
 

@@ -15,11 +15,11 @@ from unas.cli.sweep_ray import run_on_ray
 from unas.cli.sweep_rows import Row, rows_of, seeds_of
 from unas.cli.sweep_table import Results
 from unas.cli.words import take_count, take_flag, take_name
-from unas.errors import UserError
-from unas.files import make_directory, read_json, write_json
-from unas.interruption import StopSignal
-from unas.pipeline import new_directory
-from unas.printable import printable
+from unas.common.errors import UserError
+from unas.common.files import make_directory, read_json, write_json
+from unas.common.text import printable
+from unas.pipeline.opening import new_directory
+from unas.runs.interruption import StopSignal
 
 SWEEP = "sweep.json"
 

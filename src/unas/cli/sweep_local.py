@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from unas.cli.sweep_rows import Row
-from unas.files import write_error
+from unas.common.files import write_error
 
 _PAUSE = 0.1
 _OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unas.cli.sweep_rows import Row
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 _WAIT_FOR_LOCK = 120.0
 _RETRIES = 5  # enough for lost machines, and an end for a run that kills its own process every time

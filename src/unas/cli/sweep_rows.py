@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 _LONGEST_NAME = 200  # bytes; a file system takes 255, and a log's name is longer
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from unas.cli.sweep_rows import Row
-from unas.errors import UserError
-from unas.files import read_json, write_text
-from unas.work import ONNX_TOLERANCE
+from unas.common.errors import UserError
+from unas.common.files import read_json, write_text
+from unas.pipeline.phases import ONNX_TOLERANCE
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 _FIGURES = ("test_accuracy", "validation_accuracy", "parameters", "macs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 
 def take_name(words: list[str], what: str, example: str) -> tuple[str, list[str]]:

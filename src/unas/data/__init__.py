@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from unas.common.registry import Registry
 from unas.data._augment import Augmentation, augment, normalise
 from unas.data._memory import ImagesInMemory
 from unas.data._stream import BatchStream, evaluation_batches
 from unas.data.base import Dataset, ImageData, ImageSet, split
-from unas.registry import Registry
 
 __all__ = [
     "Augmentation",

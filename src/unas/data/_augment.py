@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unas.common.errors import UserError
 from unas.data._colour import PARTS, draw_jitter, jitter
 from unas.data._crops import crop_batch, draw_crops
-from unas.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unas.common.errors import UserError
 from unas.data._download import RemoteFile, fetch
 from unas.data._memory import ImagesInMemory
 from unas.data.base import ImageData
-from unas.errors import UserError
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _PIXEL_BYTES = 3 * 32 * 32

@@ -12,7 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 _log = logging.getLogger("unas.data")
 _TIMEOUT_SECONDS = 15.0

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from unas.compute.hardware import cpu_count
 from unas.data._crops import Crops
 from unas.data._decode import read_view
 from unas.data._skipped import SkippedFiles
 from unas.data.base import ImageSet
-from unas.hardware import cpu_count
 
 _SKIPPED = -1
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unas.common.errors import UserError
 from unas.data._decode import SUFFIXES
-from unas.errors import UserError
 
 
 class ImageTree(NamedTuple):

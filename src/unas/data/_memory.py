@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unas.common.errors import UserError
 from unas.data._crops import Crops, crop_batch
 from unas.data.base import ImageSet
-from unas.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 _log = logging.getLogger("unas.data")
 

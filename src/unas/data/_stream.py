@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from unas.common.errors import UserError
+from unas.compute.seeds import generator_for
 from unas.data._augment import Augmentation, Decisions, apply, draw, normalise
 from unas.data._crops import draw_crops
 from unas.data.base import ImageSet, Reading
-from unas.errors import UserError
-from unas.seeds import generator_for
 
 
 class BatchStream:

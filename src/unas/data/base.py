@@ -10,9 +10,9 @@ from typing import ClassVar, Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from unas.common.errors import UserError
+from unas.compute.seeds import generator_for
 from unas.data._crops import Crops
-from unas.errors import UserError
-from unas.seeds import generator_for
 
 
 class Reading(Protocol):

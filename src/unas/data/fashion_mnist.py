@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unas.common.errors import UserError
 from unas.data._download import RemoteFile, fetch
 from unas.data._memory import ImagesInMemory
 from unas.data.base import Dataset, ImageData
-from unas.errors import UserError
 
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
 _REMEDY = f"; delete it and run again to download it, or put the one from {PAGE} there"

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import torch
 
+from unas.common.errors import UserError
 from unas.data._image_files import ImageFiles, Readers
 from unas.data._image_tree import ImageTree, check_same_classes, find_images
 from unas.data._skipped import SkippedFiles
 from unas.data.base import Dataset, ImageData, split
-from unas.errors import UserError
 
 _TEST_FOLDERS = ("val", "test")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from unas.common.errors import UserError
 from unas.data.base import ImageData
 from unas.data.folder import ImageFolder
-from unas.errors import UserError
 
 _PAGE = "https://image-net.org/challenges/LSVRC/2012/"
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from unas.genotype import Genotype
+from unas.architecture.genotype import Genotype
 
 NUM_INPUTS = 2
 _NUMBER = "[0-9]{1,6}"  # of a node, a slot or a state; a text of thousands of digits is no int

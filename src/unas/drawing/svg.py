@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from unas.architecture.genotype import Genotype
 from unas.drawing.cells import Cell, cells_of, operation_label
 from unas.drawing.families import FAMILIES, OTHER, Family, family_of
 from unas.drawing.svg_cell import cell_size, draw_cell, xml_text
-from unas.genotype import Genotype
 
 MARGIN = 32
 _HEADER = 64

@@ -10,10 +10,10 @@ from rich.console import Console, Group
 from rich.padding import Padding
 from rich.text import Text
 
+from unas.architecture.genotype import Genotype
+from unas.common.text import printable
 from unas.drawing.cells import Cell, cells_of, operation_label, state_label
 from unas.drawing.families import family_of
-from unas.genotype import Genotype
-from unas.printable import printable
 
 
 def draw_terminal(genotype: Genotype, title: str, subtitle: str = "", file: TextIO | None = None) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unas.errors import UserError
-from unas.policy import Policy, Sample
+from unas.architecture.policy import Policy, Sample
+from unas.common.errors import UserError
 
 Groups = tuple[Tensor, ...]
 _SMALLEST = 2.0**-54  # half of the resolution of torch.rand in float64, which can return 0 but not 1

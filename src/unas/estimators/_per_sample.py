@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unas.architecture.policy import Policy
 from unas.estimators._gumbel import Groups
-from unas.policy import Policy
 
 
 def copies(log_p: Groups, num_samples: int) -> Groups:

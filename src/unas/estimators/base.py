@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unas.policy import Policy, Sample
+from unas.architecture.policy import Policy, Sample
 
 Cost = Callable[[Sample], Tensor]
 

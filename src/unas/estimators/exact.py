@@ -10,11 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unas.errors import UserError
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Policy, Sample
+from unas.common.errors import UserError
 from unas.estimators._gumbel import check_num_samples
 from unas.estimators.base import Cost, Estimator
-from unas.genotype import Genotype
-from unas.policy import Policy, Sample
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from unas.architecture.policy import Policy
 from unas.estimators._gumbel import check_temperature, draw_relaxed
 from unas.estimators.base import Cost, Estimator
-from unas.policy import Policy
 
 
 @dataclass(frozen=True)

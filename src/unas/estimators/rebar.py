@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unas.errors import UserError
+from unas.architecture.policy import Policy
+from unas.common.errors import UserError
 from unas.estimators._gumbel import (
     Groups,
     check_temperature,
@@ -23,7 +24,6 @@ from unas.estimators._gumbel import (
 from unas.estimators._learned_eta import LearnedEta
 from unas.estimators._per_sample import as_loss, copies, in_logits
 from unas.estimators.base import Cost, Estimator
-from unas.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unas.errors import UserError
+from unas.architecture.policy import Policy
+from unas.common.errors import UserError
 from unas.estimators._gumbel import draw_hard
 from unas.estimators.base import Cost, Estimator
-from unas.policy import Policy
 
 
 @dataclass

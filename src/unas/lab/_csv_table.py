@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 from unas.lab.table import ArchitectureTable
-from unas.registry import one_of
 
 MAX_OPTIONS = 64
 MAX_COLUMNS = 1000

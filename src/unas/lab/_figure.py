@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unas.errors import UserError
-from unas.files import replacing
+from unas.common.errors import UserError
+from unas.common.files import replacing
 
 # Told apart by dash and marker, so that a grey print keeps them apart too.
 DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), "-", (0, (8, 3)))

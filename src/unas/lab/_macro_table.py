@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.lab.table import ArchitectureTable
 
 OPTIONS = ("identity", "mbconv_3x3_e3", "mbconv_5x5_e6")  # by digit

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.lab.blackbox import BlackBoxMethod, registry
 from unas.lab.queries import BudgetSpentError, Queries
 from unas.lab.table import ArchitectureTable

@@ -13,19 +13,19 @@ from typing import Any
 import torch
 
 from unas import estimators as available
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.common.files import make_directory, write_json, write_text
+from unas.common.registry import one_of
+from unas.compute.hardware import cpu_name
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
-from unas.files import make_directory, write_json, write_text
-from unas.hardware import cpu_name
 from unas.lab._figure import plotted
 from unas.lab.estimators_plot import write_plot
 from unas.lab.estimators_table import markdown
 from unas.lab.gradients import GradientErrors, measure, median_microseconds, variance_ratio
 from unas.lab.problems import PROBLEMS, Problem
-from unas.progress import Progress
-from unas.registry import one_of
+from unas.runs.progress import Progress
 
 SAMPLES = 65536  # architectures a row; with all rows about a minute and a half on one core
 GROUP = 64  # architectures a call, as a batch of one architecture an image has

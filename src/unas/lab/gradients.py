@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unas.architecture.policy import Policy
 from unas.estimators.base import Estimator
 from unas.estimators.exact import Exact
 from unas.lab.problems import Problem
-from unas.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unas.policy import Policy, Sample
+from unas.architecture.policy import Policy, Sample
 
 Weights = list[Tensor]  # [G, K] float64 of each choice
 

@@ -9,19 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from unas import files, pipeline
-from unas.collapse import collapse
+from unas import pipeline
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Policy
+from unas.common import files
+from unas.compute.seeds import generator_for, step_seed
 from unas.config import Config
 from unas.estimators import draw_hard
 from unas.estimators import get as get_estimator
 from unas.estimators.base import Estimator
-from unas.genotype import Genotype
 from unas.lab._figure import plotted
 from unas.lab.quality_plot import write_plot
-from unas.policy import Policy
-from unas.run_directory import GENOTYPE, SUMMARY
-from unas.seeds import generator_for, step_seed
-from unas.work import train_network
+from unas.pipeline.opening import work_in
+from unas.pipeline.phases import train_network
+from unas.runs.names import GENOTYPE, SUMMARY
+from unas.searching.collapse import collapse
 
 FOUND = "found"
 
@@ -152,6 +154,6 @@ def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet
         path = directory.with_suffix(".json")
         files.write_text(path, genotype.to_json())
         seeded = replace(config, seed=step_seed(seed, "quality", 0) % 2**31, genotype=str(path))
-        with pipeline.work_in(seeded, directory, "train", resume=True, quiet=quiet) as work:
+        with work_in(seeded, directory, "train", resume=True, quiet=quiet) as work:
             train_network(work, genotype)
     return float(files.read_json(directory / SUMMARY)["test_accuracy"])

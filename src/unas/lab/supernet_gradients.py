@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unas import pipeline
+from unas.common.errors import UserError
 from unas.config import Config
 from unas.data import BatchStream
-from unas.errors import UserError
 from unas.estimators import Estimator
-from unas.progress import Progress
-from unas.search_update import SearchStep, SupernetCost
-from unas.work import find_genotype, new_search, search_streams
+from unas.pipeline.opening import work_in
+from unas.pipeline.phases import find_genotype, new_search, search_streams
+from unas.runs.progress import Progress
+from unas.searching.cost import SupernetCost
+from unas.searching.step import SearchStep
 
 LEAST = 20  # calls of an estimator
 RESAMPLES = 2000
@@ -133,9 +134,9 @@ def _now(search: SearchStep) -> float:
 
 
 def _trained(config: Config, directory: Path, *, quiet: bool) -> tuple[SearchStep, BatchStream, BatchStream]:
-    with pipeline.work_in(config, directory, "search", resume=True, quiet=quiet) as work:
+    with work_in(config, directory, "search", resume=True, quiet=quiet) as work:
         find_genotype(work)
-    with pipeline.work_in(config, directory, "search", resume=True, quiet=True) as work:
+    with work_in(config, directory, "search", resume=True, quiet=True) as work:
         train, validation = search_streams(config, work.data)
         search = new_search(work, train.steps_per_epoch)
         assert work.session.run.checkpoint is not None  # noqa: S101  a search ends with one

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from unas.common.files import make_directory, write_json, write_text
+from unas.compute.hardware import cpu_name
 from unas.config import Config
-from unas.files import make_directory, write_json, write_text
-from unas.hardware import cpu_name
 from unas.lab._figure import COLOURS, MARKERS, grid, new_figure, plotted, save_figure
 from unas.lab.estimators import named_estimators
 from unas.lab.supernet_gradients import supernet_gradients

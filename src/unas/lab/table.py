@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unas.errors import UserError
-from unas.policy import Layout, Sample
-from unas.registry import one_of
+from unas.architecture.policy import Layout, Sample
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unas.errors import UserError
-from unas.files import make_directory, write_json
+from unas.common.errors import UserError
+from unas.common.files import make_directory, write_json
 from unas.lab import blackbox
 from unas.lab._figure import plotted
 from unas.lab.comparison import compare

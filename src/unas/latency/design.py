@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from unas.genotype import Genotype
-from unas.latency.blocks import Terms
+from unas.architecture.genotype import Genotype
+from unas.costs.blocks import Terms
 from unas.spaces import SearchSpace
 
 Array = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency.backends import Backend, Clock
 from unas.latency.energy_counters import POWERCAP, EnergyCounter, find_counter
 from unas.latency.fingerprint import Fingerprint

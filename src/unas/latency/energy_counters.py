@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 POWERCAP = Path("/sys/class/powercap")
 

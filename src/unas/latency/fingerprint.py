@@ -8,8 +8,8 @@ from typing import Any, get_type_hints
 
 import torch
 
-from unas.errors import UserError
-from unas.hardware import cpu_count, cpu_name, device_name
+from unas.common.errors import UserError
+from unas.compute.hardware import cpu_count, cpu_name, device_name
 from unas.latency import backends
 from unas.latency.backends import Backend
 

@@ -12,17 +12,17 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from unas.errors import UserError
-from unas.genotype import Genotype
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout
+from unas.common.errors import UserError
+from unas.costs.blocks import Terms, random_genotypes
 from unas.latency import backends
 from unas.latency.backends import Backend
-from unas.latency.blocks import Terms, random_genotypes
 from unas.latency.design import choose_design
 from unas.latency.predictor import Predictor, Quality
 from unas.latency.regression import fit_terms
 from unas.latency.sizes import NUM_SIZES, sizes_of
 from unas.latency.timing import NetworkTimer, Timing
-from unas.policy import Layout
 from unas.spaces import NetworkOptions, SearchSpace
 
 Array = npt.NDArray[np.float64]

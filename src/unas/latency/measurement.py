@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency import backends
 from unas.latency.backends import Backend, Clock
 from unas.latency.fingerprint import Fingerprint

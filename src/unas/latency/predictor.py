@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unas import files
-from unas.errors import UserError
-from unas.genotype import Genotype
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout, Policy, Sample
+from unas.common import files
+from unas.common.errors import UserError
 from unas.latency.fingerprint import Fingerprint
-from unas.policy import Layout, Policy, Sample
 from unas.spaces import SearchSpace
 
 FORMAT, VERSION = "unas.predictor", 1

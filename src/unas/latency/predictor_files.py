@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unas import files
-from unas.errors import UserError
+from unas.architecture.policy import Layout
+from unas.common import files
+from unas.common.errors import UserError
 from unas.latency.fingerprint import Fingerprint
 from unas.latency.predictor import FORMAT, VERSION, Predictor, Quality
-from unas.policy import Layout
 
 _FIELDS = ("space", "choices", "network", "fingerprint", "quality", "intercept_ms", "terms")
 

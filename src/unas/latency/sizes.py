@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from unas.operators import Operator, record
+from unas.graphs.operators import Operator, record
 
 Array = npt.NDArray[np.float64]
 

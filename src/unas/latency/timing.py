@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from unas.genotype import Genotype
+from unas.architecture.genotype import Genotype
 from unas.latency.backends import Backend, Clock
 from unas.latency.fingerprint import Fingerprint
 from unas.latency.measurement import batch_of, prepared

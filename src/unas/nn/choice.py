@@ -11,10 +11,10 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from unas.errors import UserError
+from unas.architecture.policy import Sample
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 from unas.nn.mixed import BatchNormRows, Candidate, has_batch_norm, routed_sum, routes, spread, take, weighted_sum
-from unas.policy import Sample
-from unas.registry import one_of
 
 _sample_in_scope: ContextVar[Sample | None] = ContextVar("sample_in_scope", default=None)
 

@@ -1,7 +1,7 @@
 """Terms of the search objective; one a file."""
 
+from unas.common.registry import Registry
 from unas.objectives.base import Evaluation, Objective, PolicyTerm, RunningTerm, Setting, Term
-from unas.registry import Registry
 
 registry: Registry[Term] = Registry("objective", "unas.objectives", Term)  # type: ignore[type-abstract]
 get = registry.get

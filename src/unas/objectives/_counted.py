@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unas.cost_table import CostTable, exact_table, fitted_table
-from unas.gauges import Counter
-from unas.genotype import Genotype
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Sample
+from unas.costs.gauges import Counter
+from unas.costs.table import CostTable, exact_table, fitted_table
 from unas.objectives._resource import CostTerm, Resource, RunningCost
 from unas.objectives.base import Setting
-from unas.policy import Sample
 
 
 @dataclass(frozen=True)
 class Counted(Resource):
-    """A cost that `unas.gauges.Counter` counts."""
+    """A cost that `unas.costs.gauges.Counter` counts."""
 
     def start(self, setting: Setting) -> RunningCost:
         """See `CostTerm`."""

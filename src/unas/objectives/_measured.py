@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from unas.gauges import Gauge
+from unas.costs.gauges import Gauge
 from unas.latency.backends import Backend
 from unas.latency.fingerprint import Fingerprint
 from unas.latency.measurement import prepared

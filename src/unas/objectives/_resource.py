@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from torch import Generator, Tensor
 
-from unas.cost_table import CostTable
-from unas.errors import UserError
+from unas.architecture.policy import Layout, Policy, Sample
+from unas.common.errors import UserError
+from unas.costs.gauges import Gauge
+from unas.costs.table import CostTable
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
-from unas.gauges import Gauge
 from unas.objectives.base import PolicyTerm, RunningTerm, Setting
-from unas.policy import Layout, Policy, Sample
 
 PREDICTED = 32  # architectures a step where they are predicted, which costs next to nothing
 UNITS = {"latency": "_ms", "memory": "_bytes", "energy": "_mj"}

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unas.deployment import Deployment
-from unas.distributed import Ranks
-from unas.errors import UserError
+from unas.architecture.policy import Policy, Sample
+from unas.common.errors import UserError
+from unas.compute.ranks import Ranks
+from unas.costs.deployment import Deployment
 from unas.estimators import Estimator
-from unas.policy import Policy, Sample
 from unas.spaces import SearchSpace
 
 

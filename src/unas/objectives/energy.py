@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unas.cost_table import CostTable, fitted_table
-from unas.gauges import EnergyMeter
+from unas.costs.table import CostTable, fitted_table
+from unas.latency.gauges import EnergyMeter
 from unas.objectives._measured import RunningMeasuredCost
 from unas.objectives._resource import Resource
 from unas.objectives.base import Setting

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.objectives.base import Evaluation, Objective
 
 

@@ -12,17 +12,17 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from unas.cost_table import CostTable
-from unas.errors import UserError
-from unas.gauges import Stopwatch
+from unas.architecture.policy import Sample
+from unas.common.errors import UserError
+from unas.costs.table import CostTable
 from unas.latency.backends import Backend
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
 from unas.latency.fitting import fit_predictor
+from unas.latency.gauges import Stopwatch
 from unas.latency.predictor_files import load_predictor
 from unas.objectives._measured import RunningMeasuredCost
 from unas.objectives._resource import CostTerm
 from unas.objectives.base import Setting
-from unas.policy import Sample
 
 Mode = Literal["predicted", "measured"]
 HELD_OUT = 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.objectives.base import Evaluation, Objective
 from unas.spaces import SearchSpace
 

@@ -6,9 +6,9 @@ import importlib
 import pkgutil
 from typing import cast
 
+from unas.common.errors import UserError
+from unas.common.registry import import_object, one_of
 from unas.config import Config
-from unas.errors import UserError
-from unas.registry import import_object, one_of
 
 
 def names() -> tuple[str, ...]:

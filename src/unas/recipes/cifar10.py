@@ -3,7 +3,7 @@
 from unas.config import Config
 from unas.data.cifar10 import Cifar10
 from unas.estimators.rebar import Rebar
-from unas.search_config import SearchConfig
+from unas.searching.config import SearchConfig
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
 

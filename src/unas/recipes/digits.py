@@ -1,10 +1,10 @@
 """Digits: the whole line in minutes on two CPU cores."""
 
-from unas.choosing import ChoosingConfig
 from unas.config import Config
 from unas.data import Augmentation
 from unas.data.digits import Digits
-from unas.search_config import AdamConfig, SearchConfig
+from unas.searching.choosing import ChoosingConfig
+from unas.searching.config import AdamConfig, SearchConfig
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.training import TrainingConfig
 

@@ -4,7 +4,7 @@ from unas.config import Config
 from unas.data import Augmentation
 from unas.data.imagenet import ImageNet
 from unas.estimators.rebar import Rebar
-from unas.search_config import AdamConfig, SearchConfig
+from unas.searching.config import AdamConfig, SearchConfig
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.training import TrainingConfig
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from unas.files import write_text
+from unas.common.files import write_text
 from unas.report import page
 from unas.report.run_data import read_run
-from unas.run_files import REPORT
+from unas.runs.names import REPORT
 
 __all__ = ["write_report"]
 

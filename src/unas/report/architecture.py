@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 
+from unas.architecture.genotype import Genotype
+from unas.common.text import readable_size
 from unas.drawing import cell_lines, draw_svg
-from unas.files import readable_size
-from unas.genotype import Genotype
 from unas.report.figures import count
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, scroll, section
 from unas.report.run_data import RunData
 from unas.report.stage import next_step
-from unas.run_files import ONNX, WEIGHTS
+from unas.runs.names import ONNX, WEIGHTS
 
 MAX_CHOICES = 400
 _LONGEST = 100  # characters of a name

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from unas.config_values import shown
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.common.text import shown
 
 LARGEST = 1e30  # of a figure; nothing that a run measures or counts comes near
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unas.files import readable_size
+from unas.common.text import readable_size
 
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 

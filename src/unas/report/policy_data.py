@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unas.config_values import shown
-from unas.errors import UserError
-from unas.files import read_json
+from unas.common.errors import UserError
+from unas.common.files import read_json
+from unas.common.text import shown
 from unas.report.fields import Fields, is_figure
 
 MAX_EPOCHS = 120  # that are kept, evenly spread; a figure has no more columns

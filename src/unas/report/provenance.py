@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from unas.config_values import shown
+from unas.common.text import shown
 from unas.report import command
 from unas.report.fields import Fields
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
 from unas.report.run_data import RunData
-from unas.run_files import MANIFEST
+from unas.runs.names import MANIFEST
 
 _MAX_FIELDS = 500
 _MAX_RESUMES = 20

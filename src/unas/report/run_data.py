@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unas.config_values import shown
-from unas.errors import UserError
-from unas.files import is_plain, parse_json, read_text
-from unas.genotype import FORMAT as GENOTYPE_FORMAT
-from unas.genotype import MAX_JSON_CHARACTERS, Genotype
-from unas.metrics import read_metrics
+from unas.architecture.genotype import FORMAT as GENOTYPE_FORMAT
+from unas.architecture.genotype import MAX_JSON_CHARACTERS, Genotype
+from unas.common.errors import UserError
+from unas.common.files import is_plain, parse_json, read_text
+from unas.common.text import shown
 from unas.report.fields import Fields, is_figure
 from unas.report.policy_data import Epoch, alarms_of, read_policy
 from unas.report.series import Series
-from unas.run_files import CONFIG, GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS, require_run
+from unas.runs.metrics import read_metrics
+from unas.runs.names import CONFIG, GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS, require_run
 
 CONFIG_FORMAT = "unas.config"
 SEARCH, TRAINING = "search", "training"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from unas.report.run_data import SEARCH, TRAINING, RunData
-from unas.run_files import WEIGHTS
+from unas.runs.names import WEIGHTS
 
 
 def stage(run: RunData) -> str:

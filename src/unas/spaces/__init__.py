@@ -2,8 +2,8 @@
 
 from typing import cast
 
-from unas.genotype import space_registry
-from unas.registry import Registry
+from unas.architecture.genotype import space_registry
+from unas.common.registry import Registry
 from unas.spaces._create import create_network
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.module import ModuleSpace

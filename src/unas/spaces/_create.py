@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from unas.errors import UserError
-from unas.genotype import Genotype, space_registry
+from unas.architecture.genotype import Genotype, space_registry
+from unas.common.errors import UserError
 from unas.spaces.base import SearchSpace
 
 

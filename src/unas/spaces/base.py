@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
-from unas.errors import UserError
-from unas.genotype import ChoiceTable, Genotype
-from unas.registry import one_of
+from unas.architecture.genotype import ChoiceTable, Genotype
+from unas.common.errors import UserError
+from unas.common.registry import one_of
 
 Options = TypeVar("Options", bound="NetworkOptions")
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from unas.errors import UserError
-from unas.genotype import Genotype
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Sample
+from unas.common.errors import UserError
 from unas.nn.choice import Choice, InputChoice, OpChoice, sample_scope
-from unas.policy import Sample
 from unas.spaces.base import NetworkOptions, SearchSpace
 
 

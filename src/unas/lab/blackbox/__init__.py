@@ -1,7 +1,7 @@
 """Searches that see nothing but the costs they ask for; one a file."""
 
+from unas.common.registry import Registry
 from unas.lab.blackbox.base import BlackBoxMethod
-from unas.registry import Registry
 
 registry: Registry[BlackBoxMethod] = Registry("method", "unas.lab.blackbox", BlackBoxMethod)  # type: ignore[type-abstract]
 get = registry.get

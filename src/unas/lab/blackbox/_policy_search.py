@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unas.architecture.policy import Policy, Sample
 from unas.estimators import Estimator
 from unas.lab.queries import Queries
-from unas.policy import Policy, Sample
 
 
 def policy_search(queries: Queries, estimator: Estimator, *, lr: float, num_samples: int, seed: int) -> None:

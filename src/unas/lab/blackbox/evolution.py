@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.lab.blackbox.base import BlackBoxMethod
 from unas.lab.queries import Queries
 from unas.lab.table import ArchitectureTable

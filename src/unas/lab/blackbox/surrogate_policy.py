@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unas.errors import UserError
+from unas.architecture.policy import Policy, Sample
+from unas.common.errors import UserError
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.lab.blackbox._surrogate import GaussianProcess
 from unas.lab.blackbox.base import BlackBoxMethod
 from unas.lab.queries import Queries
-from unas.policy import Policy, Sample
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Ways to run a network and to clock it; one a file."""
 
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.common.registry import Registry
 from unas.latency.backends.base import Backend, Clock
-from unas.registry import Registry
 
 registry: Registry[Backend] = Registry("latency backend", "unas.latency.backends", Backend)  # type: ignore[type-abstract]
 get = registry.get

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 MAX_OUTPUT_BYTES = 2**20
 LOOK_SECONDS = 0.1  # how often to look whether the command has ended while a child of it holds its pipes

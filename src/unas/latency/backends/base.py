@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 
 Clock = Callable[[], float]
 

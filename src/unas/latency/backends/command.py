@@ -14,11 +14,11 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from unas.errors import UserError
-from unas.files import write_bytes
+from unas.common.errors import UserError
+from unas.common.files import write_bytes
+from unas.graphs.onnx import to_onnx
 from unas.latency.backends._process import output_of
 from unas.latency.backends.base import Backend, Clock
-from unas.onnx_conversion import to_onnx
 
 PLACE = "{model}"
 

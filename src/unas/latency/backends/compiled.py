@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency.backends.base import Backend, Clock
 from unas.latency.backends.eager import clock, copy_to
 

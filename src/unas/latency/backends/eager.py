@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
 from unas.latency.backends.base import Backend, Clock
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from unas.errors import UserError
+from unas.common.errors import UserError
+from unas.graphs.onnx import open_session
+from unas.graphs.quick_onnx import quick_onnx
 from unas.latency.backends.base import Backend, Clock
-from unas.latency.direct_onnx import quick_onnx
-from unas.onnx_conversion import open_session
 
 if TYPE_CHECKING:
     import onnxruntime

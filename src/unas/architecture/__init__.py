@@ -1,0 +1,1 @@
+"""What is searched: a genotype, the published ones, and the distribution over them."""

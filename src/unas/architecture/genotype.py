@@ -1,0 +1,127 @@
+"""The result of a search: one named option for each choice of a space."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from unas.common.errors import UserError
+from unas.common.registry import Registry, one_of
+
+FORMAT = "unas.genotype"
+VERSION = 1
+MAX_JSON_CHARACTERS = 1_000_000
+
+
+class ChoiceTable(ABC):
+    """What a genotype is checked against; every search space is one.
+
+    The genotype sits at the bottom of the house and the spaces above it, so the table is found by the space's name.
+    """
+
+    @classmethod
+    @abstractmethod
+    def all_choices(cls) -> Mapping[str, tuple[str, ...]] | None:
+        """Return every choice of the space with all options it can have; None where only an instance knows."""
+
+
+space_registry: Registry[ChoiceTable] = Registry("space", "unas.spaces", ChoiceTable)  # type: ignore[type-abstract]
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """An architecture of a search space.
+
+    Args:
+        space: the space's name, for example "darts".
+        choices: the chosen option of each choice, by the choice's name.
+    """
+
+    space: str
+    choices: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", MappingProxyType(dict(self.choices)))
+
+    def __hash__(self) -> int:
+        return hash((self.space, frozenset(self.choices.items())))
+
+    def __reduce__(self) -> tuple[type[Genotype], tuple[str, dict[str, str]]]:
+        return Genotype, (self.space, dict(self.choices))
+
+    def to_json(self) -> str:
+        """Return the genotype as JSON that a person can read and edit."""
+        document = {"format": FORMAT, "version": VERSION, "space": self.space, "choices": dict(self.choices)}
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "genotype") -> Genotype:
+        """Read what `to_json` wrote and check it against its space.
+
+        Args:
+            text: a JSON document.
+            source: what messages call it, for example the file's name.
+
+        Raises:
+            UserError: it isn't a genotype, or not one of its space.
+        """
+        document = _parse(text, source)
+        choices = document["choices"]
+        if not isinstance(choices, dict) or not all(isinstance(option, str) for option in choices.values()):
+            raise UserError(f"{source}: choices must map each choice's name to an option's name")
+        genotype = cls(str(document["space"]), choices)
+        # Somebody else's file must not make us import somebody else's code: only built-in spaces are looked up.
+        table = None if ":" in genotype.space else space_registry.get(genotype.space).all_choices()
+        if table is not None:
+            genotype.check(table, source)
+        return genotype
+
+    def check(self, table: Mapping[str, tuple[str, ...]], source: str = "genotype") -> None:
+        """Check that the genotype takes exactly one known option for each choice of `table`.
+
+        Raises:
+            UserError: a choice is missing or unknown, or an option is.
+        """
+        for name in self.choices:
+            if name not in table:
+                raise UserError(f"{source}: {name!r} is not a choice of the {self.space} space; {_few(name, table)}")
+        missing = [name for name in table if name not in self.choices]
+        if missing:
+            raise UserError(
+                f"{source}: {len(missing)} of the {self.space} space's {len(table)} choices are missing, "
+                f"the first is {missing[0]!r}; give it one of {', '.join(table[missing[0]])}"
+            )
+        for name, option in self.choices.items():
+            if option not in table[name]:
+                raise UserError(
+                    f"{source}: choices[{name!r}] is {option!r}; the {self.space} space has {', '.join(table[name])}"
+                )
+
+
+def _parse(text: str, source: str) -> dict[str, object]:
+    if len(text) > MAX_JSON_CHARACTERS:
+        raise UserError(f"{source}: {len(text)} characters; a genotype has at most {MAX_JSON_CHARACTERS}")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source}: not JSON ({error}); write one with `unas show GENOTYPE --json`") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise UserError(f'{source}: not a genotype; the document needs "format": "{FORMAT}"')
+    if document.get("version") != VERSION:
+        raise UserError(f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}")
+    for field in ("space", "choices"):
+        if field not in document:
+            raise UserError(f"{source}: the field {field!r} is missing")
+    return document
+
+
+def _few(name: str, table: Mapping[str, tuple[str, ...]]) -> str:
+    names = tuple(table)
+    return (
+        one_of(name, names)
+        if len(names) <= 8
+        else one_of(name, names).split("There are")[0] + f"it has {len(names)} choices"
+    )

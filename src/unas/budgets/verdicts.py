@@ -1,0 +1,119 @@
+"""Budgets held against what was delivered: an ONNX file, and the network it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from unas.budgets.budget import Budget, Verdict, judge
+from unas.budgets.contract import SAMPLES, backend_of
+from unas.costs.deployment import Deployment
+from unas.costs.gauges import Reading
+from unas.graphs.onnx_size import OnnxSize, count_onnx
+from unas.latency import backends, measure_file
+from unas.latency.backends import Backend
+from unas.latency.energy import measure_energy
+from unas.latency.energy_counters import POWERCAP
+from unas.latency.gauges import EnergyMeter, Stopwatch, quietest
+from unas.objectives import Term
+
+
+def judge_file(
+    path: Path,
+    budgets: Sequence[Budget],
+    *,
+    image_shape: tuple[int, int, int] | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    samples: int = 100,
+    command: str | None = None,
+    timeout_seconds: float = 60.0,
+    root: Path = POWERCAP,
+) -> tuple[Verdict, ...]:
+    """Return for each budget whether an ONNX file meets it, for one image.
+
+    Args:
+        path: the file.
+        budgets: what it may cost.
+        image_shape: (C, H, W), where the file leaves it open.
+        device: where latency and energy are measured.
+        threads: CPU threads; None for as many as PyTorch has.
+        samples: how many runs a latency is taken from.
+        command: the command line of the backend `command`.
+        timeout_seconds: how long one call of the command may take.
+        root: where the kernel shows its power zones.
+
+    Raises:
+        UserError: the file can't be read or run, or something can't be measured here.
+    """
+    size = count_onnx(path, image_shape)
+
+    def verdict(budget: Budget) -> Verdict:
+        if budget.quantity == "latency":
+            backend = backends.create(budget.backend or "", command, timeout_seconds)
+            found = measure_file(path, size.image_shape, backend, device, threads=threads, samples=samples)
+            note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
+            return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
+        if budget.quantity == "energy":
+            energy = measure_energy(path, size.image_shape, "onnxruntime", device, threads=threads, root=root)
+            return judge(budget, energy.median_mj, energy.low_mj, energy.high_mj, energy.counter)
+        return judge(budget, _counted(size, budget.quantity))
+
+    return tuple(verdict(budget) for budget in budgets)
+
+
+def _counted(size: OnnxSize, quantity: str) -> float:
+    return {"macs": size.macs, "params": size.parameters, "memory": size.memory}[quantity]
+
+
+FILES = ("onnxruntime", "command")  # the backends that run a file
+MORE_SAMPLES = 4  # times as many, where an interval holds the limit
+SECONDS = 60.0  # for all of them at the most
+
+
+def judge_delivery(
+    path: Path, network: nn.Module, budgets: Sequence[Budget], objectives: Mapping[str, Term], deployment: Deployment
+) -> list[Verdict]:
+    """Return whether an exported network meets its budgets, for one image.
+
+    Args:
+        path: the ONNX file.
+        network: the same network, for a latency or an energy that is PyTorch's.
+        budgets: what it may cost.
+        objectives: of the search; see `unas.budgets.contract.backend_of`.
+        deployment: the images, and where PyTorch runs.
+
+    Raises:
+        UserError: something can't be measured here.
+    """
+
+    def verdict(budget: Budget) -> Verdict:
+        backend = backend_of(budget, objectives)
+        if backend is not None:
+            return _latency(budget, path, network, backend, deployment)
+        if budget.quantity == "energy" and deployment.device != "cpu":
+            return _judged(budget, EnergyMeter(deployment, 0.3).of(network))
+        return judge_file(path, [budget], image_shape=deployment.image_shape)[0]
+
+    return [verdict(budget) for budget in budgets]
+
+
+def _latency(budget: Budget, path: Path, network: nn.Module, backend: Backend, deployment: Deployment) -> Verdict:
+    """Return the verdict on a latency; what a first measurement leaves open, a longer one decides."""
+
+    def measured(samples: int) -> Verdict:
+        if budget.backend not in FILES:
+            return _judged(budget, Stopwatch(deployment, backend, samples).of(network))
+        shape = deployment.image_shape
+        found = quietest(lambda: measure_file(path, shape, backend, samples=samples, max_seconds=SECONDS))
+        note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
+        return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
+
+    first = measured(SAMPLES)
+    return measured(MORE_SAMPLES * SAMPLES) if first.low <= budget.limit < first.high else first
+
+
+def _judged(budget: Budget, reading: Reading) -> Verdict:
+    return judge(budget, reading.value, reading.low, reading.high, reading.note)

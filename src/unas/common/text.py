@@ -1,0 +1,48 @@
+"""Text for people: printable, short, with sizes and times that can be read."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text with every character that prints nothing as JSON's `\uXXXX`: control, bidirectional, line ends.
+
+    Args:
+        text: from a file, or from a person.
+        keep: characters that stay as they are, for example the line end.
+    """
+    return "".join(c if c.isprintable() or c in keep else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return re.sub("(....)", r"\\u\1", character.encode("utf-16-be", "surrogatepass").hex())
+
+
+def readable_size(num_bytes: int) -> str:
+    """Return a number of bytes as a person reads it."""
+    return f"{num_bytes / 2**20:.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes / 2**10:.1f} KiB"
+
+
+def readable_time(seconds: float) -> str:
+    """Return a duration as a person reads it: "42 s", "3 min 05 s", "2 h 07 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+_LONGEST = 60
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: short, on one line."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value, ensure_ascii=False)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -1,0 +1,60 @@
+"""Everything that a run is made from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from unas.budgets.budget import parse_budgets
+from unas.compute.runtime import RuntimeConfig
+from unas.data import Dataset
+from unas.runs.session import CheckpointConfig
+from unas.searching.choosing import ChoosingConfig
+from unas.searching.config import SearchConfig
+from unas.spaces import NetworkOptions, SearchSpace
+from unas.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, from data to an exported network; what a recipe returns.
+
+    Args:
+        dataset: the images.
+        space: the search space, with the size of its supernet.
+        network: size of the network that the found architecture becomes.
+        search: how to search.
+        choosing: how to pick an architecture from the final policy.
+        training: how to train its network from scratch.
+        runtime: device and precision.
+        checkpoint: how often to save.
+        budgets: the most that the network may cost, such as "latency<=8ms@onnxruntime" or "macs<=600M".
+        genotype: an architecture to take instead of searching: a published name, a JSON file or a run directory.
+        data_root: where data sets are; the environment's UNAS_DATA, else ./data, when not given.
+        seed: of everything random.
+
+    Raises:
+        UserError: a budget can't be read.
+    """
+
+    dataset: Dataset
+    space: SearchSpace
+    network: NetworkOptions
+    search: SearchConfig = SearchConfig()
+    choosing: ChoosingConfig = ChoosingConfig()
+    training: TrainingConfig = TrainingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    budgets: tuple[str, ...] = ()
+    genotype: str | None = None
+    data_root: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        parse_budgets(self.budgets)
+
+    @property
+    def data_directory(self) -> Path:
+        """Where data sets are."""
+        return Path(self.data_root or os.environ.get("UNAS_DATA") or "data")

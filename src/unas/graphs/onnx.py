@@ -1,0 +1,130 @@
+"""Networks as ONNX files: converted, written with what a user needs to know, and compared with PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from unas.common.errors import UserError
+from unas.common.files import write_bytes
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+
+INPUT, OUTPUT = "images", "logits"
+
+
+def cpu_copy(network: nn.Module) -> nn.Module:
+    """Return a copy in float32 on the CPU, in evaluation mode; the network itself is left as it is."""
+    return copy.deepcopy(network).to(device="cpu", dtype=torch.float32).eval()
+
+
+def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
+    """Return the network as an ONNX model: "images" [batch, C, H, W] to "logits" [batch, classes], any batch size.
+
+    Args:
+        network: maps images to logits in evaluation mode; it is left as it is.
+        image_shape: (C, H, W).
+    """
+    batch = torch.export.Dim("batch", min=1)
+    # Two example images: one alone would make the batch size a constant of the model.
+    example = torch.zeros(2, *image_shape)
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch 2.11's exporter uses what PyTorch 2.11 calls deprecated.
+        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning)
+        program = torch.onnx.export(
+            cpu_copy(network),
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: batch},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101  for the type checker
+    model = program.model_proto
+    for described in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        # The exporter leaves stack traces there: half of a small file, with the paths of this machine.
+        del described.metadata_props[:]
+        described.doc_string = ""
+    return model
+
+
+def open_session(model: bytes | Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """Open an ONNX model with ONNX Runtime on the CPU.
+
+    Args:
+        model: the model or its file.
+        threads: how many threads work on one operation; None lets ONNX Runtime choose.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def export_onnx(
+    network: nn.Module,
+    image_shape: tuple[int, int, int],
+    path: Path,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write the network to an ONNX file: "images" [batch, C, H, W] to "logits" [batch, classes], any batch size.
+
+    Args:
+        network: maps images to logits in evaluation mode; it is left as it is.
+        image_shape: (C, H, W).
+        path: the file; it is replaced in one step.
+        metadata: what a user of the file must know, for example "mean", "std", "classes", "genotype"; read back as
+            `metadata_props`.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    model = to_onnx(network, image_shape)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    write_bytes(path, model.SerializeToString())
+
+
+def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
+    """Return the largest absolute difference between ONNX Runtime's and PyTorch's logits, both on the CPU.
+
+    The images are tried all at once and the first of them alone.
+
+    Args:
+        path: what `export_onnx` wrote.
+        network: the network that it wrote.
+        images: [B, C, H, W] float.
+
+    Returns:
+        The difference; infinity where a logit is not finite.
+
+    Raises:
+        UserError: the file can't be opened by ONNX Runtime.
+    """
+    reference = cpu_copy(network)
+    try:
+        session = open_session(path)
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise UserError(f"{path} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}") from error
+    largest = 0.0
+    for batch in (images, images[:1]):
+        inputs = batch.detach().to(device="cpu", dtype=torch.float32).contiguous()
+        (logits,) = session.run([OUTPUT], {INPUT: inputs.numpy()})
+        with torch.no_grad():
+            difference = (torch.from_numpy(logits) - reference(inputs)).abs()
+        largest = max(largest, float(difference.nan_to_num(torch.inf).max()))
+    return largest

@@ -1,0 +1,117 @@
+"""The operators that a network runs for one image, recorded in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from unas.graphs.size import evaluation_mode, one_image
+
+
+@dataclass(frozen=True)
+class Value:
+    """An activation: a tensor that depends on the image.
+
+    Args:
+        index: which one, in the order of their making; the image is 0.
+    """
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One call of a PyTorch operator.
+
+    Args:
+        kind: the operator, an `OpOverload` such as `torch.ops.aten.relu.default`.
+        arguments: positional arguments; activations are `Value`s, other tensors (weights) themselves.
+        keywords: the others.
+        inputs: the activations among the arguments.
+        outputs: the activations that it returns; one of its inputs if it works in place.
+    """
+
+    kind: Any
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass
+class Recording:
+    """What a network did with one image.
+
+    Args:
+        shapes: of each activation, the batch of 1 included.
+        operators: in the order of their calls.
+        results: the activations that the network returned.
+    """
+
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+    results: tuple[int, ...] = ()
+
+
+def record(network: nn.Module, image_shape: tuple[int, int, int]) -> Recording:
+    """Return the operators that a network runs for one image in evaluation mode; it is left as it is.
+
+    Args:
+        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing).
+        image_shape: (C, H, W).
+
+    Raises:
+        UserError: the shape is not three positive numbers.
+    """
+    image = one_image(network, image_shape)
+    recorder = _Recorder()
+    recorder.name(image)
+    with evaluation_mode(network), torch.no_grad(), recorder:
+        results = network(image)
+    recorder.recording.results = tuple(recorder.indices(results))
+    return recorder.recording
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operator below autograd and writes it down."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.recording = Recording()
+        self._indices: dict[int, int] = {}
+        self._kept: list[Tensor] = []  # an id is unique as long as its tensor lives
+
+    def name(self, tensor: Tensor) -> int:
+        """Return the index of an activation, a new one if it hasn't been seen."""
+        if id(tensor) not in self._indices:
+            self._indices[id(tensor)] = len(self.recording.shapes)
+            self._kept.append(tensor)
+            self.recording.shapes.append(tuple(tensor.shape))
+        return self._indices[id(tensor)]
+
+    def indices(self, values: Any) -> list[int]:
+        """Return the indices of the activations in any structure."""
+        return [self._indices[id(leaf)] for leaf in tree_flatten(values)[0] if id(leaf) in self._indices]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the operator; if it takes an activation, its results are activations too."""
+        keywords = kwargs or {}
+        inputs = self.indices((args, keywords))
+        outputs = func(*args, **keywords)
+        if inputs:
+            arguments, named = tree_map_only(Tensor, self._reference, (args, keywords))
+            made = tuple(self.name(leaf) for leaf in tree_flatten(outputs)[0] if isinstance(leaf, Tensor))
+            self.recording.operators.append(Operator(func, tuple(arguments), named, tuple(inputs), made))
+        return outputs
+
+    def _reference(self, tensor: Tensor) -> Tensor | Value:
+        index = self._indices.get(id(tensor))
+        return tensor if index is None else Value(index)

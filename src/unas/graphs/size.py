@@ -1,0 +1,86 @@
+"""How large a network is: parameters and multiply-adds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unas.common.errors import UserError
+
+
+def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
+    """Return the number of trainable and fixed parameters, each shared one once.
+
+    Args:
+        network: any module.
+        auxiliary: count the auxiliary head, the submodule called `auxiliary`, too.
+    """
+    parameters = network.named_parameters()
+    return sum(p.numel() for name, p in parameters if auxiliary or not name.startswith("auxiliary."))
+
+
+def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Return the multiply-adds of the convolutions and linear layers for one image, in evaluation mode.
+
+    What a network computes outside of `nn.Conv2d` and `nn.Linear` is not counted. The network is left as it was.
+
+    Args:
+        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing).
+        image_shape: (C, H, W).
+
+    Raises:
+        UserError: the shape is not three positive numbers.
+    """
+    image, total = one_image(network, image_shape), 0
+
+    def add(module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
+        nonlocal total
+        total += output.numel() * _macs_of_one_value(module)
+
+    counted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    hooks = [module.register_forward_hook(add) for module in counted]
+    try:
+        with evaluation_mode(network), torch.no_grad():
+            network(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def one_image(network: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
+    """Return an image [1, C, H, W] of zeros, on the device and of the type of the network's weights.
+
+    Raises:
+        UserError: the shape is not three positive numbers.
+    """
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise UserError(f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)")
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    like = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+    return torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and afterwards every part of it back into the mode that it had."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def _macs_of_one_value(module: nn.Module) -> int:
+    """Return the multiply-adds behind one value of the layer's output."""
+    if isinstance(module, nn.Linear):
+        return module.in_features
+    assert isinstance(module, nn.Conv2d)  # noqa: S101  for the type checker
+    return module.weight[0].numel()

@@ -1,0 +1,145 @@
+"""Opening a run, new or resumed, for the work of a command."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from unas.common.errors import UserError
+from unas.common.files import read_text
+from unas.common.text import shown
+from unas.compute.ranks import Ranks
+from unas.compute.runtime import Runtime
+from unas.compute.torchrun import job, joined, local_rank, restarts
+from unas.config import Config
+from unas.config.budgeted import with_budget_terms
+from unas.config.components import component_names, is_outside
+from unas.config.document import config_from_json, config_to_json
+from unas.data import ImageData
+from unas.pipeline.phases import Work, check, read_summary
+from unas.pipeline.promised import Promised
+from unas.recipes import recipe
+from unas.runs.directory import RunDirectory, open_together
+from unas.runs.interruption import StopSignal
+from unas.runs.manifest import collect_manifest
+from unas.runs.names import CONFIG, MANIFEST
+from unas.runs.session import Session
+
+
+def new_directory(name: str) -> Path:
+    """Return an unused run directory: runs/NAME-TIME, in UTC."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return next(
+        path for n in range(10_000) if not (path := Path("runs") / f"{name}-{stamp}{f'-{n}' * (n > 0)}").exists()
+    )
+
+
+@contextlib.contextmanager
+def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
+    """Open a run, new or resumed, for the work of a command called `verb`; see `run`."""
+    name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
+    config = with_budget_terms(resolved(config))
+    directory = Path(out) if out is not None else new_directory(name.replace(":", "-"))
+    with contextlib.ExitStack() as stack:
+        ranks = stack.enter_context(joined(config.runtime.build().device))
+        runtime = config.runtime.build()
+        ranks.require_same(config_to_json(config), "the configuration")
+        data = _load_in_turn(config, ranks).to(runtime.device)
+        is_restarted = ranks.largest(restarts()) > 0
+        quiet = quiet or not ranks.is_main
+        promised = Promised(config, data, runtime, quiet=quiet)
+        opened = stack.enter_context(
+            open_together(
+                ranks,
+                lambda: _open(
+                    config, data, runtime, directory, promised, resume=resume or (is_restarted and _is_own(directory))
+                ),
+            )
+        )
+        promised.share()
+        stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
+        stack.enter_context(runtime.tf32_allowed())
+        outside = [name for name in sorted(component_names(config)) if is_outside(name)]
+        out_words = f"unas {verb} --resume --out {shlex.quote(str(opened.directory))}"
+        words = [out_words, *(f"--trust {name}" for name in outside)]
+        if ranks.size > 1 and not quiet:
+            print(_about_ranks(config, ranks), file=sys.stderr, flush=True)
+        session = Session(opened, stop, config.checkpoint, " ".join(words), quiet, ranks)
+        yield Work(config, runtime, data, session, promised)
+
+
+def _open(
+    config: Config, data: ImageData, runtime: Runtime, directory: Path, promised: Promised, *, resume: bool
+) -> RunDirectory:
+    """Go on with the run in a directory, or make a new one there."""
+    manifest = {**collect_manifest(config.seed, sys.argv, runtime.describe()), "processes": runtime.ranks.size}
+    manifest |= {"job": job()} if job() else {}
+    if resume and RunDirectory.holds_run(directory):
+        _require_same(config, directory)
+        return RunDirectory.resume(directory, manifest)
+    check(config, data, runtime.ranks)
+    promised.require_possible()
+    return RunDirectory.create(directory, config_to_json(config), manifest)
+
+
+def _is_own(directory: Path) -> bool:
+    """Return whether the run in a directory, if there is one, was begun or resumed by this job of torchrun."""
+    if not RunDirectory.holds_run(directory):
+        return False
+    manifest = RunDirectory.open(directory).read_json(MANIFEST)
+    entries = [manifest, *manifest.get("resumed", [])] if isinstance(manifest, dict) else []
+    return job() in [entry.get("job") for entry in entries if isinstance(entry, dict)]
+
+
+def _about_ranks(config: Config, ranks: Ranks) -> str:
+    """Return what several processes change, in one line (SPEC §6: the published rates are those of all together)."""
+    phases = {} if config.genotype is not None else {"search": config.search.batch_size}
+    batches = {**phases, "training": config.training.batch_size}
+    shares = ", ".join(f"{phase} {size} images a step, {size // ranks.size} each" for phase, size in batches.items())
+    return f"{ranks.size} processes: {shares}; learning rates are those of the whole batch, for any number of processes"
+
+
+def resolved(config: Config | str) -> Config:
+    """Return a configuration, or that of the recipe with this name."""
+    return recipe(config) if isinstance(config, str) else config
+
+
+def _load(config: Config) -> ImageData:
+    return config.dataset.load(config.data_directory)
+
+
+def _load_in_turn(config: Config, ranks: Ranks) -> ImageData:
+    """Load the data, which may have to be downloaded: on each machine one process goes first."""
+    is_first = local_rank() == 0
+    data = _load(config) if is_first else None
+    ranks.barrier()
+    return data or _load(config)
+
+
+def _require_same(config: Config, directory: Path) -> None:
+    if read_text(directory / CONFIG) != config_to_json(config):
+        raise UserError(
+            f"{directory / CONFIG} is not this run's configuration; resume with the same one, or use another --out"
+        )
+
+
+def finished(directory: str | Path, data_root: str | None, device: str, trusted: Collection[str]) -> Work:
+    """Return the work of a run that is only read; see `unas.pipeline.evaluate_run`."""
+    opened = RunDirectory.open(directory)
+    config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)), trusted)
+    if config.data_root is not None and data_root is None:
+        raise UserError(
+            f"{opened.path(CONFIG)}: data_root is {shown(config.data_root)}, and a file is not trusted to name a "
+            f"folder; say where the data are: --data-root {shlex.quote(config.data_root)}"
+        )
+    config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root)
+    runtime = config.runtime.build()
+    summary = read_summary(opened)
+    session = Session(opened, StopSignal(), config.checkpoint, "")
+    data = _load(config).to(runtime.device)
+    return Work(config, runtime, data, session, Promised(config, data, runtime), summary)

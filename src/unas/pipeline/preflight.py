@@ -1,0 +1,96 @@
+"""What a run would cost, from a few real steps."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Policy
+from unas.architecture.published import load_genotype
+from unas.compute.runtime import Runtime
+from unas.config import Config
+from unas.data import ImageData
+from unas.objectives import PolicyTerm
+from unas.pipeline.phases import check, search_streams, training_stream
+from unas.pipeline.promised import Promised
+from unas.searching.loop import total_steps
+from unas.searching.step import SearchStep
+from unas.training import TrainingStep
+
+STEPS = 3
+
+
+def preflight(config: Config) -> dict[str, Any]:
+    """Return the steps, the time and the peak memory of a run, estimated from a few real steps; write nothing.
+
+    Args:
+        config: the run.
+
+    Returns:
+        search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes (of this process,
+        on the device where that is a GPU), device, budgets. The training steps are those of the policy's first mode.
+    """
+    runtime = config.runtime.build()
+    data = config.dataset.load(config.data_directory).to(runtime.device)
+    check(config, data)
+    phases = [_training(config, data, runtime)]
+    if config.genotype is None:
+        phases.insert(0, _search(config, data, runtime))
+    figures: dict[str, Any] = {"device": runtime.describe()}
+    for phase in phases:
+        figures |= {f"{phase.name}_steps": phase.steps, f"{phase.name}_seconds_a_step": phase.seconds_a_step}
+    promised = Promised(config, data, runtime, quiet=True)
+    if config.budgets:
+        figures["budgets"] = promised.preview()
+    total = sum(phase.steps * phase.seconds_a_step for phase in phases)
+    return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
+
+
+@dataclass(frozen=True)
+class _Phase:
+    name: str
+    steps: int
+    seconds_a_step: float
+
+
+def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
+    train, validation = search_streams(config, data)
+    terms = config.search.objectives.items()
+    images = {name: term for name, term in terms if not isinstance(term, PolicyTerm)}
+    steps = replace(config.search, objectives=images)  # the others take no time to speak of, but measure before it
+    search = SearchStep(config.space, steps, data.num_classes, data.image_shape[0], runtime)
+    seconds = _seconds_a_step(lambda step: search(*train.batch(step), *validation.batch(step)), runtime)
+    return _Phase("search", total_steps(config.search, train.steps_per_epoch), seconds)
+
+
+def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
+    mode = Genotype(config.space.name, Policy(config.space.choices).mode())
+    genotype = mode if config.genotype is None else load_genotype(config.genotype)
+    network = config.space.network(genotype, data.num_classes, data.image_shape[0], **asdict(config.network))
+    stream = training_stream(config, data)
+    training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
+    seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)
+    return _Phase("training", config.training.epochs * stream.steps_per_epoch, seconds)
+
+
+def _seconds_a_step(step: Callable[[int], object], runtime: Runtime) -> float:
+    step(0)
+    start = time.perf_counter()
+    for number in range(1, STEPS + 1):
+        step(number)
+    runtime.synchronise()
+    return (time.perf_counter() - start) / STEPS
+
+
+def _peak_memory(runtime: Runtime) -> int:
+    if runtime.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(runtime.device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM: finish the step, save, say how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignal:
+    """Turn the first SIGINT or SIGTERM inside the block into `requested`; a second one interrupts at once.
+
+    Loops look at `requested` after each step. Outside the main thread, where Python allows no signal
+    handlers, the block changes nothing and `requested` stays False.
+
+    Args:
+        quiet: say nothing, as one of several processes that another speaks for.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self.signal_number: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether to save and stop after this step."""
+        return self.signal_number is not None
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            # None: a handler that Python did not install and can't name.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- Python's signature
+        if self.requested:
+            raise KeyboardInterrupt
+        self.signal_number = number
+        if self._quiet:
+            return
+        # Not print: the signal may have come in the middle of another print.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nfinishing this step, then saving; once more to stop at once\n")

@@ -1,0 +1,72 @@
+"""What a run was made with: versions, hardware, seed, command, revision, time."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from unas.compute.hardware import cpu_count, cpu_name
+
+PACKAGES = ("unas", "torch", "torchvision", "numpy", "onnx", "onnxruntime")
+
+
+def collect_manifest(seed: int, command: Sequence[str], device: str) -> dict[str, Any]:
+    """Return the content of manifest.json.
+
+    Args:
+        seed: of the run.
+        command: the command line, as `sys.argv`.
+        device: `Runtime.describe()`.
+    """
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "seed": seed,
+        "device": device,
+        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},
+        "hardware": hardware(),
+        "git_revision": git_revision(),
+    }
+
+
+def version_of(package: str) -> str | None:
+    """Return the version of an installed package without importing it, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """Return what this machine is: system, processor, cores of this process, memory in bytes, GPUs."""
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return {
+        "system": platform.platform(),
+        "cpu": cpu_name(),
+        "cores": cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpus": [torch.cuda.get_device_name(index) for index in gpus],
+        "cuda": torch.version.cuda if gpus else None,
+    }
+
+
+def git_revision() -> str | None:
+    """Return the commit checked out in the current directory, or None outside a git checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 -- fixed arguments; rev-parse runs no hooks
+            [git, "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,41 @@
+"""The names of a run directory's files, and whether a directory is one; needs nothing that is slow to import."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from unas.common.errors import UserError
+from unas.common.files import is_plain, require_inside
+
+CONFIG = "config.json"
+MANIFEST = "manifest.json"
+METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"
+CHECKPOINTS = "checkpoints"
+POLICY = "policy.json"
+GENOTYPE = "genotype.json"
+WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+
+MADE_BY_A_RUN = (METRICS, TENSORBOARD, CHECKPOINTS, POLICY, GENOTYPE, WEIGHTS, ONNX, SUMMARY, REPORT)
+
+
+def holds_run(directory: Path | str) -> bool:
+    """Return whether there is a run in `directory`, finished or not."""
+    return is_plain(Path(directory) / CONFIG)
+
+
+def require_run(directory: Path) -> None:
+    """Refuse a directory without a run, and one with a link that leads out of it.
+
+    Raises:
+        UserError: says which, and what to do.
+    """
+    if not holds_run(directory):
+        why = f"it has no {CONFIG}" if os.path.isdir(directory) else "there is no such directory"
+        raise UserError(f"{directory} is not a run directory: {why}; name one that `unas run` wrote")
+    require_inside(directory, (CONFIG, MANIFEST, *MADE_BY_A_RUN))
+    require_inside(directory / TENSORBOARD)

@@ -1,0 +1,107 @@
+"""What a person sees while a phase runs: a bar in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+from unas.common.text import readable_time
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Show how far a phase is, on standard error, so that standard output holds results alone.
+
+    Args:
+        phase: its name.
+        total_steps: its number of steps.
+        directory: the run directory.
+        start_step: steps that an earlier process has done.
+        quiet: show nothing.
+        stream: where to; standard error by default. A terminal gets a bar, anything else plain lines.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        phase: str,
+        total_steps: int,
+        directory: Path,
+        *,
+        start_step: int = 0,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._phase = phase
+        self._total_steps = total_steps
+        self._directory = directory
+        self._start_step = self._step = start_step
+        self._clock = clock
+        self._figures: dict[str, float] = {}
+        stream = stream or sys.stderr
+        self._lines = None if quiet or stream.isatty() else stream
+        self._bar = _bar(stream) if stream.isatty() and not quiet else None
+
+    def __enter__(self) -> Progress:
+        self._started = self._line_at = self._clock()
+        self._line_step: int | None = None
+        if self._bar is not None:
+            self._task = self._bar.add_task(
+                self._phase, total=self._total_steps, completed=self._step, status=str(self._directory)
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self._line_step != self._step:
+            self._print_line()
+
+    def update(self, step: int, **figures: float) -> None:
+        """Show that `step` steps are done; figures that aren't given keep their last value."""
+        self._step = step
+        self._figures.update(figures)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, status=f"{self._status()}  {self._directory}")
+        elif self._clock() - self._line_at >= SECONDS_BETWEEN_LINES:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        if self._lines is None:
+            return
+        done = f"{self._phase} {self._step}/{self._total_steps}"
+        print(f"{done}  {self._status()}  {self._directory}", file=self._lines, flush=True)
+        self._line_at = self._clock()
+        self._line_step = self._step
+
+    def _status(self) -> str:
+        figures = [f"{name} {value:.4g}" for name, value in self._figures.items()]
+        return "  ".join([*figures, self._time()])
+
+    def _time(self) -> str:
+        elapsed = self._clock() - self._started
+        done = self._step - self._start_step
+        if self._step >= self._total_steps:
+            return f"took {readable_time(elapsed)}"
+        return f"{readable_time(elapsed / done * (self._total_steps - self._step))} left" if done else "starting"
+
+
+def _bar(stream: TextIO) -> RichProgress:
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.fields[status]}", markup=False),  # a path may hold square brackets
+        console=Console(file=stream),
+        refresh_per_second=4,
+    )

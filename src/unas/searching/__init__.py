@@ -1,0 +1,1 @@
+"""The search itself: configuration, one update, the loop, choosing, and signs of collapse."""

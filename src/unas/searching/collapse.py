@@ -1,0 +1,172 @@
+"""Has a search collapsed? How often what it found skips, against chance, and how sure its policy is.
+
+A search that shares weights can end in skip connections alone: they have no weights to train, so they look good before
+the other operations have learned (DARTS+, Liang et al. 2019; R-DARTS, Zela et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Policy
+from unas.spaces import SearchSpace
+
+SKIPS = frozenset({"skip_connect", "skip", "identity"})  # the names of options that pass their input on
+LEVEL = 0.01  # of a false alarm about skips, for one random architecture
+UNMOVED = 0.98  # of the entropy's maximum; a choice of two options has it at 58 to 42
+SURE = 0.05  # of the entropy's maximum; a choice of two options has it at 99.4 to 0.6
+
+
+@dataclass(frozen=True)
+class Skips:
+    """How many of some choices are skip connections.
+
+    Args:
+        choices: how many choices have a skip connection among their options.
+        taken: in how many of them it is the picked option.
+        expected: its expected number under the policy.
+        alarm_from: the least number that is improbable by chance; None: none is.
+    """
+
+    choices: int
+    taken: int
+    expected: float
+    alarm_from: int | None
+
+    @property
+    def share(self) -> float:
+        """The share of these choices that are skip connections."""
+        return self.taken / self.choices
+
+    @property
+    def is_improbable(self) -> bool:
+        """Whether a random architecture has as many with a probability below `LEVEL`, all groups together."""
+        return self.alarm_from is not None and self.taken >= self.alarm_from
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What tells a collapsed search from a sound one.
+
+    Args:
+        subject: what picked the options: the policy's mode, or the architecture.
+        skips: of "all" choices and, where names have a first part such as a cell's, of each; empty for a space without
+            skip connections.
+        normalised_entropy: the policy's entropy over its maximum; None for an architecture.
+    """
+
+    subject: str
+    skips: Mapping[str, Skips]
+    normalised_entropy: float | None
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures for a log, by name; those that don't apply are absent."""
+        found: dict[str, float] = {}
+        if "all" in self.skips:
+            skips = self.skips["all"]
+            found |= {"skip_share": skips.share, "expected_skip_share": skips.expected / skips.choices}
+        return found if self.normalised_entropy is None else {**found, "normalised_entropy": self.normalised_entropy}
+
+    def alarms(self, done: float = 1.0) -> dict[str, str]:
+        """Return what is wrong, one line by name: "skips", "sure", "unmoved".
+
+        Args:
+            done: the share of the policy's updates that are done. A policy may be sure only in the second half; its
+                mode counts only there, since before it changes often; and at the end it must have moved.
+        """
+        raised: dict[str, str] = {}
+        improbable = [group for group, skips in self.skips.items() if skips.is_improbable]
+        if improbable and done >= 0.5:
+            raised["skips"] = self._about_skips(improbable[0])
+        entropy = math.nan if self.normalised_entropy is None else self.normalised_entropy
+        if entropy < SURE and done < 0.5:
+            raised["sure"] = (
+                f"the policy is sure too early: its entropy is {100 * entropy:.1f} % of the maximum after "
+                f"{100 * done:.0f} % of its updates; lower search.policy.lr, or raise search.warm_up_epochs"
+            )
+        if entropy >= UNMOVED and done >= 1:
+            raised["unmoved"] = (
+                f"the policy has learned nothing: its entropy is still {100 * entropy:.1f} % of the maximum; "
+                "search longer, or raise search.policy.lr"
+            )
+        return raised
+
+    def _about_skips(self, group: str) -> str:
+        skips = self.skips[group]
+        where = "" if group == "all" else f"{group} "
+        return (
+            f"{self.subject} takes a skip connection in {skips.taken} of {skips.choices} {where}choices; a random "
+            f"architecture has {skips.alarm_from} or more with a probability below {100 * LEVEL:.0f} %; "
+            "a network of skips is shallow: compare it with random ones (unas lab quality)"
+        )
+
+
+def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
+    """Return how often a policy's mode, or an architecture, skips, and how sure the policy is.
+
+    The number of skip connections of a random architecture is a sum of independent events, so what is improbable is
+    known exactly. Where several groups are looked at, `LEVEL` is shared out evenly (Bonferroni).
+
+    Args:
+        space: the search space.
+        found: a policy of it, or an architecture.
+
+    Raises:
+        UserError: the architecture is not one of the space.
+    """
+    if isinstance(found, Genotype):
+        found.check(space.choices)
+        picked, entropy = found.choices, None
+        probabilities: Mapping[str, Mapping[str, float]] = {name: {option: 1.0} for name, option in picked.items()}
+    else:
+        picked, probabilities = found.mode(), found.probabilities()
+        most = sum(math.log(len(options)) for options in found.choices.values())
+        entropy = float(found.entropy().detach()) / most if most else None
+    chances = {
+        name: len(SKIPS.intersection(options)) / len(options)
+        for name, options in space.choices.items()
+        if SKIPS.intersection(options)
+    }
+    groups = _groups(chances)
+    skips = {}
+    for group, names in groups.items():
+        taken = sum(picked[name] in SKIPS for name in names)
+        expected = sum(p for name in names for option, p in probabilities[name].items() if option in SKIPS)
+        least = _least_improbable([chances[name] for name in names], LEVEL / len(groups))
+        skips[group] = Skips(len(names), taken, expected, least)
+    return Collapse("the architecture" if entropy is None else "the policy's mode", skips, entropy)
+
+
+def at_least(chances: Sequence[float]) -> list[float]:
+    """Return the probability that at least 0, 1, …, n of n independent events happen (Poisson-binomial, exact).
+
+    Args:
+        chances: the probability of each event.
+    """
+    distribution = np.ones(1)
+    for chance in chances:
+        distribution = np.convolve(distribution, (1 - chance, chance))
+    tails: list[float] = distribution[::-1].cumsum()[::-1].tolist()
+    return tails
+
+
+def _least_improbable(chances: Sequence[float], level: float) -> int | None:
+    return next((count for count, tail in enumerate(at_least(chances)) if tail < level), None)
+
+
+def _groups(chances: Mapping[str, float]) -> dict[str, list[str]]:
+    """Return the choices together, and by the first part of their names where that can be improbable at all."""
+    parts: dict[str, list[str]] = {}
+    for name in chances:
+        parts.setdefault(name.partition("/")[0], []).append(name)
+    telling = {
+        part: names
+        for part, names in parts.items()
+        if len(parts) > 1 and math.prod(chances[name] for name in names) < LEVEL
+    }
+    return {**telling, "all": list(chances)} if chances else {}

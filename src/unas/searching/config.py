@@ -1,0 +1,117 @@
+"""How a search goes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from unas.common.errors import UserError
+from unas.data import Augmentation
+from unas.estimators import Estimator
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
+from unas.objectives import Objective, Term
+from unas.objectives.cross_entropy import CrossEntropy
+from unas.objectives.generalisation_gap import GeneralisationGap
+from unas.objectives.overlap import Overlap
+
+SampleKind = Literal["relaxed", "hard"]
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Adam with a learning rate that falls along a cosine.
+
+    Args:
+        lr: learning rate at the start.
+        final_lr: learning rate at the end.
+        weight_decay: L2 penalty.
+
+    Raises:
+        UserError: one of them is negative or huge.
+    """
+
+    lr: float
+    final_lr: float
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "final_lr", "weight_decay"):
+            if not 0 <= getattr(self, name) <= 1e6:
+                raise UserError(f"{name} of an optimiser is {getattr(self, name)}; it must be from 0 to 1e6")
+
+    def lr_at(self, fraction: float) -> float:
+        """Return the learning rate after a fraction of the steps, from 0 to 1."""
+        return self.final_lr + (self.lr - self.final_lr) * (1 + math.cos(math.pi * fraction)) / 2
+
+
+def _published_objectives() -> dict[str, Term]:
+    return {"cross_entropy": CrossEntropy(), "gap": GeneralisationGap(), "overlap": Overlap()}
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How the search goes; the defaults are the published CIFAR recipe (SPEC §6), but for the estimator.
+
+    Args:
+        warm_up_epochs: epochs that train the weights alone, at the start.
+        epochs: epochs that train the policy and the weights.
+        batch_size: training images a step, and as many validation images.
+        architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an image.
+        validation_fraction: share of the training set that validates.
+        estimator: the estimator of the policy's gradient; the default had the least variance for its time on trained
+            supernets (docs/estimators-supernet.md), the published one is rebar.
+        softening: ε, added to every probability of the policy.
+        objectives: the terms of the cost, by the name they have in the log.
+        weights_on: whether the weights are trained under the relaxed sample or the hard one.
+        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself, as in warm-up.
+        weights: optimiser of the supernet's weights.
+        policy: optimiser of the policy.
+        clip_norm: largest norm of the weights' gradient.
+        augmentation: of the training images.
+        max_skipped: how many updates in a row may be left out because a number in them is not finite.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    warm_up_epochs: int = 15
+    epochs: int = 85
+    batch_size: int = 128
+    architectures_per_batch: int = 0
+    validation_fraction: float = 0.1
+    estimator: Estimator = ReinforceLeaveOneOut(draws=8)
+    softening: float = 0.0
+    objectives: dict[str, Term] = field(default_factory=_published_objectives)
+    weights_on: SampleKind = "relaxed"
+    relaxed_temperature: float = 0.4
+    weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=2e-4, weight_decay=3e-4)
+    policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=6e-4, weight_decay=1e-6)
+    clip_norm: float = 5.0
+    augmentation: Augmentation = Augmentation(crop_padding=4, flip=True)
+    max_skipped: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("warm_up_epochs", "epochs", "batch_size", "architectures_per_batch", "max_skipped"):
+            least = 1 if name == "batch_size" else 0
+            if getattr(self, name) < least:
+                raise UserError(f"search.{name} is {getattr(self, name)}; it must be {least} or more")
+        for name in ("relaxed_temperature", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"search.{name} is {getattr(self, name)}; it must be more than 0")
+        if self.weights_on not in get_args(SampleKind):
+            raise UserError(f"search.weights_on is {self.weights_on!r}; it must be {' or '.join(get_args(SampleKind))}")
+        if not any(isinstance(term, Objective) for term in self.objectives.values()):
+            what = "has no term about images" if self.objectives else "is empty"
+            raise UserError(f"search.objectives {what}; give at least one term, such as cross_entropy")
+        if not 0 < self.validation_fraction < 1:
+            raise UserError(f"search.validation_fraction is {self.validation_fraction}; it must be between 0 and 1")
+        if self.architectures_per_batch and self.batch_size % self.architectures_per_batch:
+            raise UserError(
+                f"search.architectures_per_batch is {self.architectures_per_batch}; "
+                f"it must divide search.batch_size {self.batch_size}"
+            )
+
+    def num_architectures(self, batch: int) -> int:
+        """Return G for a batch of so many images."""
+        return self.architectures_per_batch or batch

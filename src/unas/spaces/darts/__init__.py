@@ -1,0 +1,179 @@
+"""The DARTS space: two cells, one normal and one reduction, repeated to make a network (DARTS, section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
+
+from torch import nn
+
+from unas.architecture.genotype import Genotype
+from unas.common.errors import UserError
+from unas.nn.ops import OPERATIONS
+from unas.spaces.base import NetworkOptions, SearchSpace
+from unas.spaces.darts.choices import CELLS, NODES, cell_choices, cell_slots
+from unas.spaces.darts.network import DartsNetwork
+from unas.spaces.darts.width import largest_channels
+
+MAX_CHANNELS, MAX_LAYERS = 4096, 1000  # a file that asks for more is damaged, or wants our memory
+
+Stem = Literal["cifar", "imagenet"]
+BatchNormView = Literal["batch", "routed"]
+
+
+def _check_channels(what: str, channels: int | None) -> None:
+    if not (isinstance(channels, int) and 2 <= channels <= MAX_CHANNELS and channels % 2 == 0):
+        raise UserError(f"{what}.channels is {channels!r}; it must be even, from 2 to {MAX_CHANNELS}")
+
+
+def _check_size(what: str, layers: int, stem: str) -> None:
+    """Check the other fields that a space and its networks share."""
+    if not (isinstance(layers, int) and 3 <= layers <= MAX_LAYERS):
+        raise UserError(
+            f"{what}.layers is {layers!r}; it must be from 3 (two reductions and a normal cell) to {MAX_LAYERS}"
+        )
+    if stem not in get_args(Stem):
+        raise UserError(f"{what}.stem is {stem!r}; it must be {' or '.join(get_args(Stem))}")
+
+
+@dataclass(frozen=True)
+class DartsNetworkOptions(NetworkOptions):
+    """How large the network of a DARTS genotype is.
+
+    Args:
+        channels: C, the channels of the first cells; even. None: the largest that `max_macs` allows.
+        layers: L, the number of cells; cells L//3 and 2L//3 are reductions.
+        stem: "cifar" keeps the resolution, "imagenet" divides it by 8.
+        auxiliary: add an auxiliary head after cell 2L//3; in training mode the network then returns
+            (logits, auxiliary_logits).
+        drop_path: the probability, at the end of training, that a slot is dropped for an image.
+        max_macs: what decides C where `channels` is None: the network has fewer multiply-adds, counted for one image
+            of the size that its stem is made for, 32×32 (cifar) or 224×224 (imagenet).
+
+    Raises:
+        UserError: a field is out of its range, or both or none of `channels` and `max_macs` are given.
+    """
+
+    channels: int | None = 36
+    layers: int = 20
+    stem: Stem = "cifar"
+    auxiliary: bool = False
+    drop_path: float = 0.0
+    max_macs: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.channels is None) == (self.max_macs is None):
+            raise UserError(
+                f"network.channels is {self.channels} and network.max_macs {self.max_macs}; "
+                "give one of them, and none for the other"
+            )
+        if self.max_macs is None:
+            _check_channels("network", self.channels)
+        elif not (isinstance(self.max_macs, int) and self.max_macs >= 1):
+            raise UserError(f"network.max_macs is {self.max_macs!r}; it must be a whole number, 1 or more")
+        _check_size("network", self.layers, self.stem)
+        if not isinstance(self.auxiliary, bool):
+            raise UserError(f"network.auxiliary is {self.auxiliary!r}; it must be true or false")
+        if not (isinstance(self.drop_path, int | float) and 0 <= self.drop_path < 1):
+            raise UserError(f"network.drop_path is {self.drop_path!r}; it must be at least 0 and below 1")
+
+    def decided(self, genotype: Genotype, num_classes: int, image_channels: int) -> DartsNetworkOptions:
+        """Return the options with the C that `max_macs` allows this architecture."""
+        if self.max_macs is None:
+            return self
+
+        def build(channels: int) -> nn.Module:
+            return _network(replace(self, channels=channels, max_macs=None), genotype, num_classes, image_channels)
+
+        found = largest_channels(build, self.max_macs, image_channels, self.stem, MAX_CHANNELS)
+        return replace(self, channels=found, max_macs=None)
+
+
+@dataclass(frozen=True)
+class DartsSpace(SearchSpace):
+    """Cells of 4 nodes, each the sum of two operations on two earlier states (DARTS, section 2; UNAS, section 4).
+
+    All normal cells share one set of choices, all reduction cells another: 32 choices.
+
+    Args:
+        channels: C, the channels of the supernet's first cells; even.
+        layers: L, the number of the supernet's cells; cells L//3 and 2L//3 are reductions.
+        operations: how many operations there are to choose from, the first n of `unas.nn.ops.OPERATIONS`.
+        stem: "cifar" keeps the resolution, "imagenet" divides it by 8.
+        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the batch, the same
+            numbers as computing every operation and masking; "routed", only the images whose architecture
+            picked the operation, which computes less.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    name: ClassVar[str] = "darts"
+    network_options: ClassVar[type[NetworkOptions]] = DartsNetworkOptions
+
+    channels: int = 16
+    layers: int = 8
+    operations: int = len(OPERATIONS)
+    stem: Stem = "cifar"
+    bn: BatchNormView = "batch"
+
+    def __post_init__(self) -> None:
+        _check_channels("space", self.channels)
+        _check_size("space", self.layers, self.stem)
+        if not (isinstance(self.operations, int) and 1 <= self.operations <= len(OPERATIONS)):
+            raise UserError(f"space.operations is {self.operations!r}; it must be from 1 to {len(OPERATIONS)}")
+        if self.bn not in get_args(BatchNormView):
+            raise UserError(f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormView))}")
+
+    @classmethod
+    def all_choices(cls) -> dict[str, tuple[str, ...]]:
+        """Return every choice with all options it can have."""
+        return cell_choices(OPERATIONS)
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The options of each choice; input "0" is the cell before the previous one, "1" the previous, 2 + n node n."""
+        return cell_choices(OPERATIONS[: self.operations])
+
+    def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
+        """Return for each node the names of ((input, operation), (input, operation)) choices."""
+        prefixes = (f"{cell}/node{node}" for cell in CELLS for node in range(NODES))
+        return tuple(((f"{p}/input0", f"{p}/op0"), (f"{p}/input1", f"{p}/op1")) for p in prefixes)
+
+    def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
+        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to logits [B, num_classes]."""
+        from unas.spaces.darts.supernet import DartsSupernet
+
+        return DartsSupernet(self, num_classes, image_channels)
+
+    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> DartsNetwork:
+        """Return the network of any DARTS cell, also of one that this instance's operations don't cover.
+
+        Args:
+            genotype: an architecture of the DARTS space.
+            num_classes: how many classes it tells apart.
+            image_channels: channels of an image.
+            **options: fields of `DartsNetworkOptions`.
+
+        Raises:
+            UserError: the genotype is not one of this space, or an option is wrong.
+        """
+        if genotype.space != self.name:
+            raise UserError(f"genotype.space is {genotype.space!r}; this network needs one of the darts space")
+        genotype.check(self.all_choices())
+        size = DartsNetworkOptions.from_keywords(options).decided(genotype, num_classes, image_channels)
+        return _network(size, genotype, num_classes, image_channels)
+
+
+def _network(size: DartsNetworkOptions, genotype: Genotype, num_classes: int, image_channels: int) -> DartsNetwork:
+    assert size.channels is not None  # noqa: S101 - it is decided
+    return DartsNetwork(
+        cell_slots(genotype),
+        num_classes,
+        image_channels,
+        channels=size.channels,
+        layers=size.layers,
+        stem=size.stem,
+        auxiliary=size.auxiliary,
+        drop_path=size.drop_path,
+    )

@@ -1,0 +1,156 @@
+"""The network of one DARTS genotype: what is trained from scratch and exported (DARTS, sections 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from unas.nn.ops import FactorizedReduce, ReLUConvBN, build_operation
+from unas.spaces.darts.ends import AuxiliaryHead, CifarStem, ImageNetStem
+
+Slots = Sequence[tuple[int, str]]
+
+
+class Cell(nn.Module):
+    """Four nodes, each the sum of two slots: two states [B, C', H', W'] to [B, 4C, H, W].
+
+    Args:
+        slots: (input, operation) of the two slots of each node in order; input 0 is `before_previous`,
+            1 is `previous`, 2 + n is node n.
+        channels_in: the channels of `before_previous` and of `previous`.
+        channels: C.
+        is_reduction: halve the resolution.
+        follows_reduction: `previous` has half the resolution of `before_previous`.
+    """
+
+    def __init__(
+        self,
+        slots: Slots,
+        channels_in: tuple[int, int],
+        channels: int,
+        *,
+        is_reduction: bool,
+        follows_reduction: bool,
+    ) -> None:
+        super().__init__()
+        preprocess = FactorizedReduce if follows_reduction else ReLUConvBN
+        self.preprocess0 = preprocess(channels_in[0], channels, searching=False)
+        self.preprocess1 = ReLUConvBN(channels_in[1], channels, searching=False)
+        self.inputs = tuple(state for state, _ in slots)
+        self.operations = nn.ModuleList(
+            build_operation(name, channels, 2 if is_reduction and state < 2 else 1, searching=False)
+            for state, name in slots
+        )
+
+    @property
+    def num_droppable(self) -> int:
+        """How many slots drop-path applies to: all but the identities."""
+        return sum(not isinstance(operation, nn.Identity) for operation in self.operations)
+
+    def forward(self, before_previous: Tensor, previous: Tensor, scales: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the nodes side by side.
+
+        Args:
+            before_previous: the output of the cell before the previous one.
+            previous: the output of the previous cell.
+            scales: what drop-path multiplies each droppable slot with, [B, 1, 1, 1] each; None for no drop-path.
+        """
+        states = [self.preprocess0(before_previous), self.preprocess1(previous)]
+        remaining = iter(scales or ())
+        pending: list[Tensor] = []
+        for state, operation in zip(self.inputs, self.operations, strict=True):
+            output = operation(states[state])
+            if scales is not None and not isinstance(operation, nn.Identity):
+                output = output * next(remaining).to(output.dtype)
+            pending.append(output)
+            if len(pending) == 2:
+                states.append(pending[0] + pending[1])
+                pending = []
+        return torch.cat(states[2:], 1)
+
+
+class DartsNetwork(nn.Module):
+    """The network of one pair of cells: images [B, C_in, H, W] to logits [B, num_classes].
+
+    In training mode with an auxiliary head it returns (logits, auxiliary_logits). Drop-path draws from
+    PyTorch's default generator of the images' device.
+
+    Args:
+        cells: the slots of the "normal" and the "reduction" cell; see `Cell`.
+        num_classes: how many classes it tells apart.
+        image_channels: channels of an image.
+        channels: C, the channels of the first cells; even.
+        layers: L, the number of cells; cells L//3 and 2L//3 are reductions.
+        stem: "cifar" or "imagenet".
+        auxiliary: add an auxiliary head after cell 2L//3.
+        drop_path: the probability of dropping a slot at the end of training.
+    """
+
+    def __init__(
+        self,
+        cells: Mapping[str, Slots],
+        num_classes: int,
+        image_channels: int,
+        *,
+        channels: int,
+        layers: int,
+        stem: str,
+        auxiliary: bool,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.drop_probability = 0.0
+        is_imagenet = stem == "imagenet"
+        width = channels if is_imagenet else 3 * channels
+        self.stem = (ImageNetStem if is_imagenet else CifarStem)(image_channels, width, searching=False)
+        self.cells = nn.ModuleList()
+        widths, follows_reduction = (width, width), is_imagenet
+        self.auxiliary_at = 2 * layers // 3
+        self.auxiliary: AuxiliaryHead | None = None
+        for index in range(layers):
+            is_reduction = index in {layers // 3, 2 * layers // 3}
+            channels *= 2 if is_reduction else 1
+            self.cells.append(
+                Cell(
+                    cells["reduction" if is_reduction else "normal"],
+                    widths,
+                    channels,
+                    is_reduction=is_reduction,
+                    follows_reduction=follows_reduction,
+                )
+            )
+            widths, follows_reduction = (widths[1], 4 * channels), is_reduction
+            if auxiliary and index == self.auxiliary_at:
+                self.auxiliary = AuxiliaryHead(4 * channels, num_classes, stride=2 if is_imagenet else 3)
+        self.classifier = nn.Linear(4 * channels, num_classes)
+
+    def set_progress(self, fraction: float) -> None:
+        """Say how much of the training is done, from 0 to 1; drop-path's probability grows with it."""
+        self.drop_probability = self.drop_path * fraction
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Return the logits, and in training with an auxiliary head also the auxiliary logits."""
+        before_previous, previous = self.stem(images)
+        scales = self._drop_path_scales(images)
+        auxiliary_logits = None
+        for index, (cell, cell_scales) in enumerate(zip(self.cells, scales, strict=True)):
+            before_previous, previous = previous, cell(before_previous, previous, cell_scales)
+            if self.training and self.auxiliary is not None and index == self.auxiliary_at:
+                auxiliary_logits = self.auxiliary(previous)
+        logits = self.classifier(previous.mean((2, 3)))
+        return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+
+    def _drop_path_scales(self, images: Tensor) -> list[Sequence[Tensor] | None]:
+        """Return for each cell what multiplies its slots: 0 where dropped, else 1 / (1 - probability).
+
+        One draw serves the whole network, which on a GPU saves a kernel launch a slot.
+        """
+        if not self.training or self.drop_path == 0:
+            return [None] * len(self.cells)
+        counts = [cell.num_droppable for cell in self.cells if isinstance(cell, Cell)]
+        draw = torch.rand(sum(counts), len(images), 1, 1, 1, device=images.device)
+        kept = (draw >= self.drop_probability).float() / (1 - self.drop_probability)
+        return [part.unbind() for part in torch.split(kept, counts)]

@@ -1,0 +1,101 @@
+"""The ProxylessNAS space: a chain of 21 mobile layers, each with its own kernel and expansion (arXiv 1812.00332)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, get_args
+
+from torch import nn
+
+from unas.architecture.genotype import Genotype
+from unas.common.errors import UserError
+from unas.nn.mixed import BatchNormRows
+from unas.spaces.base import NetworkOptions, SearchSpace
+from unas.spaces.proxylessnas.layers import layers
+from unas.spaces.proxylessnas.network import ProxylessNetwork
+
+MAX_WIDTH = 32  # a file that asks for more is damaged, or wants our memory
+
+
+def _check_width(what: str, width: float) -> None:
+    if not (isinstance(width, int | float) and 0 < width <= MAX_WIDTH):
+        raise UserError(f"{what}.width is {width!r}; it must be more than 0 and at most {MAX_WIDTH}")
+
+
+@dataclass(frozen=True)
+class ProxylessNetworkOptions(NetworkOptions):
+    """How large the network of a ProxylessNAS genotype is.
+
+    Args:
+        width: what every number of channels is multiplied with; the products are rounded.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_width("network", self.width)
+
+
+@dataclass(frozen=True)
+class ProxylessSpace(SearchSpace):
+    """21 MBConv layers in a row, of kernel 3, 5 or 7 and expansion 3 or 6 (SPEC §5; UNAS, section 4.2).
+
+    The 15 layers that keep resolution and width may also be skipped.
+
+    Args:
+        width: what every number of the supernet's channels is multiplied with; the products are rounded.
+        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the batch, the same
+            numbers as computing every operation and masking; "routed", only the images whose architecture
+            picked the operation, which computes less.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    name: ClassVar[str] = "proxylessnas"
+    network_options: ClassVar[type[NetworkOptions]] = ProxylessNetworkOptions
+
+    width: float = 1.0
+    bn: BatchNormRows = "batch"
+
+    def __post_init__(self) -> None:
+        _check_width("space", self.width)
+        if self.bn not in get_args(BatchNormRows):
+            raise UserError(f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormRows))}")
+
+    @classmethod
+    def all_choices(cls) -> dict[str, tuple[str, ...]]:
+        """Return the options of each layer."""
+        return {layer.name: layer.options for layer in layers()}
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The options of each layer, by its name."""
+        return self.all_choices()
+
+    def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
+        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to logits [B, num_classes]."""
+        from unas.spaces.proxylessnas.supernet import ProxylessSupernet
+
+        return ProxylessSupernet(num_classes, image_channels, width=self.width, bn=self.bn)
+
+    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> nn.Module:
+        """Return the network of one architecture, untrained: images [B, C, H, W] to logits [B, num_classes].
+
+        Args:
+            genotype: an architecture of this space.
+            num_classes: how many classes it tells apart.
+            image_channels: channels of an image.
+            **options: fields of `ProxylessNetworkOptions`.
+
+        Raises:
+            UserError: the genotype is not one of this space, or an option is wrong.
+        """
+        if genotype.space != self.name:
+            raise UserError(f"genotype.space is {genotype.space!r}; this network needs one of the proxylessnas space")
+        genotype.check(self.all_choices())
+        size = ProxylessNetworkOptions.from_keywords(options)
+        return ProxylessNetwork(genotype.choices, num_classes, image_channels, width=size.width)

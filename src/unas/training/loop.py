@@ -1,0 +1,30 @@
+"""Training a network from scratch, step after step."""
+
+from __future__ import annotations
+
+from unas.data import BatchStream
+from unas.runs.checkpoints import fitting
+from unas.runs.session import Session
+from unas.training.step import TrainingStep
+
+PHASE = "training"
+
+
+def training_loop(training: TrainingStep, train: BatchStream, session: Session) -> None:
+    """Run a training, or what is left of it; the network of `training` holds the result.
+
+    Args:
+        training: the network and its optimiser.
+        train: all training images.
+        session: where to log and save; its checkpoint, if it is of this phase, is where to go on.
+    """
+    start, checkpoint = 0, session.run.checkpoint
+    if checkpoint is not None and checkpoint.phase == PHASE:
+        with fitting(checkpoint):
+            training.load_state_dict(checkpoint.state)
+        start = checkpoint.step
+    total = training.config.epochs * train.steps_per_epoch
+    for step, log in session.steps(PHASE, total, training.state_dict, training.skips, start):
+        training.runtime.compare_ranks(training.named_tensors(), PHASE, step)
+        log(**training(step, *train.batch(step)))
+    training.share_statistics()

@@ -1,0 +1,183 @@
+"""Training a network from scratch (SPEC §6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from unas.common.errors import UserError
+from unas.compute.finite import Skips, WeightUpdates, carried_by_gradient
+from unas.compute.ranks import others_needed
+from unas.compute.runtime import Runtime, seed_step
+from unas.data import Augmentation
+from unas.runs.checkpoints import load_into
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained from scratch; the defaults are the published CIFAR-10 recipe.
+
+    Args:
+        epochs: epochs of the whole training.
+        warm_up_epochs: the learning rate rises linearly over the first so many.
+        batch_size: images a step.
+        lr: largest learning rate of SGD; it falls to 0 along a cosine.
+        momentum: of SGD.
+        weight_decay: L2 penalty.
+        clip_norm: largest norm of the gradient.
+        label_smoothing: share of the target that is spread over all classes.
+        auxiliary_weight: weight of the auxiliary head's loss, where the network has one.
+        augmentation: of the training images.
+        max_skipped: how many updates in a row may be left out because a number in them is not finite.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    epochs: int = 600
+    warm_up_epochs: int = 30
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    clip_norm: float = 5.0
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.4
+    augmentation: Augmentation = Augmentation(crop_padding=4, flip=True, cutout=16)
+    max_skipped: int = 20
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("epochs", 0),
+            ("warm_up_epochs", 0),
+            ("batch_size", 1),
+            ("lr", 0),
+            ("weight_decay", 0),
+            ("auxiliary_weight", 0),
+            ("max_skipped", 0),
+        ):
+            if not getattr(self, name) >= least:
+                raise UserError(f"training.{name} is {getattr(self, name)}; it must be {least} or more")
+        if not self.clip_norm > 0:
+            raise UserError(f"training.clip_norm is {self.clip_norm}; it must be more than 0")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"training.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+
+    def lr_at(self, epoch: float) -> float:
+        """Return the learning rate after a number of epochs, which may be a fraction."""
+        if epoch < self.warm_up_epochs:
+            return self.lr * epoch / self.warm_up_epochs
+        rest = max(self.epochs - self.warm_up_epochs, 1e-12)
+        return self.lr * (1 + math.cos(math.pi * (epoch - self.warm_up_epochs) / rest)) / 2
+
+
+class TrainingStep:
+    """One update of a network's weights.
+
+    Args:
+        network: maps images to logits, or in training mode to (logits, auxiliary_logits).
+        config: how to train.
+        runtime: device, precision and the processes that train together; their gradients are averaged.
+        seed: of drop-path and dropout.
+        steps_per_epoch: for the learning rate's schedule.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: TrainingConfig, runtime: Runtime, seed: int, steps_per_epoch: int
+    ) -> None:
+        self.network = network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config, self.runtime, self.seed = config, runtime, seed
+        self.steps_per_epoch = steps_per_epoch
+        self._replica = _replica(self.network) if runtime.ranks.size > 1 else self.network
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        self._updates = WeightUpdates(self.network, self.optimiser, config.clip_norm)
+        self.skips = Skips(config.max_skipped)
+
+    def __call__(self, step: int, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """Update the weights on a batch: normalised images [B, C, H, W], labels [B]; return the loss.
+
+        Of several processes, each has its own part of the batch, and the loss is the mean of all.
+        """
+        epoch = step / self.steps_per_epoch
+        seed_step(self.seed, "training/network", step, self.runtime.ranks.rank)
+        if hasattr(self.network, "set_progress"):
+            self.network.set_progress(epoch / self.config.epochs)
+        # The last of a step's updates, so that warm-up's first step has a learning rate above zero.
+        self.optimiser.param_groups[0]["lr"] = self.config.lr_at((step + 1) / self.steps_per_epoch)
+        self._replica.train()
+        with others_needed(computes=True):  # DistributedDataParallel averages gradients in backward
+            loss = self._loss(images, labels)
+            carried_by_gradient(loss).backward()  # type: ignore[no-untyped-call]
+        value, is_updated = self._updates(loss)
+        self.skips.note(is_updated=is_updated)
+        return self.runtime.ranks.mean_figures({"loss": value, **self.skips.figures()})
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        with self.runtime.autocast():
+            outputs = self._replica(images)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        for other in auxiliary:
+            loss = loss + self.config.auxiliary_weight * F.cross_entropy(
+                other.float(), labels, label_smoothing=smoothing
+            )
+        return loss
+
+    def share_statistics(self) -> None:
+        """Take BatchNorm's statistics of rank 0, which is what it saves: after a step, each rank has its own."""
+        self.runtime.ranks.copy_from_main(self.network.buffers())
+        self._updates.keep()
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return what is the same on every process after each step: the weights."""
+        return {f"network {name}": parameter for name, parameter in self.network.named_parameters()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a training needs to go on, apart from its configuration."""
+        network, optimiser = self.network.state_dict(), self.optimiser.state_dict()
+        return {"network": network, "optimiser": optimiser, "skips": self.skips.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        load_into(self.optimiser, state["optimiser"])
+        self._updates.keep()
+        self.skips.load_state_dict(state.get("skips", {"total": 0, "in_a_row": 0}))  # an older unas had none
+
+
+def _replica(network: nn.Module) -> nn.Module:
+    """Return the network as one of several processes trains it.
+
+    It averages gradients while the backward pass still runs, and hands BatchNorm's statistics of rank 0 to all.
+    """
+    # Which parameters a decided network uses never changes; those behind an input that was not picked, it never does.
+    return DistributedDataParallel(network, static_graph=True)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], runtime: Runtime) -> tuple[float, float]:
+    """Return (accuracy from 0 to 1, mean cross-entropy) of a network in evaluation mode.
+
+    Of several processes, each has its own part of the batches, and the figures are those of all.
+    """
+    network.eval()
+    correct, loss, total = 0.0, 0.0, 0.0
+    for images, labels in batches:
+        with runtime.autocast():
+            logits = network(images).float()
+        correct += int((logits.argmax(1) == labels).sum())
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        total += len(labels)
+    correct, loss, total = runtime.ranks.sum(correct, loss, total)
+    return correct / total, loss / total

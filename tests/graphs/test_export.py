@@ -1,0 +1,92 @@
+"""ONNX files reopened by ONNX Runtime and by the onnx checker."""
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from unas.architecture.published import load_genotype
+from unas.common.errors import UserError
+from unas.graphs.onnx import check_onnx, export_onnx
+from unas.spaces import create_network
+
+METADATA = {"mean": "[0.5]", "std": "[0.25]", "classes": '["zero", "eins", "zwölf"]', "genotype": "{}"}
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    built = create_network(load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True, drop_path=0.2)
+    for name, value in built.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            value.uniform_(0.5, 1.5)
+    return built.to(memory_format=torch.channels_last)
+
+
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "model.onnx"
+    modes = [module.training for module in network.modules()]
+    export_onnx(network, (1, 16, 16), path, METADATA)
+    assert modes == [module.training for module in network.modules()]
+    assert all(parameter.grad is None for parameter in network.parameters())
+    return path
+
+
+def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported):
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    network.eval()
+    for size in (1, 2, 7):
+        images = torch.randn(size, 1, 16, 16)
+        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), network(images).detach(), rtol=1e-4, atol=1e-5)
+    network.train()
+
+
+def test_the_file_is_valid_and_tells_what_it_is(exported):
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    assert {entry.key: entry.value for entry in model.metadata_props} == METADATA
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in shape] == ["batch", 1, 16, 16]
+    assert list(exported.parent.iterdir()) == [exported]  # whole in one file, nothing left beside it
+
+
+def test_the_file_names_no_path_of_this_machine(exported):
+    content = exported.read_bytes()
+    assert b"site-packages" not in content
+    assert b"_darts_network.py" not in content
+
+
+def test_check_finds_equal_different_and_broken_networks(network, exported):
+    images = torch.randn(5, 1, 16, 16)
+    assert 0 <= check_onnx(exported, network, images) < 1e-4
+    changed = create_network(load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True)
+    changed.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        changed.classifier.bias[1] += 0.5
+    assert check_onnx(exported, changed, images) == pytest.approx(0.5, abs=1e-3)
+    with torch.no_grad():
+        changed.classifier.bias[0] = torch.nan
+    assert check_onnx(exported, changed, images) == float("inf")
+
+
+def test_check_refuses_a_damaged_file_in_one_line(network, exported, tmp_path):
+    damaged = tmp_path / "model.onnx"
+    damaged.write_bytes(exported.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"model\.onnx can't be opened") as error:
+        check_onnx(damaged, network, torch.zeros(1, 1, 16, 16))
+    assert "\n" not in str(error.value)
+
+
+def test_export_says_when_it_cannot_write(network, exported, tmp_path, monkeypatch):
+    model = onnx.load(exported)
+    monkeypatch.setattr("unas.graphs.onnx.to_onnx", lambda *_: model)
+    with pytest.raises(UserError, match="can't be written"):
+        export_onnx(network, (1, 16, 16), tmp_path / "missing" / "model.onnx", {})
+
+
+def test_export_prints_nothing(capfd, tmp_path):
+    tiny = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    export_onnx(tiny, (1, 2, 2), tmp_path / "tiny.onnx", {})
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM while a run chooses, tests and exports: it ends at once, and goes on from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_resume import assert_same_artefacts
+
+import unas
+from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
+from unas.common.errors import Interrupted
+from unas.pipeline import phases as work
+from unas.runs.names import GENOTYPE, ONNX, SUMMARY
+from unas.searching.step import SearchStep
+
+
+def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
+    finished: unas.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped_in(owner: Any, name: str, number: int) -> str:
+        function, calls = getattr(owner, name), []
+
+        def stopping(*arguments: Any, **named: Any) -> Any:
+            calls.append(name)
+            if len(calls) == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return function(*arguments, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, stopping)
+            with pytest.raises(Interrupted) as caught:
+                unas.run(tiny_recipe(), run, resume=True, quiet=True)
+        assert len(calls) == number  # not one more
+        assert caught.value.signal_number == signal.SIGTERM
+        return str(caught.value)
+
+    run = tmp_path / "run"
+    # The only calls of `logits` outside of `losses` are those of the four candidates, on the first batch of three.
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "EVALUATION_BATCH", 8)
+        patch.setattr(SearchStep, "losses", _losses_that_do_not_count)
+        message = stopped_in(SearchStep, "logits", 4)
+    assert message.startswith(
+        f"stopped after search step {SEARCH_STEPS}, saved in {run}; go on with: unas run --resume "
+    )
+    assert not (run / GENOTYPE).exists()
+
+    message = stopped_in(work, "evaluate", 1)
+    assert message.startswith(f"stopped after training step {TRAINING_STEPS}, saved in {run}; go on with: unas run ")
+    assert "test_accuracy" not in (run / SUMMARY).read_text()
+
+    stopped_in(work, "export_onnx", 1)
+    assert (run / ONNX).exists()
+    assert "onnx_max_difference" not in (run / SUMMARY).read_text()
+
+    unas.run(tiny_recipe(), run, resume=True, quiet=True)
+    assert_same_artefacts(run, finished.directory)
+
+
+_logits = SearchStep.logits
+
+
+def _losses_that_do_not_count(self: SearchStep, images: Any, labels: Any, sample: Any) -> Any:
+    return work.torch.nn.functional.cross_entropy(_logits(self, images, sample), labels, reduction="none")

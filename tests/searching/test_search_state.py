@@ -1,0 +1,82 @@
+"""Learning rates, and a search that goes on from its state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from planted import CONFIG, batch, build
+from unas import estimators
+from unas.estimators import Estimator
+from unas.estimators.rebar import Rebar
+from unas.runs.checkpoints import require_plain
+
+ESTIMATORS = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
+ESTIMATORS += [pytest.param(lambda: Rebar(learn_eta=True), id="rebar, learned eta")]
+
+
+@pytest.mark.parametrize("build_estimator", ESTIMATORS)
+def test_goes_on_from_its_state_as_if_never_stopped(build_estimator: Callable[[], Estimator]) -> None:
+    config = replace(CONFIG, estimator=build_estimator())
+    search = build(config, 6)
+    search.warm_up(*batch(0)[:2])
+    for number in (1, 2):
+        search(*batch(number))
+    file = io.BytesIO()
+    require_plain(search.state_dict(), "state")
+    torch.save(search.state_dict(), file)
+    file.seek(0)
+    resumed = build(config, 6)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    torch.rand(3)  # what else is drawn in the process must not matter
+    for number in (3, 4):
+        assert search(*batch(number)) == resumed(*batch(number))
+    for found, expected in zip(
+        resumed.state_dict()["supernet"].values(), search.supernet.state_dict().values(), strict=True
+    ):
+        assert found.equal(expected)
+    assert all(p.equal(q) for p, q in zip(resumed.policy.parameters(), search.policy.parameters(), strict=True))
+
+
+def test_configuration_is_not_changed_by_a_search() -> None:
+    config = replace(CONFIG, estimator=estimators.get("reinforce")())
+    first = build(config)
+    losses = [first(*batch(0)), first(*batch(1))]
+    again = build(config)
+    assert [again(*batch(0)), again(*batch(1))] == losses
+
+
+def test_learning_rates_fall_along_a_cosine() -> None:
+    total = 5
+    search = build(total_steps=total)
+    found: list[tuple[float, float]] = []
+    for number in range(total):
+        if number == 0:
+            search.warm_up(*batch(number)[:2])
+        else:
+            search(*batch(number))
+        found.append((search.weight_optimiser.param_groups[0]["lr"], search.policy_optimiser.param_groups[0]["lr"]))
+    for config, rates in ((CONFIG.weights, [w for w, _ in found]), (CONFIG.policy, [p for _, p in found])):
+        optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.lr)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total, config.final_lr)
+        expected = [config.lr]
+        for _ in range(total - 1):
+            optimiser.step()
+            schedule.step()
+            expected.append(schedule.get_last_lr()[0])
+        assert rates == pytest.approx(expected)
+        assert all(earlier > later for earlier, later in pairwise(rates))
+        assert config.lr_at(1.0) == pytest.approx(config.final_lr)
+
+
+def test_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    search = build()
+    search(*batch(0))
+    assert torch.get_rng_state().equal(before)
