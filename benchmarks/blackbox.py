@@ -1,7 +1,7 @@
-"""Compare black-box searches at equal queries on NAS-Bench-Macro and on synthetic tables.
+r"""Compare black-box searches at equal queries on NAS-Bench-Macro and on synthetic tables.
 
-Example: python benchmarks/blackbox.py --table nas-bench-macro_cifar10.json --seeds 50 --markdown docs/blackbox.md \
-    --plot docs/images/blackbox.png
+Example: python benchmarks/blackbox.py --table nas-bench-macro_cifar10.json --seeds 50 --markdown
+    docs/blackbox.md \ --plot docs/images/blackbox.png
 """
 
 from __future__ import annotations
@@ -60,12 +60,20 @@ def comparisons(path: Path, queries: int, seeds: int) -> Iterator[tuple[str, Com
     rough = synthetic_table([3, 4, 5, 6, 3, 4, 5], pairs=0.5, triples=0.25, seed=0)
     cases = (
         ("NAS-Bench-Macro, mean accuracy", macro, "mean_acc", None),
-        ("NAS-Bench-Macro, search by one training, report the mean", macro, "test_acc_2", "mean_acc"),
+        (
+            "NAS-Bench-Macro, search by one training, report the mean",
+            macro,
+            "test_acc_2",
+            "mean_acc",
+        ),
         ("NAS-Bench-Macro, accuracy less parameters", macro, "acc_minus_params", None),
         ("synthetic, pairs 0.5, triples 0.25", rough, "score", None),
     )
     for title, table, metric, report in cases:
-        yield title, compare(table, metric, methods(), queries=queries, seeds=range(seeds), report=report)
+        yield (
+            title,
+            compare(table, metric, methods(), queries=queries, seeds=range(seeds), report=report),
+        )
 
 
 def processor() -> str:
@@ -82,7 +90,9 @@ def checkpoints(queries: int) -> list[int]:
 
 
 def rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
-    for name, found in sorted(comparison.found.items(), key=lambda item: item[1].rank[:, -1].mean()):
+    for name, found in sorted(
+        comparison.found.items(), key=lambda item: item[1].rank[:, -1].mean()
+    ):
         rank, seeds = found.rank, len(found.rank)
         cells = [rank[:, q - 1] for q in checkpoints(rank.shape[1])]
         reached = np.where((rank <= GOAL).any(1), (rank <= GOAL).argmax(1) + 1, rank.shape[1])
@@ -115,8 +125,12 @@ def section(title: str, comparison: Comparison) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, required=True, help="the JSON of NAS-Bench-Macro, as published")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--table", type=Path, required=True, help="the JSON of NAS-Bench-Macro, as published"
+    )
     parser.add_argument("--queries", type=int, default=200, help="for each seed (default: 200)")
     parser.add_argument("--seeds", type=int, default=50, help="how many, from 0 (default: 50)")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
@@ -126,8 +140,14 @@ def main() -> None:
     if arguments.seeds < 2:
         parser.error(f"--seeds is {arguments.seeds}; a spread needs 2 or more")
     torch.set_num_threads(1)  # the tensors are tiny
-    words = [arguments.table.name if word == str(arguments.table) else word for word in sys.argv[1:]]
-    picture = f"![Best so far and rank against queries](images/{arguments.plot.name})\n\n" if arguments.plot else ""
+    words = [
+        arguments.table.name if word == str(arguments.table) else word for word in sys.argv[1:]
+    ]
+    picture = (
+        f"![Best so far and rank against queries](images/{arguments.plot.name})\n\n"
+        if arguments.plot
+        else ""
+    )
     head = (
         "# Black-box searches at equal queries\n\n"
         f"{processor()}, 1 thread; Python {platform.python_version()}, PyTorch {torch.__version__}, "

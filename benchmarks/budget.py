@@ -1,10 +1,12 @@
 """Is a budget kept, and what does it cost? `digits` under budgets of a share of the median random architecture.
 
-python benchmarks/budget.py --out runs/budget [--quantity latency|macs|params] [--shares 60 80 100] [--seeds 5]
+python benchmarks/budget.py --out runs/budget [--quantity latency|macs|params] [--shares 60 80 100]
+[--seeds 5]
 
-Writes budget.json, budget.md and budget.png into --out, and policy.png: the policy's expected latency over the steps of
-a search with rebar and one with reinforce. Every run is a run directory below --out; the same command goes on where it
-was stopped. With the defaults, one run takes under a minute on an idle core.
+Writes budget.json, budget.md and budget.png into --out, and policy.png: the policy's expected
+latency over the steps of a search with rebar and one with reinforce. Every run is a run directory
+below --out; the same command goes on where it was stopped. With the defaults, one run takes under a
+minute on an idle core.
 """
 
 from __future__ import annotations
@@ -46,9 +48,13 @@ TOLERANCE = 0.05  # the issue's: met by the exported file within 5 %
 
 def short(arguments: argparse.Namespace) -> Config:
     config = unas.recipe("digits")
-    search = replace(config.search, epochs=arguments.search_epochs, warm_up_epochs=arguments.warm_up_epochs)
+    search = replace(
+        config.search, epochs=arguments.search_epochs, warm_up_epochs=arguments.warm_up_epochs
+    )
     warm_up = min(config.training.warm_up_epochs, arguments.training_epochs - 1)
-    training = replace(config.training, epochs=arguments.training_epochs, warm_up_epochs=max(warm_up, 0))
+    training = replace(
+        config.training, epochs=arguments.training_epochs, warm_up_epochs=max(warm_up, 0)
+    )
     return replace(config, search=search, training=training)
 
 
@@ -61,7 +67,11 @@ def median_of_random(out: Path, quantity: str, networks: Deployment, count: int)
     """Return the figures of random architectures, measured once for all runs."""
     path = out / f"random-{quantity}.json"
     if not path.exists():
-        gauge: Gauge = Counter(networks, quantity) if quantity in COUNTS else Stopwatch(networks, OnnxRuntimeBackend())
+        gauge: Gauge = (
+            Counter(networks, quantity)
+            if quantity in COUNTS
+            else Stopwatch(networks, OnnxRuntimeBackend())
+        )
         drawn = random_genotypes(networks.space, count, np.random.default_rng(0))
         values = [gauge(genotype).value for genotype in drawn]
         files.write_json(path, {"values": values, "median": float(np.median(values))})
@@ -72,7 +82,9 @@ def predictor(out: Path, networks: Deployment) -> str:
     """Return the file of a predictor that all runs share."""
     path = out / "predictor.json"
     if not path.exists():
-        found = fit_predictor(networks.space, networks.options, networks.image_shape, "onnxruntime", held_out=8)
+        found = fit_predictor(
+            networks.space, networks.options, networks.image_shape, "onnxruntime", held_out=8
+        )
         found.save(path)
     return str(path)
 
@@ -81,7 +93,10 @@ def budgeted(config: Config, text: str, predictor_file: str | None) -> Config:
     config = replace(config, budgets=(text,))
     term = term_for(Budget.parse(text))
     if isinstance(term, Latency) and predictor_file is not None:
-        objectives = {**config.search.objectives, "latency": replace(term, predictor=predictor_file)}
+        objectives = {
+            **config.search.objectives,
+            "latency": replace(term, predictor=predictor_file),
+        }
         config = replace(config, search=replace(config.search, objectives=objectives))
     return with_budget_terms(config)
 
@@ -93,18 +108,29 @@ def run(config: Config, directory: Path) -> dict[str, Any]:
     return json.loads(summary.read_text())
 
 
-def trade_off(arguments: argparse.Namespace, config: Config, median: float, file: str | None) -> list[dict[str, Any]]:
+def trade_off(
+    arguments: argparse.Namespace, config: Config, median: float, file: str | None
+) -> list[dict[str, Any]]:
     rows = []
     for share in arguments.shares:
         limit = share / 100 * median
         is_latency = arguments.quantity == "latency"
-        text = f"{arguments.quantity}<={limit:.4f}ms" if is_latency else f"{arguments.quantity}<={limit:.0f}"
+        text = (
+            f"{arguments.quantity}<={limit:.4f}ms"
+            if is_latency
+            else f"{arguments.quantity}<={limit:.0f}"
+        )
         for seed in range(arguments.seeds):
             directory = arguments.out / f"{arguments.quantity}-{share}-{seed}"
             summary = run(replace(budgeted(config, text, file), seed=seed), directory)
             (verdict,) = summary["budgets"]
-            rows.append({"share": share, "seed": seed, "accuracy": summary["test_accuracy"], **verdict})
-            print(f"{share} %, seed {seed}: {summary['test_accuracy']:.4f}  {verdict['line']}", flush=True)
+            rows.append(
+                {"share": share, "seed": seed, "accuracy": summary["test_accuracy"], **verdict}
+            )
+            print(
+                f"{share} %, seed {seed}: {summary['test_accuracy']:.4f}  {verdict['line']}",
+                flush=True,
+            )
     return rows
 
 
@@ -121,8 +147,16 @@ def table(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace, abou
         within = sum(row["value"] <= (1 + TOLERANCE) * row["limit"] for row in own)
         passed = sum(row["passed"] for row in own)
         spread = np.std(accuracy, ddof=1) if len(own) > 1 else float("nan")
-        cells = [str(share), f"{own[0]['limit']:.4g}", f"{np.mean(values):.4g}", f"{passed} of {len(own)}"]
-        cells += [f"{within} of {len(own)}", f"{100 * np.mean(accuracy):.2f} ± {100 * spread:.2f} %"]
+        cells = [
+            str(share),
+            f"{own[0]['limit']:.4g}",
+            f"{np.mean(values):.4g}",
+            f"{passed} of {len(own)}",
+        ]
+        cells += [
+            f"{within} of {len(own)}",
+            f"{100 * np.mean(accuracy):.2f} ± {100 * spread:.2f} %",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -145,7 +179,9 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], quantity: str, path: Path)
         )
     axes.set_xlabel(f"{NAMES[quantity]} of the exported file")
     axes.set_ylabel("test accuracy (%)")
-    axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}") if quantity != "latency" else "{x:g}")
+    axes.xaxis.set_major_formatter(
+        EngFormatter(sep="\N{NO-BREAK SPACE}") if quantity != "latency" else "{x:g}"
+    )
     axes.legend(title="dashed: the limits")
     figure.savefig(path, dpi=150)
     plt.close(figure)
@@ -157,7 +193,9 @@ def policy_curves(arguments: argparse.Namespace, config: Config, median: float, 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     limit = arguments.curve_share / 100 * median
     for name, style in (("rebar", "-"), ("reinforce", "--")):
-        search = replace(config.search, estimator=estimators.get(name)(), epochs=arguments.curve_epochs)
+        search = replace(
+            config.search, estimator=estimators.get(name)(), epochs=arguments.curve_epochs
+        )
         directory = arguments.out / f"policy-{name}"
         if not (directory / "summary.json").exists():
             unas.search(
@@ -166,7 +204,11 @@ def policy_curves(arguments: argparse.Namespace, config: Config, median: float, 
                 resume=True,
                 quiet=True,
             )
-        lines = [line for line in read_metrics(directory / "metrics.jsonl") if "expected_latency_ms" in line]
+        lines = [
+            line
+            for line in read_metrics(directory / "metrics.jsonl")
+            if "expected_latency_ms" in line
+        ]
         axes.plot(
             [line["step"] for line in lines],
             [line["expected_latency_ms"] for line in lines],
@@ -174,7 +216,9 @@ def policy_curves(arguments: argparse.Namespace, config: Config, median: float, 
             color="0.1",
             label=name,
         )
-        print(f"{name}: expected latency at the end {lines[-1]['expected_latency_ms']:.4g} ms, limit {limit:.4g} ms")
+        print(
+            f"{name}: expected latency at the end {lines[-1]['expected_latency_ms']:.4g} ms, limit {limit:.4g} ms"
+        )
     axes.axhline(limit, color="0.6", linewidth=1, label="limit")
     axes.axhline(0.95 * limit, color="0.6", linewidth=1, linestyle=":", label="target: 95 % of it")
     axes.set_xlabel("search step")
@@ -189,14 +233,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/budget"))
     parser.add_argument("--quantity", default="latency", choices=list(NAMES))
     parser.add_argument(
-        "--shares", type=int, nargs="+", default=[60, 80, 100], help="limits in %% of the random median"
+        "--shares",
+        type=int,
+        nargs="+",
+        default=[60, 80, 100],
+        help="limits in %% of the random median",
     )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--random", type=int, default=15, help="random architectures whose median is taken")
+    parser.add_argument(
+        "--random", type=int, default=15, help="random architectures whose median is taken"
+    )
     parser.add_argument("--warm-up-epochs", type=int, default=1)
     parser.add_argument("--search-epochs", type=int, default=6)
     parser.add_argument("--training-epochs", type=int, default=8)
-    parser.add_argument("--curve-share", type=int, default=80, help="limit of the two searches of policy.png, in %%")
+    parser.add_argument(
+        "--curve-share", type=int, default=80, help="limit of the two searches of policy.png, in %%"
+    )
     parser.add_argument("--curve-epochs", type=int, default=20, help="search epochs of these two")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -204,18 +256,21 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     config = short(arguments)
     networks = deployment(config)
-    median = median_of_random(arguments.out, arguments.quantity, networks, arguments.random)["median"]
+    median = median_of_random(arguments.out, arguments.quantity, networks, arguments.random)[
+        "median"
+    ]
     versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}"
-    epochs = (
-        f"{arguments.warm_up_epochs} + {arguments.search_epochs} search and {arguments.training_epochs} training epochs"
-    )
+    search_epochs = f"{arguments.warm_up_epochs} + {arguments.search_epochs} search"
+    epochs = f"{search_epochs} and {arguments.training_epochs} training epochs"
     random = f"median of {arguments.random} random architectures {median:.4g}"
     where = f"{cpu_name()}, {arguments.threads} thread(s), {versions}"
     about = f"digits, {arguments.quantity}, {where}; {epochs}; {random}"
     print(about, flush=True)
     file = predictor(arguments.out, networks) if arguments.quantity == "latency" else None
     rows = trade_off(arguments, config, median, file)
-    files.write_json(arguments.out / "budget.json", {"about": about, "median": median, "rows": rows})
+    files.write_json(
+        arguments.out / "budget.json", {"about": about, "median": median, "rows": rows}
+    )
     text = table(rows, arguments, about)
     (arguments.out / "budget.md").write_text(text)
     print(text)

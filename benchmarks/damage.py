@@ -2,8 +2,9 @@
 
 python benchmarks/damage.py [--steps 20] [--every 5]
 
-The disk full and the read-only directory are a small tmpfs, which needs root; without it they are left out. The run is
-a loop of steps with a state of 1 MiB, saved every so many steps, killed after the last.
+The disk full and the read-only directory are a small tmpfs, which needs root; without it they are
+left out. The run is a loop of steps with a state of 1 MiB, saved every so many steps, killed after
+the last.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ class Collect(logging.Handler):
         MESSAGES.append(record.getMessage())
 
 
-def save_steps(run: RunDirectory, first: int, last: int, every: int, num_bytes: int = 2**20) -> None:
+def save_steps(
+    run: RunDirectory, first: int, last: int, every: int, num_bytes: int = 2**20
+) -> None:
     for step in range(first, last + 1):
         run.log("search", step, {"loss": 1 / step})
         if step % every == 0:
-            run.save_checkpoint("search", step, {"weights": torch.full((num_bytes // 4,), float(step))})
+            run.save_checkpoint(
+                "search", step, {"weights": torch.full((num_bytes // 4,), float(step))}
+            )
 
 
 def row(what: str, whole: Path, last: int, change: object = None) -> None:
@@ -57,7 +62,9 @@ def row(what: str, whole: Path, last: int, change: object = None) -> None:
         step = at.step if at else 0
         right = at is None or bool((at.state["weights"] == float(step)).all())
     message = " ".join(MESSAGES).replace(str(copy), "DIR") or "—"
-    print(f"| {what} | {step} | {last - step} | {'yes' if right else 'NO'} | {message} |", flush=True)
+    print(
+        f"| {what} | {step} | {last - step} | {'yes' if right else 'NO'} | {message} |", flush=True
+    )
 
 
 def cut(tenth: int) -> object:
@@ -93,7 +100,9 @@ def on_small_disk(directory: Path, every: int) -> None:
     with small_disk(disk, 4):
         with RunDirectory.create(disk / "run", "{}", {}) as run:
             try:
-                save_steps(run, 1, 4 * every, every, 3 * 2**19)  # the third finds no room beside two
+                save_steps(
+                    run, 1, 4 * every, every, 3 * 2**19
+                )  # the third finds no room beside two
             except UserError as error:
                 print(f"disk full, two checkpoints there: {str(error).replace(str(disk), 'DISK')}")
         with RunDirectory.resume(disk / "run", {}) as run:
@@ -137,7 +146,9 @@ def main() -> None:
     with RunDirectory.create(whole, "{}", {}) as run:
         save_steps(run, 1, last, arguments.every)
     print(f"{last} steps, a checkpoint of 1 MiB every {arguments.every}\n")
-    print("| damage to the newest checkpoint | resumed at step | steps lost | state right | message |")
+    print(
+        "| damage to the newest checkpoint | resumed at step | steps lost | state right | message |"
+    )
     print("|---|---|---|---|---|")
     row("none", whole, last)
     for tenth in range(10):

@@ -32,33 +32,44 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     if depthwise_kernel() is None:
         raise SystemExit("there is no C compiler, so nothing to compare")
-    print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, median of {repeats}")
+    print(
+        f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, median of {repeats}"
+    )
     print("| images | filter | dilation | PyTorch, ms | ours, ms | ratio |")
     print("|---|---|---:|---:|---:|---:|")
     for batch, channels, side in SIZES:
         for kernel, dilation in FILTERS:
             padding = dilation * (kernel - 1) // 2
             shape = (batch, channels, side, side)
-            images, gradient = (torch.randn(shape).to(memory_format=torch.channels_last) for _ in range(2))
+            images, gradient = (
+                torch.randn(shape).to(memory_format=torch.channels_last) for _ in range(2)
+            )
             weight = torch.randn(channels, 1, kernel, kernel).to(memory_format=torch.channels_last)
             geometry = Geometry(kernel, 1, dilation, padding)
 
             def theirs(
-                g: torch.Tensor = gradient, x: torch.Tensor = images, w: torch.Tensor = weight, p: Geometry = geometry
+                g: torch.Tensor = gradient,
+                x: torch.Tensor = images,
+                w: torch.Tensor = weight,
+                p: Geometry = geometry,
             ) -> Any:
                 pad, dil, mask = [p.padding] * 2, [p.dilation] * 2, [False, True, False]
                 return torch.ops.aten.convolution_backward(
                     g, x, w, None, [1, 1], pad, dil, False, [0, 0], x.shape[1], mask
                 )
 
-            def ours(g: torch.Tensor = gradient, x: torch.Tensor = images, p: Geometry = geometry) -> Any:
+            def ours(
+                g: torch.Tensor = gradient, x: torch.Tensor = images, p: Geometry = geometry
+            ) -> Any:
                 return depthwise_weight_gradient(x, g, p)
 
             theirs(), ours()
             pairs = [(milliseconds(theirs), milliseconds(ours)) for _ in range(repeats)]
             plain, fast = (statistics.median(times) for times in zip(*pairs, strict=True))
             name = f"[{', '.join(map(str, shape))}]"
-            print(f"| {name} | {kernel}×{kernel} | {dilation} | {plain:.3f} | {fast:.3f} | {plain / fast:.1f} |")
+            print(
+                f"| {name} | {kernel}×{kernel} | {dilation} | {plain:.3f} | {fast:.3f} | {plain / fast:.1f} |"
+            )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--memory 6]
 
-Anything but a result or one line is a finding, and so is code that ran, or memory beyond the limit (in GiB). The last
-lines are a table of the inputs. The same seed gives the same inputs, in another order of their kinds.
+Anything but a result or one line is a finding, and so is code that ran, or memory beyond the limit
+(in GiB). The last lines are a table of the inputs. The same seed gives the same inputs, in another
+order of their kinds.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:ru
 LONGEST = 180  # seconds for one input
 PATIENCE = 15  # seconds until a run is asked to stop
 SLOW = ("--help", "-h")  # tyro's help is not what is looked for
-is_late = threading.Event()  # whether the input took longer: set even where the error below is caught on its way
+is_late = (
+    threading.Event()
+)  # whether the input took longer: set even where the error below is caught on its way
 
 
 class TooLongError(BaseException):
@@ -58,16 +61,34 @@ def flags_finding(draw: random.Random) -> str | None:
     for _ in range(draw.randrange(5)):
         flag = draw.choice(FLAGS)
         value = str(draw.choice(hostile.HOSTILE))[: draw.choice((5, 100, 20_000))]
-        words += draw.choice(([flag, value], [f"{flag}={value}"], [flag], [value], [flag.replace("-", "_"), value]))
+        words += draw.choice(
+            ([flag, value], [f"{flag}={value}"], [flag], [value], [flag.replace("-", "_"), value])
+        )
     words = [word for word in words if word not in SLOW and not word.startswith(f"{hostile.EVIL}:")]
-    return _outcome("flags", lambda: configured(draw.choice(("run", "search", "train")), words), words)
+    return _outcome(
+        "flags", lambda: configured(draw.choice(("run", "search", "train")), words), words
+    )
 
 
 def words_finding(draw: random.Random) -> str | None:
     """Do a command that only reads with random words; the recipe of a run is code that its user names."""
-    name = draw.choice([*(set(COMMANDS) - {"run", "search", "train", "sweep", "lab"}), "", "\x00", "--version"])
+    name = draw.choice(
+        [*(set(COMMANDS) - {"run", "search", "train", "sweep", "lab"}), "", "\x00", "--version"]
+    )
     words = [
-        str(draw.choice([*hostile.HOSTILE, "UNAS_CIFAR10", "--json", "--svg", "check", "--budget", "macs<=1M"]))[:999]
+        str(
+            draw.choice(
+                [
+                    *hostile.HOSTILE,
+                    "UNAS_CIFAR10",
+                    "--json",
+                    "--svg",
+                    "check",
+                    "--budget",
+                    "macs<=1M",
+                ]
+            )
+        )[:999]
     ]
     words += [str(draw.choice(hostile.HOSTILE))[:99] for _ in range(draw.randrange(3))]
     return _outcome("commands", lambda: command([name, *words]), [name, *words])
@@ -80,7 +101,9 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
     shutil.copytree(whole, run)
     files = sorted(path for path in run.rglob("*") if path.is_file())
     path = draw.choice(files)
-    kind = draw.choice(("change", "change", "change", "change", "pipe", "link", "folder", "missing", "empty"))
+    kind = draw.choice(
+        ("change", "change", "change", "change", "pipe", "link", "folder", "missing", "empty")
+    )
     content = path.read_bytes()
     path.unlink()
     if kind == "pipe":
@@ -100,7 +123,8 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
             ["run", "--resume", "--quiet", "--out", str(run), *TRUST],
         )
     )
-    # A changed configuration may ask for a million epochs: somebody loses patience and stops the run.
+    # A changed configuration may ask for a million epochs: somebody loses patience and stops the
+    # run.
     patience = threading.Timer(PATIENCE, os.kill, (os.getpid(), signal.SIGTERM))
     patience.start()
     try:
@@ -112,7 +136,9 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
 def _changed(path: Path, content: bytes, draw: random.Random) -> bytes:
     """Return a changed content; of a checkpoint, half of the time one that its checksum doesn't betray."""
     is_signed = path.suffix == ".ckpt" and draw.random() < 0.5
-    return hostile.changed_checkpoint(content, draw) if is_signed else hostile.mutated(content, draw)
+    return (
+        hostile.changed_checkpoint(content, draw) if is_signed else hostile.mutated(content, draw)
+    )
 
 
 def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str | None:
@@ -122,7 +148,11 @@ def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str |
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = action()
     except UserError as error:
-        return None if len(str(error).splitlines()) == 1 else f"{name}: several lines: {str(error)[:200]!r} of {words}"
+        return (
+            None
+            if len(str(error).splitlines()) == 1
+            else f"{name}: several lines: {str(error)[:200]!r} of {words}"
+        )
     except SystemExit as error:
         return None if not error.code else f"{name}: exit code {error.code} of {words}"
     except (Exception, TooLongError) as error:
@@ -142,7 +172,9 @@ def _too_long(*_: object) -> None:
     raise TooLongError(f"more than {LONGEST} s")
 
 
-def _found(name: str, target: Callable[[random.Random], str | None], draw: random.Random) -> str | None:
+def _found(
+    name: str, target: Callable[[random.Random], str | None], draw: random.Random
+) -> str | None:
     """Return what went wrong with one input, or None."""
     is_late.clear()
     found = None
@@ -164,7 +196,18 @@ def _flags() -> list[str]:
     return [flag for flag, _ in flags_of(options, "", _FLAT) if flag != "--dry-run"]
 
 
-FLAGS = [*_flags(), "--trust", "--objective", "--estimator", "--space", "--dataset", "--", "-x", "--search", "--seed="]
+FLAGS = [
+    *_flags(),
+    "--trust",
+    "--objective",
+    "--estimator",
+    "--space",
+    "--dataset",
+    "--",
+    "-x",
+    "--search",
+    "--seed=",
+]
 
 
 def main() -> None:
@@ -182,13 +225,19 @@ def main() -> None:
     unas.run(tiny_recipe(), whole, quiet=True)
     targets: dict[str, Callable[[random.Random], str | None]] = {
         reader.name: lambda draw, reader=reader: hostile.finding(  # type: ignore[misc]
-            reader, hostile.mutated(draw.choice(reader.seeds), draw), directory / "files" / reader.name
+            reader,
+            hostile.mutated(draw.choice(reader.seeds), draw),
+            directory / "files" / reader.name,
         )
         for reader in hostile.readers(directory)
     }
     targets |= {"flags": flags_finding, "commands": words_finding}
     targets["run directories"] = lambda draw: run_finding(whole, directory, draw)
-    targets = {name: target for name, target in targets.items() if not arguments.only or name in arguments.only}
+    targets = {
+        name: target
+        for name, target in targets.items()
+        if not arguments.only or name in arguments.only
+    }
     limit = int(arguments.memory * 2**30)
     logging.disable()  # each image that can't be read is named in the log, which is right and much
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -208,7 +257,9 @@ def main() -> None:
             if findings[found] == 1:
                 print(f"input {number}: {found}", flush=True)
         number += 1
-    print(f"{platform.platform()}, {cpu_name()}, Python {platform.python_version()}, seed {arguments.seed}")
+    print(
+        f"{platform.platform()}, {cpu_name()}, Python {platform.python_version()}, seed {arguments.seed}"
+    )
     print("| read | inputs | minutes |\n|---|---|---|")
     for name in targets:
         print(f"| {name} | {counts[name]} | {seconds[name] / 60:.1f} |")

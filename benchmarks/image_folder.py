@@ -2,8 +2,8 @@
 
 python benchmarks/image_folder.py [--size 224] [--repeats 7] [--images 128]
 
-Both run on one core. What counts is processor time, of all threads together: other work on the machine disturbs it
-less than time on the wall, and threads don't make it look better.
+Both run on one core. What counts is processor time, of all threads together: other work on the
+machine disturbs it less than time on the wall, and threads don't make it look better.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def write_tree(root: Path, images: int) -> float:
             folder.mkdir(parents=True)
             for number in range(images // 2):
                 left, top = int(numbers.integers(641 - 500)), int(numbers.integers(428 - 375))
-                photograph.crop((left, top, left + 500, top + 375)).save(folder / f"{number}.JPEG", quality=92)
+                photograph.crop((left, top, left + 500, top + 375)).save(
+                    folder / f"{number}.JPEG", quality=92
+                )
     sizes = [path.stat().st_size for path in root.rglob("*.JPEG")]
     return statistics.mean(sizes) / 1024
 
@@ -60,13 +62,21 @@ def plain(root: Path, part: str, transforms: list[Any]) -> Callable[[], Iterator
     return lambda: iter(DataLoader(images, BATCH, shuffle=part == "train", drop_last=True))
 
 
-def rows(root: Path, size: int) -> Iterator[tuple[str, Callable[[], Iterator[Any]], Callable[[], Iterator[Any]]]]:
+def rows(
+    root: Path, size: int
+) -> Iterator[tuple[str, Callable[[], Iterator[Any]], Callable[[], Iterator[Any]]]]:
     """Yield (name, plain, ours) for each kind of batch."""
     data = ImageNet(size=size, workers=1).load(root)
-    crop, flip, jitter = v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), v2.ColorJitter(**COLOURS)
+    crop, flip, jitter = (
+        v2.RandomResizedCrop(size),
+        v2.RandomHorizontalFlip(),
+        v2.ColorJitter(**COLOURS),
+    )
 
     def stream(augmentation: Augmentation) -> Callable[[], Iterator[Any]]:
-        batches = BatchStream(data.train, BATCH, augmentation, MEAN, STD, seed=0, stream="benchmark")
+        batches = BatchStream(
+            data.train, BATCH, augmentation, MEAN, STD, seed=0, stream="benchmark"
+        )
         return lambda: batches.batches(0, batches.steps_per_epoch)
 
     def read() -> Iterator[Any]:
@@ -76,9 +86,17 @@ def rows(root: Path, size: int) -> Iterator[tuple[str, Callable[[], Iterator[Any
     full = plain(root, "train", [crop, flip, jitter])
     yield "training", full, stream(Augmentation(crop_share=0.08, flip=True, **COLOURS))
     yield "training, where a GPU does all but reading", full, read
-    yield "training without colour jitter", plain(root, "train", [crop, flip]), stream(Augmentation(0, True, 0, 0.08))
+    yield (
+        "training without colour jitter",
+        plain(root, "train", [crop, flip]),
+        stream(Augmentation(0, True, 0, 0.08)),
+    )
     middle = [v2.Resize(resized_side(size)), v2.CenterCrop(size)]
-    yield "evaluation", plain(root, "val", middle), lambda: evaluation_batches(data.test, BATCH, MEAN, STD)
+    yield (
+        "evaluation",
+        plain(root, "val", middle),
+        lambda: evaluation_batches(data.test, BATCH, MEAN, STD),
+    )
 
 
 def images_a_second(batches: Callable[[], Iterator[Any]]) -> float:
@@ -101,16 +119,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         size = write_tree(Path(folder), arguments.images)
         print(f"{cpu_name()}, one core, {versions}")
-        print(f"{arguments.images} files of 500 × 375 ({size:.0f} KiB), to {arguments.size}, batches of {BATCH}")
+        print(
+            f"{arguments.images} files of 500 × 375 ({size:.0f} KiB), to {arguments.size}, batches of {BATCH}"
+        )
         print("| batches | plain, images/s a core | ours | ratio | least to largest |")
         print("|---|---:|---:|---:|---:|")
         for name, theirs, ours in rows(Path(folder), arguments.size):
             images_a_second(theirs), images_a_second(ours)  # warm both up
-            pairs = [(images_a_second(theirs), images_a_second(ours)) for _ in range(arguments.repeats)]
+            pairs = [
+                (images_a_second(theirs), images_a_second(ours)) for _ in range(arguments.repeats)
+            ]
             slow, fast = (statistics.median(values) for values in zip(*pairs, strict=True))
             ratios = [ours / plain for plain, ours in pairs]
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            print(f"| {name} | {slow:.0f} | {fast:.0f} | **{statistics.median(ratios):.2f}** | {spread} |", flush=True)
+            print(
+                f"| {name} | {slow:.0f} | {fast:.0f} | **{statistics.median(ratios):.2f}** | {spread} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 python benchmarks/kill.py [--kills 100] [--seed 0] [--out DIR]
 
-Every life of a run is a process of its own, forked from one that has the imports done, so that a kill costs what the
-run does and not five seconds of importing PyTorch. Several kills fall on one run; when it comes to its end, the next
-one begins, until so many kills were made. The instants are drawn with the seed; where in a run they fall depends on
-the machine too.
+Every life of a run is a process of its own, forked from one that has the imports done, so that a
+kill costs what the run does and not five seconds of importing PyTorch. Several kills fall on one
+run; when it comes to its end, the next one begins, until so many kills were made. The instants are
+drawn with the seed; where in a run they fall depends on the machine too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,15 @@ from unas.runs.names import CHECKPOINTS, CONFIG, GENOTYPE, METRICS, ONNX, POLICY
 FILES = (CONFIG, METRICS, POLICY, GENOTYPE, WEIGHTS, ONNX)
 PHASES = ("search", "choosing", "training", "testing and export")
 TOTAL = {"search": SEARCH_STEPS, "training": TRAINING_STEPS}
-IMPORTED = (onnx, onnxruntime, onnxscript, sklearn.datasets, tensorboard, torch.onnx, torch.utils.tensorboard)
+IMPORTED = (
+    onnx,
+    onnxruntime,
+    onnxscript,
+    sklearn.datasets,
+    tensorboard,
+    torch.onnx,
+    torch.utils.tensorboard,
+)
 
 
 @dataclass
@@ -83,7 +91,9 @@ def start(directory: Path) -> int:
 def phase(directory: Path) -> int:
     """Return the number of the phase that a run is in, by the files that it has written."""
     try:
-        names = sorted(name for name in os.listdir(directory / CHECKPOINTS) if name.endswith(".ckpt"))
+        names = sorted(
+            name for name in os.listdir(directory / CHECKPOINTS) if name.endswith(".ckpt")
+        )
     except OSError:
         names = []
     if not names:
@@ -118,14 +128,24 @@ def lost_steps(directory: Path) -> int:
         return 0
     found = Checkpoints(directory / CHECKPOINTS).load_newest()
     phase, step = (found.phase, found.step) if found else ("search", 0)
-    later = [line for line in read_metrics(directory / METRICS) if line["phase"] == phase and line["step"] > step]
-    other = [line for line in read_metrics(directory / METRICS) if phase == "search" and line["phase"] == "training"]
+    later = [
+        line
+        for line in read_metrics(directory / METRICS)
+        if line["phase"] == phase and line["step"] > step
+    ]
+    other = [
+        line
+        for line in read_metrics(directory / METRICS)
+        if phase == "search" and line["phase"] == "training"
+    ]
     return len(later) + len(other)
 
 
 def compare(directory: Path, whole: Path) -> list[str]:
     """Return the names of what differs from the run that was never killed."""
-    different = [name for name in FILES if (directory / name).read_bytes() != (whole / name).read_bytes()]
+    different = [
+        name for name in FILES if (directory / name).read_bytes() != (whole / name).read_bytes()
+    ]
     summaries = [json.loads((path / SUMMARY).read_text()) for path in (directory, whole)]
     for summary in summaries:
         del summary["latency"]  # a clock
@@ -133,7 +153,9 @@ def compare(directory: Path, whole: Path) -> list[str]:
     return different + [str(path) for path in directory.rglob("*.tmp")]
 
 
-def one_run(directory: Path, lasts: list[float], kills: int, draw: random.Random, found: Found) -> None:
+def one_run(
+    directory: Path, lasts: list[float], kills: int, draw: random.Random, found: Found
+) -> None:
     """Kill and resume a run until it has come to its end; no more than `kills` times.
 
     A kill falls into the present phase twice as often as into the next one, and evenly within it.
@@ -170,7 +192,10 @@ def main() -> None:
     print(f"{platform.platform()}, {cpu_name()}, torch {torch.__version__}, one thread")
     interval = tiny_recipe().checkpoint.every_steps
     shares = ", ".join(f"{name} {seconds:.1f}" for name, seconds in zip(PHASES, lasts, strict=True))
-    print(f"a run without kills: {sum(lasts):.1f} s ({shares}); a checkpoint every {interval} steps", flush=True)
+    print(
+        f"a run without kills: {sum(lasts):.1f} s ({shares}); a checkpoint every {interval} steps",
+        flush=True,
+    )
     while found.places.total() < arguments.kills:
         directory = out / f"run{found.runs}"
         before = found.places.total()
@@ -183,8 +208,12 @@ def main() -> None:
     where = ", ".join(f"{count} in {name}" for name, count in sorted(found.places.items()))
     print(f"{found.places.total()} kills ({where}) on {found.runs} runs in {minutes:.1f} min")
     print(f"{found.resumed - found.failed} resumed, {found.failed} failed")
-    print(f"steps done again after a kill: at most {max(found.lost)}, mean {sum(found.lost) / len(found.lost):.2f}")
-    print(f"artefacts that differ from the run without kills: {', '.join(found.different) or 'none'}")
+    print(
+        f"steps done again after a kill: at most {max(found.lost)}, mean {sum(found.lost) / len(found.lost):.2f}"
+    )
+    print(
+        f"artefacts that differ from the run without kills: {', '.join(found.different) or 'none'}"
+    )
     sys.exit(bool(found.different or found.failed))
 
 

@@ -1,11 +1,13 @@
 """Compare the latency predictor with the published procedure: error on unseen architectures, and what it cost.
 
-python benchmarks/predictor.py [--quick] [--spaces darts proxylessnas] [--backends eager onnxruntime] [--rounds 8]
+python benchmarks/predictor.py [--quick] [--spaces darts proxylessnas] [--backends eager
+onnxruntime] [--rounds 8]
 
-The published procedure measures 10,000 architectures drawn uniformly, ten times each, and fits a ridge regression to
-the one-hot architecture. Here it is measured with fewer architectures (the column says how many), each by the median of
-ten forwards, and its cost for 10,000 is the measured time of one architecture times 10,000. Its error at 10,000 is
-computed: the latencies of 10,000 drawn architectures are taken to be the predictor's, disturbed like the measured ones.
+The published procedure measures 10,000 architectures drawn uniformly, ten times each, and fits a
+ridge regression to the one-hot architecture. Here it is measured with fewer architectures (the
+column says how many), each by the median of ten forwards, and its cost for 10,000 is the measured
+time of one architecture times 10,000. Its error at 10,000 is computed: the latencies of 10,000
+drawn architectures are taken to be the predictor's, disturbed like the measured ones.
 """
 
 from __future__ import annotations
@@ -44,14 +46,20 @@ ALPHAS = np.logspace(-3, 3, 13)
 
 def one_hot(space: spaces.SearchSpace, genotypes: Sequence[Genotype]) -> np.ndarray:
     rows = [
-        [float(option == g.choices[name]) for name, options in space.choices.items() for option in options]
+        [
+            float(option == g.choices[name])
+            for name, options in space.choices.items()
+            for option in options
+        ]
         for g in genotypes
     ]
     return np.array(rows)
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
-    return 100 * float(np.mean(np.abs(predicted - measured) / measured)), spearman(predicted, measured)
+    return 100 * float(np.mean(np.abs(predicted - measured) / measured)), spearman(
+        predicted, measured
+    )
 
 
 def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
@@ -59,10 +67,15 @@ def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
     return predicted
 
 
-def measured_one_after_the_other(timer: NetworkTimer, genotypes: Sequence[Genotype]) -> tuple[np.ndarray, float]:
+def measured_one_after_the_other(
+    timer: NetworkTimer, genotypes: Sequence[Genotype]
+) -> tuple[np.ndarray, float]:
     """Return the median of ten forwards of each network, after one, and the seconds of these ten."""
     medians, seconds = [], 0.0
-    with prepared(timer.input_shape, timer.backend, timer.device, timer.threads) as (backend, fingerprint):
+    with prepared(timer.input_shape, timer.backend, timer.device, timer.threads) as (
+        backend,
+        fingerprint,
+    ):
         for genotype in genotypes:
             run = backend.prepare(timer.build(genotype).eval(), *batch_of(fingerprint))
             run()
@@ -77,18 +90,25 @@ def compare(name: str, backend: str, held_out: int, drawn: Sequence[int], rounds
     options, generator = space.network_options(**size), np.random.default_rng(1)
     build = partial(space.network, num_classes=10, image_channels=shape[0], **asdict(options))
     timer = NetworkTimer(build, shape, backends.get(backend)(), threads=1, rounds=rounds)
-    others, learning = (random_genotypes(space, count, generator) for count in (held_out, max(drawn)))
+    others, learning = (
+        random_genotypes(space, count, generator) for count in (held_out, max(drawn))
+    )
 
     before = timer(others, generator).milliseconds
     predictor = fit_predictor(space, options, shape, backend, threads=1, held_out=0)
     times, seconds = measured_one_after_the_other(timer, learning)
     after = timer(others, generator).milliseconds
-    truth = np.sqrt(before * after)  # a machine that became slower meanwhile is then unfair to neither
+    truth = np.sqrt(
+        before * after
+    )  # a machine that became slower meanwhile is then unfair to neither
     ours = predictor.predict(Sample.from_genotypes(predictor.layout, others)).double().numpy()
 
     x, x_test = one_hot(space, learning), one_hot(space, others)
     published = {n: errors(ridge(x[:n], times[:n], x_test), truth) for n in drawn}
-    noise = times / predictor.predict(Sample.from_genotypes(predictor.layout, learning)).double().numpy()
+    noise = (
+        times
+        / predictor.predict(Sample.from_genotypes(predictor.layout, learning)).double().numpy()
+    )
     many = random_genotypes(space, PUBLISHED, generator)
     pretended = predictor.predict(Sample.from_genotypes(predictor.layout, many)).double().numpy()
     pretended *= generator.choice(noise, PUBLISHED)
@@ -96,28 +116,54 @@ def compare(name: str, backend: str, held_out: int, drawn: Sequence[int], rounds
 
     quality, cost = predictor.quality, seconds / len(learning) * PUBLISHED
     figures = (errors(ours, truth), errors(after, before))
-    cells = [name, backend, f"{np.median(truth):.3g}", f"{quality.architectures} / {quality.forwards}"]
+    cells = [
+        name,
+        backend,
+        f"{np.median(truth):.3g}",
+        f"{quality.architectures} / {quality.forwards}",
+    ]
     cells += [f"{quality.measuring_seconds:.2f}", f"{quality.building_seconds:.0f}"]
     cells += [f"{mape:.2f} %, {rho:.3f}" for mape, rho in figures]
     cells += [f"{published[n][0]:.2f} %, {published[n][1]:.3f}" for n in drawn]
-    cells += [f"{at_end[0]:.2f} %, {at_end[1]:.3f}", f"{cost:.0f}", f"{cost / quality.measuring_seconds:.0f}×"]
+    cells += [
+        f"{at_end[0]:.2f} %, {at_end[1]:.3f}",
+        f"{cost:.0f}",
+        f"{cost / quality.measuring_seconds:.0f}×",
+    ]
     cells += [f"{PUBLISHED * REPEATS / quality.forwards:.0f}×"]
     return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer architectures, to see that it runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer architectures, to see that it runs"
+    )
     parser.add_argument("--spaces", nargs="+", default=list(SIZES)[:2], choices=list(SIZES))
     parser.add_argument("--backends", nargs="+", default=["eager", "onnxruntime"])
-    parser.add_argument("--rounds", type=int, default=8, help="of the held-out architectures, before and after")
+    parser.add_argument(
+        "--rounds", type=int, default=8, help="of the held-out architectures, before and after"
+    )
     arguments = parser.parse_args()
-    held_out, drawn, rounds = (30, (40,), 3) if arguments.quick else (120, (100, 200, 400), arguments.rounds)
+    held_out, drawn, rounds = (
+        (30, (40,), 3) if arguments.quick else (120, (100, 200, 400), arguments.rounds)
+    )
     torch.set_num_threads(1)
     versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}"
-    print(f"{cpu_name()}, 1 thread, {versions}; {held_out} architectures held out, {rounds} rounds of 3 forwards each")
-    print("; ".join(f"{name}: {SIZES[name][0]}, images {SIZES[name][1]}" for name in arguments.spaces))
-    columns = ["space", "backend", "median, ms", "ours: architectures / forwards", "measuring, s", "building, s"]
+    print(
+        f"{cpu_name()}, 1 thread, {versions}; {held_out} architectures held out, {rounds} rounds of 3 forwards each"
+    )
+    print(
+        "; ".join(f"{name}: {SIZES[name][0]}, images {SIZES[name][1]}" for name in arguments.spaces)
+    )
+    columns = [
+        "space",
+        "backend",
+        "median, ms",
+        "ours: architectures / forwards",
+        "measuring, s",
+        "building, s",
+    ]
     columns += ["ours: error, rank", "measured before against after"]
     columns += [f"ridge, {n} × {REPEATS}" for n in drawn]
     columns += [

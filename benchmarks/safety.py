@@ -3,9 +3,9 @@
 python benchmarks/safety.py digits [--steps 100], or
 torchrun --standalone --nproc-per-node 2 benchmarks/safety.py digits [--steps 100]
 
-Guards are what a step does against numbers that are not finite. What is done now and then or outside of a step
-(checksums of several processes, their reduction, the wish to stop, checkpoints on the disk of --out) is timed alone,
-and its part of a step's time at the default intervals is added.
+Guards are what a step does against numbers that are not finite. What is done now and then or
+outside of a step (checksums of several processes, their reduction, the wish to stop, checkpoints on
+the disk of --out) is timed alone, and its part of a step's time at the default intervals is added.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def unguarded(search: SearchStep) -> Iterator[None]:
         "step_if_all_finite": step,
         "copy": SimpleNamespace(deepcopy=lambda value: value),
     }
-    with mock.patch.multiple(search_update, **plain), mock.patch.object(search, "_weight_updates", update_weights):
+    with (
+        mock.patch.multiple(search_update, **plain),
+        mock.patch.object(search, "_weight_updates", update_weights),
+    ):
         yield
 
 
@@ -86,17 +89,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("--steps", type=int, default=100, help="of each kind (default: 100)")
-    parser.add_argument("--size", type=int, default=8, help="height and width of an image (default: 8)")
+    parser.add_argument(
+        "--size", type=int, default=8, help="height and width of an image (default: 8)"
+    )
     parser.add_argument("--channels", type=int, default=1, help="of an image (default: 1)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder that checkpoints go to and leave again")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        help="folder that checkpoints go to and leave again",
+    )
     arguments = parser.parse_args()
     config = recipe(arguments.recipe)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with joined(config.runtime.build().device) as ranks, tempfile.TemporaryDirectory(dir=arguments.out) as folder:
+    with (
+        joined(config.runtime.build().device) as ranks,
+        tempfile.TemporaryDirectory(dir=arguments.out) as folder,
+    ):
         runtime = config.runtime.build()
         search = SearchStep(config.space, config.search, 10, arguments.channels, runtime)
         own = ranks.share(config.search.batch_size, "search.batch_size")
-        x = torch.randn(own, arguments.channels, arguments.size, arguments.size, device=runtime.device)
+        x = torch.randn(
+            own, arguments.channels, arguments.size, arguments.size, device=runtime.device
+        )
         y = torch.randint(10, (own,), device=runtime.device)
         wait = runtime.synchronise
 
@@ -124,7 +139,10 @@ def main() -> None:
                 checkpoints.save("search", next(numbers), {"search": search.state_dict()})
 
         parts = {
-            f"checksum, every {every} steps": (lambda: ranks.require_equal(named, "now"), every * step),
+            f"checksum, every {every} steps": (
+                lambda: ranks.require_equal(named, "now"),
+                every * step,
+            ),
             "wish to stop, every step": (lambda: ranks.largest(0), step),
             f"checkpoint, every {config.checkpoint.every_seconds:g} s": (
                 save,

@@ -1,6 +1,7 @@
 """Time one search step against the plain one, in turn in one process.
 
-python benchmarks/search_step.py PATH/baseline_step.py [--batch 32] [--channels 16] [--layers 8] [--pairs 5]
+python benchmarks/search_step.py PATH/baseline_step.py [--batch 32] [--channels 16] [--layers 8]
+[--pairs 5]
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def load_baseline(path: Path) -> Any:
     return module
 
 
-def seconds(step: Callable[..., Any], data: tuple[torch.Tensor, ...], device: torch.device) -> float:
+def seconds(
+    step: Callable[..., Any], data: tuple[torch.Tensor, ...], device: torch.device
+) -> float:
     """Return the time of one step."""
     start = time.perf_counter()
     step(*data)
@@ -63,7 +66,9 @@ def main() -> None:
     what = cpu_name() if device.type == "cpu" else device_name(device)
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     print(f"{what}{threads}, torch {torch.__version__}, Python {platform.python_version()}")
-    print(f"C {arguments.channels}, L {arguments.layers}, B {arguments.batch}, {arguments.precision}")
+    print(
+        f"C {arguments.channels}, L {arguments.layers}, B {arguments.batch}, {arguments.precision}"
+    )
     times: dict[str, list[float]] = {name: [] for name in steps}
     for pair in range(arguments.pairs + 1):
         data = baseline.batch(arguments.batch, arguments.device)
@@ -73,12 +78,16 @@ def main() -> None:
                 times[name].append(taken)
         if pair:
             print(
-                f"pair {pair}: " + ", ".join(f"{name} {taken[-1]:.3f} s" for name, taken in times.items()), flush=True
+                f"pair {pair}: "
+                + ", ".join(f"{name} {taken[-1]:.3f} s" for name, taken in times.items()),
+                flush=True,
             )
     for name, taken in times.items():
         ratios = [plain / ours for plain, ours in zip(times["baseline"], taken, strict=True)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"{name}: median {statistics.median(taken):.3f} s, ratio {statistics.median(ratios):.2f} ({spread})")
+        print(
+            f"{name}: median {statistics.median(taken):.3f} s, ratio {statistics.median(ratios):.2f} ({spread})"
+        )
 
 
 if __name__ == "__main__":

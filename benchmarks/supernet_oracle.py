@@ -43,7 +43,9 @@ def rows(batch: int, channels: int, layers: int) -> Iterator[tuple[str, ...]]:
             for num_samples in sorted({1, 4, batch}):
                 space: SearchSpace = ProxylessSpace(width=0.1, bn=bn)
                 if name.startswith("darts"):
-                    space = DartsSpace(channels=channels, layers=layers, stem=name.split()[1], bn=bn)
+                    space = DartsSpace(
+                        channels=channels, layers=layers, stem=name.split()[1], bn=bn
+                    )
                 found = compare(space, num_samples, kind == "hard", batch=batch, size=size)
                 values = (found.output, found.weights, found.sample)
                 yield (name, kind, bn, str(num_samples), *(f"{value:.1e}" for value in values))
@@ -54,14 +56,20 @@ def line(cells: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=8, help="images, a multiple of 4 (default: 8)")
-    parser.add_argument("--channels", type=int, default=4, help="channels of the first cells (default: 4)")
+    parser.add_argument(
+        "--channels", type=int, default=4, help="channels of the first cells (default: 4)"
+    )
     parser.add_argument("--layers", type=int, default=5, help="cells (default: 5)")
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     if arguments.batch < 4 or arguments.batch % 4:
-        parser.error(f"--batch is {arguments.batch}; it must be a multiple of 4, since 4 architectures share it")
+        parser.error(
+            f"--batch is {arguments.batch}; it must be a multiple of 4, since 4 architectures share it"
+        )
     torch.set_num_threads(1)
     head = (
         "# The supernets against plain ones\n\n"

@@ -26,9 +26,16 @@ class SmallNet(nn.Module):
     def __init__(self, num_classes: int = 10, image_channels: int = 3, width: int = 16) -> None:
         super().__init__()
         self.stem = conv(image_channels, width, 3, stride=2)
-        # A choice is a module like any other, in a Sequential too. Its name is its path: here "block1/0".
+        # A choice is a module like any other, in a Sequential too. Its name is its path: here
+        # "block1/0".
         self.block1 = nn.Sequential(
-            unas.OpChoice({"conv3": conv(width, width, 3), "conv5": conv(width, width, 5), "skip": nn.Identity()}),
+            unas.OpChoice(
+                {
+                    "conv3": conv(width, width, 3),
+                    "conv5": conv(width, width, 5),
+                    "skip": nn.Identity(),
+                }
+            ),
             nn.Dropout(0.1),
         )
         self.block2 = unas.OpChoice({f"conv{k}": conv(width, width, k) for k in (1, 3, 5, 7)})

@@ -14,8 +14,17 @@ from unas.architecture.published import list_genotypes, load_genotype
 from unas.common.errors import UserError
 from unas.spaces.darts import DartsSpace
 
-# (input, operation index) of the two slots of each node, from the paper's figures; by index in this order.
-INDEX = ["skip_connect", "sep_conv_3x3", "max_pool_3x3", "dil_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "sep_conv_7x7"]
+# (input, operation index) of the two slots of each node, from the paper's figures; by index in this
+# order.
+INDEX = [
+    "skip_connect",
+    "sep_conv_3x3",
+    "max_pool_3x3",
+    "dil_conv_3x3",
+    "sep_conv_5x5",
+    "avg_pool_3x3",
+    "sep_conv_7x7",
+]
 PUBLISHED = {
     "UNAS_CIFAR10": {
         "normal": [(0, 4), (0, 0), (0, 0), (1, 3), (0, 1), (1, 3), (1, 1), (0, 3)],
@@ -38,7 +47,12 @@ def random_genotype(seed):
 
 
 def document(**changes):
-    found = {"format": FORMAT, "version": 1, "space": "darts", "choices": dict(random_genotype(0).choices)}
+    found = {
+        "format": FORMAT,
+        "version": 1,
+        "space": "darts",
+        "choices": dict(random_genotype(0).choices),
+    }
     return found | changes
 
 
@@ -98,7 +112,11 @@ def test_published_cells_equal_the_papers(name):
 
 def test_published_names_are_listed_and_found_in_any_case():
     assert list_genotypes() == tuple(sorted([*PUBLISHED, *CHAINS]))
-    assert load_genotype("unas_Cifar10") == load_genotype("UNAS_CIFAR10") != load_genotype("UNAS_CIFAR100")
+    assert (
+        load_genotype("unas_Cifar10")
+        == load_genotype("UNAS_CIFAR10")
+        != load_genotype("UNAS_CIFAR100")
+    )
 
 
 @given(st.integers(0, 2**32))
@@ -132,7 +150,10 @@ def test_a_genotype_cannot_change():
         (json.dumps({"choices": {}}), ["not a genotype", "format"]),
         (json.dumps(document(version=2)), ["version is 2", "reads version 1"]),
         (json.dumps({k: v for k, v in document().items() if k != "space"}), ["'space'", "missing"]),
-        (json.dumps({k: v for k, v in document().items() if k != "choices"}), ["'choices'", "missing"]),
+        (
+            json.dumps({k: v for k, v in document().items() if k != "choices"}),
+            ["'choices'", "missing"],
+        ),
         (json.dumps(document(space="dart")), ["space 'dart'", "did you mean darts"]),
         (json.dumps(document(choices=[1])), ["choices must map"]),
         (json.dumps(document(choices=choices(**{"normal/node0/op0": 3}))), ["choices must map"]),
@@ -142,9 +163,18 @@ def test_a_genotype_cannot_change():
         ),
         # node 1 can't use itself (a cycle), a later node, or a state that doesn't exist
         (json.dumps(document(choices=choices(**{"normal/node1/input0": "3"}))), ["'3'", "0, 1, 2"]),
-        (json.dumps(document(choices=choices(**{"reduction/node0/input1": "-1"}))), ["'-1'", "0, 1"]),
-        (json.dumps(document(choices=choices(**{"reduction/node3/input0": "5"}))), ["'5'", "0, 1, 2, 3, 4"]),
-        (json.dumps(document(choices=choices(**{"normal/node3/op1": None}))), ["1 of", "normal/node3/op1"]),
+        (
+            json.dumps(document(choices=choices(**{"reduction/node0/input1": "-1"}))),
+            ["'-1'", "0, 1"],
+        ),
+        (
+            json.dumps(document(choices=choices(**{"reduction/node3/input0": "5"}))),
+            ["'5'", "0, 1, 2, 3, 4"],
+        ),
+        (
+            json.dumps(document(choices=choices(**{"normal/node3/op1": None}))),
+            ["1 of", "normal/node3/op1"],
+        ),
         (json.dumps(document(choices={})), ["32 of", "32 choices are missing"]),
         (
             json.dumps(document(choices=choices(**{"normal/node4/op0": "skip_connect"}))),

@@ -15,8 +15,12 @@ LOGITS = (1.0, -0.5, 0.3, -2.0)
 SIGNIFICANT = 1e-4  # a test that fails once in 10,000 seeds
 
 
-def make_policy(softening: float = 0.0, logits: tuple[float, ...] = LOGITS, copies: int = 1) -> Policy:
-    policy = Policy({f"c{i}": [str(k) for k in range(len(logits))] for i in range(copies)}, softening)
+def make_policy(
+    softening: float = 0.0, logits: tuple[float, ...] = LOGITS, copies: int = 1
+) -> Policy:
+    policy = Policy(
+        {f"c{i}": [str(k) for k in range(len(logits))] for i in range(copies)}, softening
+    )
     with torch.no_grad():
         for parameter in policy.logits.values():
             parameter.copy_(torch.tensor(logits))
@@ -50,7 +54,9 @@ def test_uniform_noise_is_uniform_strictly_inside_the_interval():
 
 
 def test_a_zero_from_the_generator_becomes_the_smallest_noise(monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.zeros(shape, dtype=options["dtype"]))
+    monkeypatch.setattr(
+        torch, "rand", lambda shape, **options: torch.zeros(shape, dtype=options["dtype"])
+    )
     policy = make_policy()
     (noise,) = _gumbel.uniform_noise(policy, 1, None)
     assert 0 < noise.max() < 2**-53
@@ -72,20 +78,27 @@ def test_hard_samples_are_one_hot_with_the_policy_s_frequencies(softening: float
 def test_rare_options_are_drawn_as_often_as_they_should_be():
     p = np.array([1 - 1.11e-3, 1e-3, 1e-4, 1e-5])
     policy = make_policy(logits=tuple(np.log(p)))
-    counts = sum(draw_hard(policy, 1_000_000, seeded(seed))["c0"].sum(0).double().numpy() for seed in range(4))
+    counts = sum(
+        draw_hard(policy, 1_000_000, seeded(seed))["c0"].sum(0).double().numpy()
+        for seed in range(4)
+    )
     assert stats.chisquare(counts, p * counts.sum()).pvalue > SIGNIFICANT
     assert stats.binomtest(int(counts[2]), int(counts.sum()), 1e-4).pvalue > SIGNIFICANT
 
 
 def test_choices_and_architectures_are_drawn_independently():
-    first, second = (draw_hard(make_policy(copies=2), 50_000, seeded(2))[name].argmax(1) for name in ("c0", "c1"))
+    first, second = (
+        draw_hard(make_policy(copies=2), 50_000, seeded(2))[name].argmax(1) for name in ("c0", "c1")
+    )
     for a, b in ((first, second), (first[1:], first[:-1])):
         assert stats.chi2_contingency(np.histogram2d(a, b, bins=4)[0]).pvalue > SIGNIFICANT
 
 
 def test_relaxed_samples_are_on_the_simplex_and_follow_the_concrete_distribution():
     temperature = 0.4
-    weights = draw_relaxed(make_policy(), 20_000, temperature, seeded(3))["c0"].detach().double().numpy()
+    weights = (
+        draw_relaxed(make_policy(), 20_000, temperature, seeded(3))["c0"].detach().double().numpy()
+    )
     assert np.allclose(weights.sum(1), 1, atol=1e-6)
     # log ζ_0 − log ζ_1 = (log p_0 − log p_1 + a logistic variable)/τ
     p = probabilities(0.0)
@@ -94,7 +107,9 @@ def test_relaxed_samples_are_on_the_simplex_and_follow_the_concrete_distribution
 
 
 @pytest.mark.parametrize("softening", [0.0, 0.08])
-@pytest.mark.parametrize("logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str)
+@pytest.mark.parametrize(
+    "logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str
+)
 def test_conditional_samples_keep_their_argmax(logits, softening: float):
     policy = make_policy(softening, logits, copies=3)
     log_p = policy.log_probabilities()
@@ -106,7 +121,9 @@ def test_conditional_samples_keep_their_argmax(logits, softening: float):
         assert torch.equal(_gumbel.one_hot_argmax(conditional)[0], picked[0])
 
 
-@pytest.mark.parametrize("logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str)
+@pytest.mark.parametrize(
+    "logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str
+)
 def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(logits):
     policy = make_policy(0.0, logits)
     log_p = policy.log_probabilities()
@@ -116,7 +133,9 @@ def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(log
     assert not noise[0].requires_grad
     conditional = _gumbel.conditional(log_p, picked, noise)
     torch.testing.assert_close(conditional, noisy, rtol=1e-12, atol=1e-12)
-    (gradient,) = torch.autograd.grad(conditional[0][picked[0].bool()].sum(), policy.logits["c0"], allow_unused=True)
+    (gradient,) = torch.autograd.grad(
+        conditional[0][picked[0].bool()].sum(), policy.logits["c0"], allow_unused=True
+    )
     assert gradient is None or not gradient.any()  # the picked entry no longer depends on p
 
 
@@ -138,12 +157,17 @@ def test_conditional_samples_are_distributed_as_by_rejection(picked: int, soften
     count = 20_000
     z = torch.nn.functional.one_hot(torch.tensor([[picked]]), len(p)).double().expand(count, 1, -1)
     noise = _gumbel.gumbel_noise(policy, count, seeded(7))
-    found = _gumbel.conditional(policy.log_probabilities(), (z,), noise)[0].squeeze(1).detach().numpy()
+    found = (
+        _gumbel.conditional(policy.log_probabilities(), (z,), noise)[0].squeeze(1).detach().numpy()
+    )
     expected = rejected(p, picked, count)
     for k in range(len(p)):
         assert stats.ks_2samp(found[:, k], expected[:, k]).pvalue > SIGNIFICANT
     for a, b in ((0, 1), (1, 2), (0, 3), (2, 3)):  # and together, not only one by one
-        assert stats.ks_2samp(found[:, a] - found[:, b], expected[:, a] - expected[:, b]).pvalue > SIGNIFICANT
+        assert (
+            stats.ks_2samp(found[:, a] - found[:, b], expected[:, a] - expected[:, b]).pvalue
+            > SIGNIFICANT
+        )
 
 
 def test_conditional_equals_the_formula_of_the_paper():

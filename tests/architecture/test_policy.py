@@ -29,13 +29,21 @@ def make_policy(softening: float = 0.0, scale: float = 1.5) -> Policy:
 
 
 def reference(policy: Policy) -> dict[str, Categorical]:
-    return {name: Categorical(logits.softmax(-1) + policy.softening) for name, logits in policy.logits.items()}
+    return {
+        name: Categorical(logits.softmax(-1) + policy.softening)
+        for name, logits in policy.logits.items()
+    }
 
 
 def test_starts_uniform_with_one_parameter_a_choice():
     policy = Policy(CHOICES)
-    assert {name: len(logits) for name, logits in policy.logits.items()} == {n: len(o) for n, o in CHOICES.items()}
-    assert all(parameter.dtype == torch.float32 and not parameter.any() for parameter in policy.parameters())
+    assert {name: len(logits) for name, logits in policy.logits.items()} == {
+        n: len(o) for n, o in CHOICES.items()
+    }
+    assert all(
+        parameter.dtype == torch.float32 and not parameter.any()
+        for parameter in policy.parameters()
+    )
     assert policy.choices == CHOICES
     assert policy.entropy().item() == pytest.approx(math.log(3 * 2 * 3 * 4))
     assert policy.probabilities()["width"] == pytest.approx(dict.fromkeys(CHOICES["width"], 0.25))
@@ -50,7 +58,9 @@ def test_log_prob_and_its_gradient_equal_torch_distributions(softening: float):
     assert found.shape == (50,)
     torch.testing.assert_close(found, expected)
     parameters = list(policy.parameters())
-    gradients = (torch.autograd.grad(value.square().sum(), parameters) for value in (found, expected))
+    gradients = (
+        torch.autograd.grad(value.square().sum(), parameters) for value in (found, expected)
+    )
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
 
@@ -108,7 +118,11 @@ def test_state_dict_round_trip(tmp_path):
 def test_sample_gives_each_choice_its_own_weights_in_the_order_of_the_architectures():
     rows = [
         dict(zip(CHOICES, options, strict=True))
-        for options in [("conv", "5", "pool", "48"), ("skip", "3", "conv", "16"), ("pool", "3", "skip", "32")]
+        for options in [
+            ("conv", "5", "pool", "48"),
+            ("skip", "3", "conv", "16"),
+            ("pool", "3", "skip", "32"),
+        ]
     ]
     sample = Sample.from_genotypes(Policy(CHOICES).layout, [Genotype("toy", row) for row in rows])
     assert len(sample) == 3
@@ -174,7 +188,10 @@ def test_refuses_an_impossible_softening(softening: float):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"kernel": "7"}, r"'7'; the toy space has 3, 5"), ({"depth": "2"}, "'depth' is not a choice")],
+    [
+        ({"kernel": "7"}, r"'7'; the toy space has 3, 5"),
+        ({"depth": "2"}, "'depth' is not a choice"),
+    ],
 )
 def test_refuses_a_genotype_of_other_choices(change, message: str):
     genotype = Genotype("toy", {name: options[0] for name, options in CHOICES.items()} | change)

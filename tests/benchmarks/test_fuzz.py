@@ -46,9 +46,13 @@ def test_an_input_that_takes_too_long_is_found_whatever_is_caught_on_its_way(
     assert fuzz._found("files", lambda _: None, draw) is None  # the next one isn't blamed
 
 
-@pytest.mark.parametrize(("text", "is_finding"), [("a\tb\r\n", False), ("\x1b[2J", True), ("\u202e", True)])
+@pytest.mark.parametrize(
+    ("text", "is_finding"), [("a\tb\r\n", False), ("\x1b[2J", True), ("\u202e", True)]
+)
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_what_moves_the_cursor_is_a_finding(text: str, is_finding: bool, stream: str, fuzz: ModuleType) -> None:
+def test_what_moves_the_cursor_is_a_finding(
+    text: str, is_finding: bool, stream: str, fuzz: ModuleType
+) -> None:
     def command() -> int:
         getattr(sys, stream).write(text)
         return 0

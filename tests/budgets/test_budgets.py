@@ -31,7 +31,11 @@ def test_a_budget_is_read_and_written_back(text, quantity, limit, shown):
     assert (budget.quantity, budget.limit) == (quantity, pytest.approx(limit))
     assert str(budget) == shown
     again = Budget.parse(str(budget))
-    assert (again.quantity, again.unit, again.backend) == (budget.quantity, budget.unit, budget.backend)
+    assert (again.quantity, again.unit, again.backend) == (
+        budget.quantity,
+        budget.unit,
+        budget.backend,
+    )
     assert again.limit == pytest.approx(budget.limit)
 
 
@@ -44,7 +48,10 @@ def test_a_budget_is_read_and_written_back(text, quantity, limit, shown):
         ("latency<=8", "the unit is missing; There are: ms"),
         ("macs<=600m", "unit 'm' does not exist"),
         ("memory<=2MBit", "unit 'MBit' does not exist"),
-        ("latency<=8ms@onnxruntim", "backend 'onnxruntim' does not exist; did you mean onnxruntime?"),
+        (
+            "latency<=8ms@onnxruntim",
+            "backend 'onnxruntim' does not exist; did you mean onnxruntime?",
+        ),
         ("latency<=8ms@os:system", "backend 'os:system' does not exist"),
         ("latency<=8ms@", "backend '' does not exist"),
         ("macs<=6M@eager", "macs has no backend; leave @eager out"),

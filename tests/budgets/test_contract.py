@@ -70,19 +70,37 @@ def test_counted_budgets_are_never_exceeded(seed: int, tmp_path: Path) -> None:
     result = unas.search(small(budgets=budgets, seed=seed), tmp_path / "run", quiet=True)
     for text, verdict in zip(budgets, result.summary["budgets"], strict=True):
         budget = Budget.parse(text)
-        assert verdict["value"] == Counter(DEPLOYMENT, budget.quantity)(result.genotype).value <= budget.limit
-        assert (verdict["passed"], verdict["limit"], verdict["budget"]) == (True, budget.limit, str(budget))
+        assert (
+            verdict["value"]
+            == Counter(DEPLOYMENT, budget.quantity)(result.genotype).value
+            <= budget.limit
+        )
+        assert (verdict["passed"], verdict["limit"], verdict["budget"]) == (
+            True,
+            budget.limit,
+            str(budget),
+        )
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"expected_macs", "expected_params", "expected_memory_bytes"} <= set(last)
 
 
 @pytest.mark.slow
-def test_a_run_ends_in_verdicts_on_the_exported_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_ends_in_verdicts_on_the_exported_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     space = tiny_recipe().space
     drawn = random_genotypes(space, 9, np.random.default_rng(0))
     networks = [unas.create_network(g, 10, 1, channels=4, layers=3) for g in drawn]
     macs = int(0.6 * np.median([unas.count_macs(net, (1, 8, 8)) for net in networks]))
-    words = ["run", "tiny:tiny_recipe", "--out", str(tmp_path / "run"), "--quiet", "--budget", f"macs<={macs}"]
+    words = [
+        "run",
+        "tiny:tiny_recipe",
+        "--out",
+        str(tmp_path / "run"),
+        "--quiet",
+        "--budget",
+        f"macs<={macs}",
+    ]
     assert main([*words, "--budget", "params<=1M", "--budget", "latency<=10s"]) == 0
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert [line.split(":")[0] for line in lines] == [
@@ -93,19 +111,36 @@ def test_a_run_ends_in_verdicts_on_the_exported_file(tmp_path: Path, capsys: pyt
     assert "(95 %:" in lines[2]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["budgets"][0]["value"] == summary["macs"] <= macs
-    assert summary["budgets"][2]["low"] <= summary["budgets"][2]["value"] <= summary["budgets"][2]["high"]
-    config = config_from_json((tmp_path / "run" / "config.json").read_text(), trusted=["tiny:TinyDigits"])
+    assert (
+        summary["budgets"][2]["low"]
+        <= summary["budgets"][2]["value"]
+        <= summary["budgets"][2]["high"]
+    )
+    config = config_from_json(
+        (tmp_path / "run" / "config.json").read_text(), trusted=["tiny:TinyDigits"]
+    )
     assert config.budgets == (f"macs<={macs}", "params<=1M", "latency<=10s")
-    assert set(config.search.objectives) == {"cross_entropy", "gap", "overlap", "macs", "params", "latency"}
+    assert set(config.search.objectives) == {
+        "cross_entropy",
+        "gap",
+        "overlap",
+        "macs",
+        "params",
+        "latency",
+    }
 
 
 def test_an_impossible_budget_is_refused_before_the_search(tmp_path: Path) -> None:
     least = Budget.parse("macs<=2k").show(min(figures("macs")))
-    with pytest.raises(unas.UserError, match=f"budget macs<=2k: the least possible is {least}, of the cheapest"):
+    with pytest.raises(
+        unas.UserError, match=f"budget macs<=2k: the least possible is {least}, of the cheapest"
+    ):
         unas.search(small(budgets=("macs<=2k",)), tmp_path / "run", quiet=True)
     with pytest.raises(unas.UserError, match="budget memory<=1kB: the least possible is"):
         unas.search(small(budgets=("memory<=1kB",)), tmp_path / "run", quiet=True)
-    with pytest.raises(unas.UserError, match=r"budget latency<=1us@onnxruntime: the least possible is .*95 %: from"):
+    with pytest.raises(
+        unas.UserError, match=r"budget latency<=1us@onnxruntime: the least possible is .*95 %: from"
+    ):
         unas.search(small(budgets=("latency<=1us",)), tmp_path / "run", quiet=True)
     assert not list(tmp_path.iterdir())
 
@@ -132,7 +167,9 @@ def test_training_refuses_a_genotype_that_is_over(tmp_path: Path) -> None:
         (["--objective", "macs"], 'give a budget, such as --budget "macs<=600M"'),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["run", "digits", *words]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -163,11 +200,19 @@ def test_a_term_that_aims_above_a_budget_is_lowered_to_it() -> None:
     assert aims(config, "latency<=5ms@eager")["latency"] == replace(own, target_ms=0.95 * 5)
     assert aims(config, "latency<=12ms@eager")["latency"] == own  # it aims lower already
     assert aims(config, "latency<=5ms@onnxruntime")["latency"] == own  # another latency
-    terms = {"cross_entropy": CrossEntropy(), "macs": Macs(limit=9e6, weight=3.0), "energy": Energy(limit=90.0)}
+    terms = {
+        "cross_entropy": CrossEntropy(),
+        "macs": Macs(limit=9e6, weight=3.0),
+        "energy": Energy(limit=90.0),
+    }
     config = small()
     config = replace(config, search=replace(config.search, objectives=terms))
     found = aims(config, "macs<=6M", "energy<=50mJ")
-    assert found == {**terms, "macs": Macs(limit=6e6, weight=3.0), "energy": Energy(limit=0.95 * 50)}
+    assert found == {
+        **terms,
+        "macs": Macs(limit=6e6, weight=3.0),
+        "energy": Energy(limit=0.95 * 50),
+    }
 
 
 def test_budgets_survive_their_json_and_a_command_needs_trust() -> None:
@@ -178,7 +223,11 @@ def test_budgets_survive_their_json_and_a_command_needs_trust() -> None:
     assert with_budget_terms(config) == config
     text, trusted = config_to_json(config), ["tiny:TinyDigits", "fake_clock:small_model"]
     assert config_from_json(text, trusted=[*trusted, "command"]) == config
-    for name in ("command", "Command", "COMMAND"):  # a file may write the name as the command line would take it
+    for name in (
+        "command",
+        "Command",
+        "COMMAND",
+    ):  # a file may write the name as the command line would take it
         with pytest.raises(unas.UserError, match="'command' is code from outside unas"):
             config_from_json(text.replace('"command"', f'"{name}"', 1), trusted=trusted)
 
@@ -198,7 +247,9 @@ def a_contract(limit_ms: float, say: Callable[[str], None] = print) -> Contract:
     running = term.start(Setting(DEPLOYMENT, Reinforce()))
     assert isinstance(running, RunningCost)
     running.prepare()
-    clause = Clause(Budget("latency", limit_ms, "ms", "eager"), Stopwatch(DEPLOYMENT, FakeClock()), running)
+    clause = Clause(
+        Budget("latency", limit_ms, "ms", "eager"), Stopwatch(DEPLOYMENT, FakeClock()), running
+    )
     return Contract([clause], Ranks(), say)
 
 
@@ -238,7 +289,9 @@ def test_an_unreachable_budget_gives_the_cheapest_and_says_so() -> None:
 
 def test_a_noisy_measurement_is_repeated_and_the_least_noisy_counts() -> None:
     fingerprint = Fingerprint("cpu", 1, 1, None, "cpu", "eager", "1", "1", 1, 1, 8, 8)
-    noisy = [Latency(1.0, 0.5, 1.5 + i, 50, "cpu", "eager", 0.9, 1.1, fingerprint) for i in (2, 1, 3)]
+    noisy = [
+        Latency(1.0, 0.5, 1.5 + i, 50, "cpu", "eager", 0.9, 1.1, fingerprint) for i in (2, 1, 3)
+    ]
     calm = Latency(2.0, 1.95, 2.05, 50, "cpu", "eager", 1.9, 2.1, fingerprint)
     assert quietest(iter(noisy).__next__) == noisy[1]
     assert quietest(iter([noisy[0], calm]).__next__) == calm
@@ -281,4 +334,6 @@ def test_a_search_with_a_clock_is_stopped_after_every_step_and_ends_the_same(
             stops += 1
     assert stops >= 9
     for name in ("metrics.jsonl", "policy.json", "genotype.json"):
-        assert (resumed.directory / name).read_bytes() == (whole.directory / name).read_bytes(), name
+        assert (resumed.directory / name).read_bytes() == (whole.directory / name).read_bytes(), (
+            name
+        )

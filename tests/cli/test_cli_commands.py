@@ -46,7 +46,11 @@ class TinyNet(nn.Sequential):
     """A model with a choice in it."""
 
     def __init__(self) -> None:
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), OpChoice({"a": nn.LazyLinear(10), "b": nn.Identity()}))
+        super().__init__(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            OpChoice({"a": nn.LazyLinear(10), "b": nn.Identity()}),
+        )
 
 
 @pytest.fixture
@@ -56,7 +60,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Any, dict[str, 
 
     def answer(config: Config, out: Any, **options: bool) -> Result:
         calls.append((config, out, options))
-        return Result(Path(out), load_genotype("UNAS_CIFAR10"), {"test_accuracy": 0.975, "parameters": 1234})
+        return Result(
+            Path(out), load_genotype("UNAS_CIFAR10"), {"test_accuracy": 0.975, "parameters": 1234}
+        )
 
     for name in ("run", "search", "train"):
         monkeypatch.setattr(pipeline, name, answer)
@@ -80,7 +86,9 @@ def test_help_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--help"]) == 0
     assert re.search(rf"^  {name} ", capsys.readouterr().out, re.MULTILINE)
     assert main([name, "--help"]) == 0
@@ -101,17 +109,33 @@ def test_help_of_a_recipe_has_a_flag_for_every_number_with_its_value(
         for key, value in document[section].items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 assert re.search(
-                    rf"--{section}\.{key.replace('_', '-')} [\w|]+ [^│]*?\(default: {re.escape(str(value))}\)", text
+                    rf"--{section}\.{key.replace('_', '-')} [\w|]+ [^│]*?\(default: {re.escape(str(value))}\)",
+                    text,
                 )
 
 
 def test_every_field_of_the_configuration_is_explained() -> None:
     config = recipe("cifar10")
-    values = [config, config.space, config.network, config.search, config.search.weights, config.search.augmentation]
-    values += [config.search.estimator, config.training, config.runtime, config.checkpoint, config.choosing]
+    values = [
+        config,
+        config.space,
+        config.network,
+        config.search,
+        config.search.weights,
+        config.search.augmentation,
+    ]
+    values += [
+        config.search.estimator,
+        config.training,
+        config.runtime,
+        config.checkpoint,
+        config.choosing,
+    ]
     values += config.search.objectives.values()
     for value in values:
-        missing = {field.name for field in fields(value) if field.init} - set(field_help(type(value)))
+        missing = {field.name for field in fields(value) if field.init} - set(
+            field_help(type(value))
+        )
         assert not missing, type(value)
 
 
@@ -148,14 +172,21 @@ def test_no_flags_is_the_recipe(name: str, asked: list[Any]) -> None:
 
 
 def test_none_is_no_value(asked: list[Any]) -> None:
-    assert configured("train digits --genotype UNAS_CIFAR10 --data-root none", asked).data_root is None
+    assert (
+        configured("train digits --genotype UNAS_CIFAR10 --data-root none", asked).data_root is None
+    )
 
 
 def test_components_are_chosen_by_name(asked: list[Any]) -> None:
     here = TwiceTheLoss.__module__
     words = f"run digits --estimator reinforce --objective {here}:TwiceTheLoss --dataset cifar10 --device cpu"
-    config = configured(f"{words} --search.estimator.decay 0.5 --search.objectives.twice_the_loss.weight 3", asked)
-    assert (type(config.search.estimator).__name__, type(config.dataset).__name__) == ("Reinforce", "Cifar10")
+    config = configured(
+        f"{words} --search.estimator.decay 0.5 --search.objectives.twice_the_loss.weight 3", asked
+    )
+    assert (type(config.search.estimator).__name__, type(config.dataset).__name__) == (
+        "Reinforce",
+        "Cifar10",
+    )
     assert getattr(config.search.estimator, "decay", None) == 0.5
     assert config.search.objectives["twice_the_loss"] == TwiceTheLoss(weight=3.0)
     assert list(config.search.objectives)[:3] == ["cross_entropy", "gap", "overlap"]
@@ -167,7 +198,9 @@ def test_a_model_with_choices_is_a_space(asked: list[Any]) -> None:
 
 
 def test_a_component_that_is_there_keeps_its_options(asked: list[Any]) -> None:
-    config = configured("run digits --space darts --estimator reinforce_loo --objective overlap --device cpu", asked)
+    config = configured(
+        "run digits --space darts --estimator reinforce_loo --objective overlap --device cpu", asked
+    )
     assert config.space == recipe("digits").space
     assert config.search == recipe("digits").search
 
@@ -218,7 +251,9 @@ def test_a_stopped_run_says_how_to_go_on(
     assert capsys.readouterr().err.endswith("go on with: unas run --resume --out runs/x\n")
 
 
-def test_ctrl_c_elsewhere_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_elsewhere_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -228,7 +263,10 @@ def test_ctrl_c_elsewhere_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_dry_run_shows_the_configuration_and_runs_nothing(
-    asked: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    asked: list[Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("unas.pipeline.preflight")
     monkeypatch.chdir(tmp_path)
@@ -249,7 +287,9 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "rebar" not in capsys.readouterr().out
 
 
-def test_show_prints_json_that_is_the_genotype(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_show_prints_json_that_is_the_genotype(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     assert main(["show", "unas_cifar10", "--json"]) == 0
     assert Genotype.from_json(capsys.readouterr().out) == load_genotype("UNAS_CIFAR10")
     assert main(["show", "UNAS_CIFAR10", "--svg", str(tmp_path / "x.svg")]) == 0
@@ -279,6 +319,11 @@ def test_a_small_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = str(tmp_path / "run")
     assert main(["run", "digits", *TINY.split(), "--quiet", "--device", "cpu", "--out", out]) == 0
     assert "test accuracy" in capsys.readouterr().out
-    for words in (["evaluate", out], ["export", out], ["show", out], ["run", "--resume", "--out", out, "--quiet"]):
+    for words in (
+        ["evaluate", out],
+        ["export", out],
+        ["show", out],
+        ["run", "--resume", "--out", out, "--quiet"],
+    ):
         assert main(words) == 0
     assert capsys.readouterr().out.count("test accuracy") == 3

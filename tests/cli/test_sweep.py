@@ -29,17 +29,31 @@ RECIPE = "plain_model:plain_recipe"
 
 def test_every_setting_meets_every_budget_and_seed() -> None:
     rows = rows_of(
-        ["digits"], [0, 1], ["search.epochs=2,4"], ["macs<=1M", "macs<=2M & params<=9k"], ["--device", "cpu"]
+        ["digits"],
+        [0, 1],
+        ["search.epochs=2,4"],
+        ["macs<=1M", "macs<=2M & params<=9k"],
+        ["--device", "cpu"],
     )
     assert len(rows) == 2 * 2 * 2
     assert len({row.name for row in rows}) == 8
     assert rows[-1].name == "digits-epochs=4-budget=macs_=2M_params_=9k-seed1"
-    expected = "run digits --device cpu --search.epochs 4 --budget macs<=2M --budget params<=9k --seed 1"
-    assert rows[-1].command(Path("out")) == [*expected.split(), "--out", f"out/{rows[-1].name}", "--resume", "--quiet"]
+    expected = (
+        "run digits --device cpu --search.epochs 4 --budget macs<=2M --budget params<=9k --seed 1"
+    )
+    assert rows[-1].command(Path("out")) == [
+        *expected.split(),
+        "--out",
+        f"out/{rows[-1].name}",
+        "--resume",
+        "--quiet",
+    ]
 
 
 def test_a_long_name_is_cut_and_still_its_own() -> None:
-    budgets = [" & ".join(f"latency<={n}ms@ünït{n}.onnx" for n in range(first, 40)) for first in (0, 0, 1)]
+    budgets = [
+        " & ".join(f"latency<={n}ms@ünït{n}.onnx" for n in range(first, 40)) for first in (0, 0, 1)
+    ]
     budgets[1] += " & macs<=1M"
     names = [row.name for row in rows_of(["digits"], [0, 1], [], budgets, [])]
     assert len(set(names)) == 6
@@ -62,7 +76,10 @@ def test_other_seeds_are_refused(text: str) -> None:
     ("words", "message"),
     [
         (["digits", "--seeds", "0,0"], "called digits-seed0; give every value once"),
-        (["digits", "--set", "search.epochs"], "--set is 'search.epochs'; write it as --set search.epochs=2,4"),
+        (
+            ["digits", "--set", "search.epochs"],
+            "--set is 'search.epochs'; write it as --set search.epochs=2,4",
+        ),
         (["digits", "--set", "search.epohcs=2,4"], "did you mean --search.epochs?"),
         (["digits", "--seed", "3"], "--seed is not a flag of unas sweep"),
         (["nonsense"], "recipe 'nonsense' does not exist"),
@@ -103,15 +120,25 @@ def test_the_table_has_every_run_and_means_over_seeds(tmp_path: Path) -> None:
     assert [row["test_accuracy"] for row in table] == ["0.5", "0.6", "0.7", "0.9", "", ""]
     assert table[0]["latency_ms"] == "1.25"
     assert [row["budgets"] for row in table[:2]] == ["macs<=1M: FAIL", "macs<=1M: PASS"]
-    assert [(row["search.epochs"], row["seeds"]) for row in results.means()] == [("2", "3"), ("4", "1")]
-    assert results.means()[0]["test accuracy, mean ± standard deviation"] == "60.00 % ± 10.00"  # of 50, 60, 70
+    assert [(row["search.epochs"], row["seeds"]) for row in results.means()] == [
+        ("2", "3"),
+        ("4", "1"),
+    ]
+    assert (
+        results.means()[0]["test accuracy, mean ± standard deviation"] == "60.00 % ± 10.00"
+    )  # of 50, 60, 70
     text = (tmp_path / "results.md").read_text()
     assert "no \\| such thing" in text
-    assert len({line.replace("\\|", "").count("|") for line in text.partition("\n\n")[0].splitlines()}) == 1
+    assert (
+        len({line.replace("\\|", "").count("|") for line in text.partition("\n\n")[0].splitlines()})
+        == 1
+    )
 
 
 @pytest.mark.parametrize("difference", [None, 2e-4])
-def test_a_run_whose_onnx_file_is_wrong_is_not_done(difference: float | None, tmp_path: Path) -> None:
+def test_a_run_whose_onnx_file_is_wrong_is_not_done(
+    difference: float | None, tmp_path: Path
+) -> None:
     (row,) = rows_of(["digits"], [0], [], [], [])
     finish(tmp_path, row, 0.5, difference)
     assert Results([row], tmp_path).waiting() == [row]
@@ -147,9 +174,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> type[Started]:
     return Started
 
 
-@pytest.mark.parametrize(("own", "expected"), [("4,5", ["4", "5"]), ("GPU-a, GPU-b", ["GPU-a", "GPU-b"]), ("", "01")])
+@pytest.mark.parametrize(
+    ("own", "expected"), [("4,5", ["4", "5"]), ("GPU-a, GPU-b", ["GPU-a", "GPU-b"]), ("", "01")]
+)
 def test_each_run_gets_one_of_the_gpus_that_the_user_has_named(
-    own: str, expected: Sequence[str], started: type[Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: str,
+    expected: Sequence[str],
+    started: type[Started],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", own)
     rows = rows_of(["digits"], [0, 1], [], [], [])
@@ -168,14 +201,18 @@ def test_a_log_that_cannot_be_written_is_one_line_and_the_other_runs_are_stopped
     assert started.signals == [signal.SIGTERM]
 
 
-def test_a_run_that_ends_its_worker_every_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_ends_its_worker_every_time_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options: dict[str, int] = {}
 
     def remote(**given: int) -> Callable[[object], object]:
         options.update(given)
         return lambda _: None
 
-    fake = SimpleNamespace(init=lambda **_: None, cluster_resources=dict, remote=remote, shutdown=lambda: None)
+    fake = SimpleNamespace(
+        init=lambda **_: None, cluster_resources=dict, remote=remote, shutdown=lambda: None
+    )
     monkeypatch.setitem(sys.modules, "ray", fake)
     run_on_ray("auto", [], tmp_path, lambda *_: None, lambda: False)
     assert 0 < options["max_retries"] < 100
@@ -185,7 +222,11 @@ def start(out: Path, *words: str) -> subprocess.Popen[str]:
     paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "unas", "sweep", RECIPE, "--out", str(out), *words]
     return subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": paths}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env={**os.environ, "PYTHONPATH": paths},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -193,7 +234,16 @@ def start(out: Path, *words: str) -> subprocess.Popen[str]:
 def test_runs_here_stopped_and_gone_on_with(tmp_path: Path) -> None:
     """Four runs, two at once; stopped by SIGTERM in the middle of the first two, then the same command again."""
     out = tmp_path / "a sweep"
-    words = ("--seeds", "0,1", "--jobs", "2", "--set", "training.lr=0.1,0.05", "--checkpoint.every-steps", "1")
+    words = (
+        "--seeds",
+        "0,1",
+        "--jobs",
+        "2",
+        "--set",
+        "training.lr=0.1,0.05",
+        "--checkpoint.every-steps",
+        "1",
+    )
     first = start(out, *words)
     limit = time.monotonic() + 600
     while not list(out.glob("*/checkpoints/*.ckpt")):
@@ -212,6 +262,8 @@ def test_runs_here_stopped_and_gone_on_with(tmp_path: Path) -> None:
     assert [row["state"] for row in table] == ["done"] * 4
     assert all(float(row["test_accuracy"]) >= 0 for row in table)
     manifests = [json.loads((out / row["run"] / "manifest.json").read_text()) for row in table]
-    assert any(manifest.get("resumed") for manifest in manifests)  # at least the one that had a checkpoint
+    assert any(
+        manifest.get("resumed") for manifest in manifests
+    )  # at least the one that had a checkpoint
 
     assert main(["sweep", RECIPE, "--out", str(out), "--seeds", "5"]) == 2  # another sweep

@@ -23,7 +23,12 @@ START = [*RAY, "start", "--block", "--num-cpus", "1", "--disable-usage-stats"]
 
 def environment() -> dict[str, str]:
     paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    return {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
 
 
 def descendants(pid: int) -> list[int]:
@@ -56,7 +61,9 @@ def wait_for_nodes(address: str, count: int, nodes: list[subprocess.Popen[bytes]
     limit = time.monotonic() + 120
     while True:
         words = [*RAY, "status", "--address", address]
-        found = subprocess.run(words, env=environment(), text=True, capture_output=True, check=False)
+        found = subprocess.run(
+            words, env=environment(), text=True, capture_output=True, check=False
+        )
         if found.returncode == 0 and found.stdout.partition("Pending")[0].count(" node_") == count:
             return
         assert all(node.poll() is None for node in nodes), "a node has ended"
@@ -70,11 +77,23 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     address, log = f"127.0.0.1:{port}", (tmp_path / "ray.log").open("wb")
-    head_words = ["--head", "--port", str(port), "--node-ip-address", "127.0.0.1", "--include-dashboard", "false"]
+    head_words = [
+        "--head",
+        "--port",
+        str(port),
+        "--node-ip-address",
+        "127.0.0.1",
+        "--include-dashboard",
+        "false",
+    ]
     nodes = [subprocess.Popen([*START, *head_words], env=environment(), stdout=log, stderr=log)]
     try:
         wait_for_nodes(address, 1, nodes)
-        nodes.append(subprocess.Popen([*START, "--address", address], env=environment(), stdout=log, stderr=log))
+        nodes.append(
+            subprocess.Popen(
+                [*START, "--address", address], env=environment(), stdout=log, stderr=log
+            )
+        )
         wait_for_nodes(address, 2, nodes)
         yield address, nodes[1]
     finally:
@@ -84,10 +103,21 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         log.close()
 
 
-def test_six_runs_survive_the_loss_of_a_node(cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> None:
+def test_six_runs_survive_the_loss_of_a_node(
+    cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
     address, second = cluster
     out = tmp_path / "sweep"
-    words = ["sweep", "plain_model:plain_recipe", "--seeds", "0-5", "--ray", address, "--out", str(out)]
+    words = [
+        "sweep",
+        "plain_model:plain_recipe",
+        "--seeds",
+        "0-5",
+        "--ray",
+        address,
+        "--out",
+        str(out),
+    ]
     sweep = subprocess.Popen(
         [sys.executable, "-m", "unas", *words],
         env=environment(),

@@ -42,7 +42,9 @@ def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path, monk
     path = tmp_path / "policy.json"
     files.write_text(path, "old")
     fill_the_disk_at(path, monkeypatch)
-    with pytest.raises(UserError, match=r"policy\.json: the disk is full: 3\.0 MiB needed, .+iB free"):
+    with pytest.raises(
+        UserError, match=r"policy\.json: the disk is full: 3\.0 MiB needed, .+iB free"
+    ):
         files.write_bytes(path, bytes(2 * 2**20), bytes(2**20))
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["policy.json"]
@@ -50,7 +52,9 @@ def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path, monk
 
 def test_a_path_that_is_no_directory_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"^\S+summary\.json can't be written: Not a directory; [^\n]+$"):
+    with pytest.raises(
+        UserError, match=r"^\S+summary\.json can't be written: Not a directory; [^\n]+$"
+    ):
         files.write_text(tmp_path / "file" / "summary.json", "")
 
 
@@ -76,7 +80,11 @@ def test_damaged_json_names_the_file(tmp_path, content, message):
 
 def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for name, message in (("missing", "No such file"), (".", "not a plain file"), ("pipe", "not a plain file")):
+    for name, message in (
+        ("missing", "No such file"),
+        (".", "not a plain file"),
+        ("pipe", "not a plain file"),
+    ):
         with pytest.raises(UserError, match=message):
             files.read_json(tmp_path / name)
     (tmp_path / "big").write_text("1" * 1025)

@@ -21,7 +21,17 @@ from unas.latency.predictor_files import load_predictor
 from unas.runs.metrics import read_metrics
 from unas.runs.network import load_network
 
-NAMES = ("genotype", "config", "predictor", "CSV table", "JSON table", "metrics", "checkpoint", "network", "image")
+NAMES = (
+    "genotype",
+    "config",
+    "predictor",
+    "CSV table",
+    "JSON table",
+    "metrics",
+    "checkpoint",
+    "network",
+    "image",
+)
 FAST = ("genotype", "config", "predictor", "CSV table", "JSON table", "metrics")
 
 
@@ -34,7 +44,9 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, host
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_unchanged_files_are_read(name: str, readers: dict[str, hostile.Reader], tmp_path: Path) -> None:
+def test_the_unchanged_files_are_read(
+    name: str, readers: dict[str, hostile.Reader], tmp_path: Path
+) -> None:
     for seed in readers[name].seeds:
         path = tmp_path / readers[name].file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +63,11 @@ def test_the_unchanged_files_are_read(name: str, readers: dict[str, hostile.Read
 def test_changed_files_are_read_or_refused_in_one_line(
     name: str, readers: dict[str, hostile.Reader], tmp_path: Path
 ) -> None:
-    @settings(max_examples=60 if name in FAST else 15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=60 if name in FAST else 15,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.randoms(use_true_random=False))
     def check(draw: random.Random) -> None:
         reader = readers[name]
@@ -63,13 +79,17 @@ def test_changed_files_are_read_or_refused_in_one_line(
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
 
 @pytest.mark.parametrize("name", ["genotype", "config", "predictor", "JSON table"])
-def test_any_json_is_read_or_refused_in_one_line(name: str, readers: dict[str, hostile.Reader], tmp_path: Path) -> None:
+def test_any_json_is_read_or_refused_in_one_line(
+    name: str, readers: dict[str, hostile.Reader], tmp_path: Path
+) -> None:
     import json
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -81,10 +101,13 @@ def test_any_json_is_read_or_refused_in_one_line(name: str, readers: dict[str, h
 
 
 @pytest.mark.parametrize(
-    "reader", [load_genotype, load_predictor, read_table, load_network, lambda p: list(read_metrics(p))]
+    "reader",
+    [load_genotype, load_predictor, read_table, load_network, lambda p: list(read_metrics(p))],
 )
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "circle", "nothing", "NUL", "long"])
-def test_what_is_no_plain_file_is_refused_at_once(reader: object, kind: str, tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_refused_at_once(
+    reader: object, kind: str, tmp_path: Path
+) -> None:
     path = tmp_path / {"NUL": "a\0b", "long": "x" * 5000}.get(kind, "file.json")
     if kind == "pipe":
         os.mkfifo(path)

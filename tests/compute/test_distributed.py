@@ -23,9 +23,22 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the two processes found, and what one alone finds."""
     directory = tmp_path_factory.mktemp("ranks")
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT), "OMP_NUM_THREADS": "1"}
-    words = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ranks", str(directory)]
+    words = [
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "ranks",
+        str(directory),
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, timeout=900, check=False
+        [sys.executable, "-m", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [*(torch.load(directory / f"{rank}.pt") for rank in range(2)), ranks.everything()]
@@ -83,7 +96,10 @@ def test_statistics_of_batch_norm_are_those_that_are_saved(found: list[dict[str,
 
 def test_a_text_that_is_not_the_same_everywhere_ends_all(found: list[dict[str, Any]]) -> None:
     line = "the text of rank 1 is not that of rank 0; start all processes with the same words"
-    assert [each["same text"] for each in found[:2]] == [["", f"UserError: {line}"], ["", f"RankZeroError: {line}"]]
+    assert [each["same text"] for each in found[:2]] == [
+        ["", f"UserError: {line}"],
+        ["", f"RankZeroError: {line}"],
+    ]
 
 
 def test_messages(found: list[dict[str, Any]]) -> None:
@@ -98,5 +114,7 @@ def test_messages(found: list[dict[str, Any]]) -> None:
 
 def test_a_batch_that_does_not_share_out_is_refused() -> None:
     assert Ranks(1, 4).share(24, "search.batch_size") == 6
-    with pytest.raises(UserError, match=r"search\.batch_size is 26, which 4 processes .*; make it 28"):
+    with pytest.raises(
+        UserError, match=r"search\.batch_size is 26, which 4 processes .*; make it 28"
+    ):
         Ranks(1, 4).share(26, "search.batch_size")

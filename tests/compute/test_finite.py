@@ -38,7 +38,9 @@ ESTIMATORS += [pytest.param(lambda: Rebar(learn_eta=True), id="rebar, learned et
 def everything(search: SearchStep) -> dict[str, Any]:
     """Return the state but for the counts, copied."""
     state = search.state_dict()
-    return json.loads(json.dumps({name: state[name] for name in sorted(state)}, default=lambda t: t.tolist()))  # type: ignore[no-any-return]
+    return json.loads(
+        json.dumps({name: state[name] for name in sorted(state)}, default=lambda t: t.tolist())
+    )  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def test_a_bad_latency_leaves_policy_and_estimator_as_they_were(
         for key in ("param_groups",):
             before[part].pop(key, None), after[part].pop(key, None)
         assert after[part] == before[part], part
-    assert after["supernet"] != before["supernet"]  # the weights know nothing of latencies, and go on
+    assert (
+        after["supernet"] != before["supernet"]
+    )  # the weights know nothing of latencies, and go on
     monkeypatch.setattr(Latency, "readings", [])
     assert "skipped" in search(*batch(4))
     assert search.skips.in_a_row == 0
@@ -153,7 +157,13 @@ def test_a_bad_loss_is_carried_by_its_gradient_and_a_good_one_unchanged() -> Non
 def test_batchnorm_that_saw_infinity_without_a_bad_loss_is_repaired() -> None:
     """An infinite variance gives an output of zero, so that neither the loss nor the gradient tells."""
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    step = TrainingStep(network, TrainingConfig(epochs=2, warm_up_epochs=0), RuntimeConfig(device="cpu").build(), 0, 4)
+    step = TrainingStep(
+        network,
+        TrainingConfig(epochs=2, warm_up_epochs=0),
+        RuntimeConfig(device="cpu").build(),
+        0,
+        4,
+    )
     images, labels = torch.randn(6, 1, 2, 2), torch.tensor([0, 1, 0, 1, 1, 0])
     step(0, images, labels)
     kept = network[1].running_var.clone()
@@ -194,7 +204,9 @@ def test_counts_are_in_the_state() -> None:
     assert again.figures() == {"skipped": 4.0}
 
 
-def poison(monkeypatch: pytest.MonkeyPatch, where: type, name: str, steps: set[int], value: float) -> None:
+def poison(
+    monkeypatch: pytest.MonkeyPatch, where: type, name: str, steps: set[int], value: float
+) -> None:
     """Add `value` to the loss that method `name` returns in its calls number `steps`."""
     method, calls = getattr(where, name), []
 
@@ -221,7 +233,12 @@ def test_a_run_counts_what_it_skips(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert ("search", warm_up + in_search) in skipped
     assert ("search", warm_up + in_search - 1) not in skipped
     assert min(step for phase, step in skipped if phase == "training") == in_training
-    assert next(line for line in lines if line["step"] == in_training and line["phase"] == "training")["loss"] is None
+    assert (
+        next(line for line in lines if line["step"] == in_training and line["phase"] == "training")[
+            "loss"
+        ]
+        is None
+    )
 
 
 @pytest.mark.parametrize("phase", ["search", "training"])
@@ -230,7 +247,9 @@ def test_too_many_in_a_row_stop_with_step_terms_and_the_last_good_checkpoint(
 ) -> None:
     recipe = tiny_recipe()
     config = replace(
-        recipe, search=replace(recipe.search, max_skipped=2), training=replace(recipe.training, max_skipped=2)
+        recipe,
+        search=replace(recipe.search, max_skipped=2),
+        training=replace(recipe.training, max_skipped=2),
     )
     if phase == "search":
         poison(monkeypatch, SearchStep, "weight_loss", set(range(2, 99)), math.nan)
@@ -246,7 +265,9 @@ def test_too_many_in_a_row_stop_with_step_terms_and_the_last_good_checkpoint(
     assert f"{phase}.max_skipped 2" in message
     assert ("train_loss nan" if phase == "search" else "loss nan") in message
     newest = Checkpoints(tmp_path / "run" / CHECKPOINTS).paths()[-1]
-    assert newest.name.endswith(f"-{phase}-{good}.ckpt")  # every two steps, none of them during the row
+    assert newest.name.endswith(
+        f"-{phase}-{good}.ckpt"
+    )  # every two steps, none of them during the row
     assert str(newest) in message
     assert all_finite(read_checkpoint(newest).state)
 

@@ -77,7 +77,9 @@ def test_a_gpu_beyond_the_last_is_one_line(monkeypatch):
 
 
 def test_an_unknown_precision_is_one_line():
-    with pytest.raises(UserError, match=r"precision 'float16' does not exist; use auto, float32 or bfloat16"):
+    with pytest.raises(
+        UserError, match=r"precision 'float16' does not exist; use auto, float32 or bfloat16"
+    ):
         RuntimeConfig("cpu", "float16").build()
 
 
@@ -114,7 +116,9 @@ runtime = RuntimeConfig("cpu").build()
 print(runtime.ranks.rank, runtime.ranks.size)
 """
     prelude = "from torch.testing._internal.distributed import fake_pg\n"
-    done = subprocess.run([sys.executable, "-c", prelude + script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["2", "5"]
 
 
@@ -128,7 +132,9 @@ def test_manifest_says_what_the_system_says(tmp_path, monkeypatch):
     age = datetime.now(UTC) - datetime.fromisoformat(manifest["started"])
     assert -1 <= age.total_seconds() < 60
     assert manifest["git_revision"] is None
-    nproc = subprocess.run(["nproc"], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
+    nproc = subprocess.run(
+        ["nproc"], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]}
+    )
     assert manifest["hardware"]["cores"] == int(nproc.stdout)
     with open("/proc/meminfo") as file:
         kib = int(re.search(r"MemTotal:\s+(\d+) kB", file.read())[1])
@@ -141,7 +147,9 @@ def test_the_revision_is_that_of_the_checkout(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q"], check=True)
     assert git_revision() is None
     subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    log = subprocess.run(["git", "log", "-1", "--format=%H"], capture_output=True, text=True, check=True)
+    log = subprocess.run(
+        ["git", "log", "-1", "--format=%H"], capture_output=True, text=True, check=True
+    )
     assert git_revision() == log.stdout.strip()
 
 

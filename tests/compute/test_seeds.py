@@ -25,7 +25,9 @@ def test_no_two_steps_or_streams_share_a_seed():
 
 
 def test_first_numbers_of_consecutive_steps_are_uniform_and_independent():
-    first = torch.stack([torch.rand(2, generator=generator_for(0, "s", step)) for step in range(4000)]).numpy()
+    first = torch.stack(
+        [torch.rand(2, generator=generator_for(0, "s", step)) for step in range(4000)]
+    ).numpy()
     assert stats.kstest(first[:, 0], "uniform").pvalue > 1e-3
     assert abs(stats.pearsonr(first[:-1, 0], first[1:, 0]).statistic) < 4 / 4000**0.5
     assert abs(stats.pearsonr(first[:, 0], first[:, 1]).statistic) < 4 / 4000**0.5
@@ -34,4 +36,6 @@ def test_first_numbers_of_consecutive_steps_are_uniform_and_independent():
 def test_generator_is_fresh_each_time():
     one, other = generator_for(3, "s", 5), generator_for(3, "s", 5)
     assert torch.equal(torch.rand(9, generator=one), torch.rand(9, generator=other))
-    assert not torch.equal(torch.rand(9, generator=one), torch.rand(9, generator=generator_for(3, "s", 6)))
+    assert not torch.equal(
+        torch.rand(9, generator=one), torch.rand(9, generator=generator_for(3, "s", 6))
+    )

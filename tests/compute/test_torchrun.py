@@ -31,9 +31,16 @@ pytestmark = pytest.mark.slow
 def start(*words: str) -> subprocess.Popen[str]:
     """Start torchrun with these words."""
     paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-m", "torch.distributed.run", *words]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def torchrun(*words: str) -> tuple[int, str, str]:
@@ -53,7 +60,18 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
     """A run of two processes, one of which was killed in the search."""
     run = tmp_path_factory.mktemp("killed") / "run"
-    words = ("--max-restarts", "1", "-m", "dying", "search:5@1", "SIGKILL", "run", RECIPE, "--out", str(run))
+    words = (
+        "--max-restarts",
+        "1",
+        "-m",
+        "dying",
+        "search:5@1",
+        "SIGKILL",
+        "run",
+        RECIPE,
+        "--out",
+        str(run),
+    )
     return run, *torchrun(*words)
 
 
@@ -64,12 +82,18 @@ def numbers(run: Path) -> dict[str, Any]:
         summary.pop(name)
     metrics = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
     policy = json.loads((run / POLICY).read_text())
-    return {"summary": summary, "metrics": metrics, "policy": policy, "weights": load_file(run / WEIGHTS)}
+    return {
+        "summary": summary,
+        "metrics": metrics,
+        "policy": policy,
+        "weights": load_file(run / WEIGHTS),
+    }
 
 
 def assert_as_alone(run: Path, alone: Path) -> None:
     assert (run / GENOTYPE).read_bytes() == (alone / GENOTYPE).read_bytes()
-    # In float32: sums of half a batch each are rounded otherwise, and Adam divides by small numbers at first.
+    # In float32: sums of half a batch each are rounded otherwise, and Adam divides by small numbers
+    # at first.
     torch.testing.assert_close(_leaves(numbers(run)), _leaves(numbers(alone)), rtol=1e-3, atol=1e-4)
 
 
@@ -89,13 +113,17 @@ def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_nothing_was(
     assert_as_alone(run, alone)
     manifest = json.loads((run / MANIFEST).read_text())
     assert manifest["processes"] == 2
-    assert [each["processes"] for each in manifest["resumed"]] == [2]  # by itself: --resume was not given
+    assert [each["processes"] for each in manifest["resumed"]] == [
+        2
+    ]  # by itself: --resume was not given
     assert output.count("run directory") == 1  # rank 0 speaks for all
     line = "2 processes: search 24 images a step, 12 each, training 24 images a step, 12 each; learning rates are those"
     assert errors.count(line) == 2
 
 
-def test_two_nodes_end_with_the_same_bytes_as_one(killed: tuple[Path, int, str, str], tmp_path: Path) -> None:
+def test_two_nodes_end_with_the_same_bytes_as_one(
+    killed: tuple[Path, int, str, str], tmp_path: Path
+) -> None:
     """Two agents that find each other through a c10d rendezvous on loopback, each with one process."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -110,12 +138,19 @@ def test_two_nodes_end_with_the_same_bytes_as_one(killed: tuple[Path, int, str, 
         assert (run / name).read_bytes() == (killed[0] / name).read_bytes(), name
 
 
-def test_two_processes_one_and_two_again(alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_one_and_two_again(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A checkpoint made by some processes goes on with another number of them; all stop after the same step."""
     run = tmp_path / "run"
-    code, _, errors = torchrun("-m", "dying", "search:4@1", "SIGTERM", "run", RECIPE, "--out", str(run))
+    code, _, errors = torchrun(
+        "-m", "dying", "search:4@1", "SIGTERM", "run", RECIPE, "--out", str(run)
+    )
     assert code != 0
-    assert errors.count(f"stopped after search step 4, saved in {run}; go on with: unas run --resume") == 1
+    assert (
+        errors.count(f"stopped after search step 4, saved in {run}; go on with: unas run --resume")
+        == 1
+    )
     assert "Traceback" not in errors.partition("torch/distributed/elastic")[0], errors
 
     monkeypatch.setattr(RunDirectory, "log", stopping_after(("training", 3), RunDirectory.log))
@@ -127,7 +162,10 @@ def test_two_processes_one_and_two_again(alone: Path, tmp_path: Path, monkeypatc
     code, _, errors = torchrun("-m", "unas", "run", "--resume", "--out", str(run), *trusted)
     assert code == 0, errors
     assert_as_alone(run, alone)
-    assert [each["processes"] for each in json.loads((run / MANIFEST).read_text())["resumed"]] == [1, 2]
+    assert [each["processes"] for each in json.loads((run / MANIFEST).read_text())["resumed"]] == [
+        1,
+        2,
+    ]
 
 
 def stopping_after(where: tuple[str, int], log: Callable[..., None]) -> Callable[..., None]:
@@ -147,7 +185,9 @@ def test_budgets_are_counted_and_measured_by_one_rank_for_all(tmp_path: Path) ->
     words = [word for budget in budgets for word in ("--budget", budget)]
     code, output, errors = torchrun("-m", "unas", "run", RECIPE, "--out", str(run), *words)
     assert code == 0, errors
-    assert [line.split(":")[0] for line in output.splitlines()[-2:]] == [f"PASS {budget}" for budget in budgets]
+    assert [line.split(":")[0] for line in output.splitlines()[-2:]] == [
+        f"PASS {budget}" for budget in budgets
+    ]
     assert errors.count("networks measured") == 1
     found = json.loads((run / SUMMARY).read_text())["budgets"][0]
     assert found == alone.summary["budgets"][0]

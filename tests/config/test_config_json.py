@@ -46,8 +46,15 @@ def test_every_recipe_is_read_as_it_was_written(name: str) -> None:
 
 def test_everything_that_can_be_changed_is_kept() -> None:
     config = recipe("digits")
-    search = replace(config.search, estimator=Reinforce(), objectives={"loss": CrossEntropy(weight=2.5)}, softening=0.1)
-    config = replace(config, search=search, genotype="UNAS_CIFAR10", data_root="/data/ümlaut", seed=2**70)
+    search = replace(
+        config.search,
+        estimator=Reinforce(),
+        objectives={"loss": CrossEntropy(weight=2.5)},
+        softening=0.1,
+    )
+    config = replace(
+        config, search=search, genotype="UNAS_CIFAR10", data_root="/data/ümlaut", seed=2**70
+    )
     assert config_from_json(config_to_json(config)) == config
 
 
@@ -79,9 +86,17 @@ def test_whole_numbers_are_taken_where_numbers_are() -> None:
         ("serach", {}, 'there is no field "serach"; did you mean search?'),
         ("search.augmentation.cutout", -2, "search.augmentation.cutout is -2"),
         ("search.objectives", [], "search.objectives is a list; it must be an object"),
-        ("search.objectives.gap.gap", "both", 'search.objectives.gap.gap is "both"; it must be instance or group'),
+        (
+            "search.objectives.gap.gap",
+            "both",
+            'search.objectives.gap.gap is "both"; it must be instance or group',
+        ),
         ("search.objectives.gap.warm_up_steps", -1, "search.objectives.gap: warm_up_steps is -1"),
-        ("search.objectives.gap.name", "gapp", "search.objectives.gap.name: objective 'gapp' does not exist"),
+        (
+            "search.objectives.gap.name",
+            "gapp",
+            "search.objectives.gap.name: objective 'gapp' does not exist",
+        ),
         ("search.estimator.name", ..., "search.estimator.name is missing"),
         ("space.name", 3, "space.name is 3; it must be text"),
         ("space.channels", 7, "space.channels is 7; it must be even"),
@@ -110,8 +125,12 @@ def test_what_is_no_configuration_is_refused(text: str) -> None:
 
 def test_numbers_that_are_not_finite_are_not_written() -> None:
     config = recipe("digits")
-    with pytest.raises(UserError, match=r"training\.auxiliary_weight is Infinity; it must be a finite number"):
-        config_to_json(replace(config, training=replace(config.training, auxiliary_weight=math.inf)))
+    with pytest.raises(
+        UserError, match=r"training\.auxiliary_weight is Infinity; it must be a finite number"
+    ):
+        config_to_json(
+            replace(config, training=replace(config.training, auxiliary_weight=math.inf))
+        )
 
 
 @dataclass(frozen=True)
@@ -123,15 +142,21 @@ class OutsideTerm(CrossEntropy):
 
 def test_foreign_code_is_imported_only_where_it_is_trusted() -> None:
     config = recipe("digits")
-    config = replace(config, search=replace(config.search, objectives={"mine": OutsideTerm(power=3)}))
+    config = replace(
+        config, search=replace(config.search, objectives={"mine": OutsideTerm(power=3)})
+    )
     name = f"{OutsideTerm.__module__}:OutsideTerm"
-    with pytest.raises(UserError, match=r"search\.objectives\.mine\.name: .* code from outside unas"):
+    with pytest.raises(
+        UserError, match=r"search\.objectives\.mine\.name: .* code from outside unas"
+    ):
         config_from_json(config_to_json(config))
     assert config_from_json(config_to_json(config), trusted=[name]) == config
 
 
 def test_untrusted_code_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hostile_code.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    (tmp_path / "hostile_code.py").write_text(
+        f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="outside unas"):
         config_from_json(changed("space.name", "hostile_code:X"))
@@ -152,13 +177,17 @@ def test_a_model_of_ones_own_is_written_by_its_name() -> None:
     assert config_from_json(text, trusted=[f"{__name__}:make_network"]) == config
     with pytest.raises(UserError, match=r"space\.model: .* code from outside unas"):
         config_from_json(text)
-    with pytest.raises(UserError, match=r"space\.model is a Sequential; give a class or a function"):
+    with pytest.raises(
+        UserError, match=r"space\.model is a Sequential; give a class or a function"
+    ):
         config_to_json(replace(config, space=ModuleSpace(make_network())))
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -173,8 +202,14 @@ PATHS = paths(json.loads(config_to_json(recipe("digits"))))
 
 
 @settings(max_examples=300, deadline=None)
-@given(path=st.sampled_from(PATHS), extra=st.none() | st.text(max_size=6).filter(lambda t: "." not in t), value=JSON)
-def test_any_json_is_read_or_refused_in_one_line(path: str, extra: str | None, value: object) -> None:
+@given(
+    path=st.sampled_from(PATHS),
+    extra=st.none() | st.text(max_size=6).filter(lambda t: "." not in t),
+    value=JSON,
+)
+def test_any_json_is_read_or_refused_in_one_line(
+    path: str, extra: str | None, value: object
+) -> None:
     parent, _, last = path.rpartition(".")
     text = changed(f"{parent}.{last if extra is None else extra}".lstrip("."), value)
     try:

@@ -16,7 +16,9 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 def random_images(batch, channels=3, height=32, width=32, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(256, (batch, channels, height, width), dtype=torch.uint8, generator=generator)
+    return torch.randint(
+        256, (batch, channels, height, width), dtype=torch.uint8, generator=generator
+    )
 
 
 def one_by_one(image, augmentation, offset, flip, centre):
@@ -26,7 +28,9 @@ def one_by_one(image, augmentation, offset, flip, centre):
     image = F.crop(image, *offset.tolist(), height, width)
     if flip:
         image = F.horizontal_flip(image)
-    image = F.normalize(F.to_dtype(image, torch.float32, scale=True), MEAN[: len(image)], STD[: len(image)])
+    image = F.normalize(
+        F.to_dtype(image, torch.float32, scale=True), MEAN[: len(image)], STD[: len(image)]
+    )
     half = augmentation.cutout // 2
     y, x = centre.tolist()
     image[:, max(y - half, 0) : min(y + half, height), max(x - half, 0) : min(x + half, width)] = 0
@@ -50,7 +54,10 @@ def test_equals_torchvision_bit_for_bit(augmentation, channels, height, width):
     images = random_images(64, channels, height, width)
     decisions = draw(augmentation, 64, (height, width), torch.Generator().manual_seed(1))
     out = apply(images, augmentation, decisions, MEAN[:channels], STD[:channels])
-    expected = [one_by_one(image, augmentation, *row) for image, *row in zip(images, *decisions[:3], strict=True)]
+    expected = [
+        one_by_one(image, augmentation, *row)
+        for image, *row in zip(images, *decisions[:3], strict=True)
+    ]
     assert torch.equal(out, torch.stack(expected))
     assert out.dtype == torch.float32
     assert out.is_contiguous(memory_format=torch.channels_last)
@@ -66,7 +73,9 @@ def test_input_is_left_alone():
 
 def test_randomness_is_uniform_and_independent():
     """Offsets on 9 x 9 places, flips fair, cutout centres on 32 x 32 pixels, and no two of them related."""
-    drawn = draw(Augmentation(4, flip=True, cutout=16), 40_960, (32, 32), torch.Generator().manual_seed(3))
+    drawn = draw(
+        Augmentation(4, flip=True, cutout=16), 40_960, (32, 32), torch.Generator().manual_seed(3)
+    )
     places = drawn.offsets[:, 0] * 9 + drawn.offsets[:, 1]
     assert stats.chisquare(places.bincount(minlength=81)).pvalue > 1e-3
     assert stats.chisquare(drawn.flips.bincount(minlength=2)).pvalue > 1e-3
@@ -79,13 +88,18 @@ def test_randomness_is_uniform_and_independent():
 
 def test_mean_image_is_that_of_every_crop_and_flip():
     """The mean over many draws equals the mean over all 25 x 2 outcomes of torchvision's transforms."""
-    image, augmentation = random_images(1, height=6, width=6), Augmentation(crop_padding=2, flip=True)
+    image, augmentation = (
+        random_images(1, height=6, width=6),
+        Augmentation(crop_padding=2, flip=True),
+    )
     outcomes = torch.stack([
         one_by_one(image[0], augmentation, torch.tensor([y, x]), flip, torch.tensor([0, 0]))
         for y in range(5) for x in range(5) for flip in (0, 1)
     ])  # fmt: skip
     draws = 20_000
-    out = augment(image.expand(draws, -1, -1, -1), augmentation, torch.Generator().manual_seed(0), MEAN, STD)
+    out = augment(
+        image.expand(draws, -1, -1, -1), augmentation, torch.Generator().manual_seed(0), MEAN, STD
+    )
     error = outcomes.std(dim=0, correction=0) / draws**0.5
     assert ((out.mean(dim=0) - outcomes.mean(dim=0)).abs() < 5 * error + 1e-5).all()
 
@@ -97,8 +111,12 @@ def test_cutout_removes_a_square_cut_at_the_border(side):
     zeros = torch.zeros(400, dtype=torch.long)
     images = torch.full((400, 1, 20, 20), 255, dtype=torch.uint8)
     offsets = torch.zeros(400, 2, dtype=torch.long)
-    decisions = Decisions(offsets, zeros, centres, torch.ones(400, 4), torch.arange(4).expand(400, 4))
-    removed = (apply(images, Augmentation(cutout=side), decisions, (0.5,), (0.5,)) == 0).sum(dim=(1, 2, 3))
+    decisions = Decisions(
+        offsets, zeros, centres, torch.ones(400, 4), torch.arange(4).expand(400, 4)
+    )
+    removed = (apply(images, Augmentation(cutout=side), decisions, (0.5,), (0.5,)) == 0).sum(
+        dim=(1, 2, 3)
+    )
     first = centres - side // 2
     inside = (first + side).clamp(max=20) - first.clamp(min=0)
     assert torch.equal(removed, inside.prod(dim=1))
@@ -122,5 +140,7 @@ def test_normalise_equals_torchvision():
 
 @pytest.mark.parametrize("field", ["crop_padding", "cutout"])
 def test_a_negative_size_is_refused(field):
-    with pytest.raises(UserError, match=rf"augmentation.{field} is -1; it must be 0 \(off\) or more"):
+    with pytest.raises(
+        UserError, match=rf"augmentation.{field} is -1; it must be 0 \(off\) or more"
+    ):
         Augmentation(**{field: -1})

@@ -14,13 +14,17 @@ AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=4)
 
 def image_set(count):
     """Labels are the images' own numbers."""
-    images = torch.randint(256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     return ImagesInMemory(images, torch.arange(count))
 
 
 def make(count=40, batch_size=8, augmentation=AUGMENTATION, seed=0, stream="train", **ranks):
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
-    return BatchStream(image_set(count), batch_size, augmentation, mean, std, seed=seed, stream=stream, **ranks)
+    return BatchStream(
+        image_set(count), batch_size, augmentation, mean, std, seed=seed, stream=stream, **ranks
+    )
 
 
 def labels_of_epoch(stream, epoch):
@@ -32,7 +36,9 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize(("count", "batch_size", "steps"), [(40, 8, 5), (43, 8, 5), (7, 7, 1), (5, 1, 5)])
+@pytest.mark.parametrize(
+    ("count", "batch_size", "steps"), [(40, 8, 5), (43, 8, 5), (7, 7, 1), (5, 1, 5)]
+)
 def test_an_epoch_visits_each_image_at_most_once(count, batch_size, steps):
     stream = make(count, batch_size)
     assert stream.steps_per_epoch == steps
@@ -56,7 +62,9 @@ def test_images_left_out_change_with_the_epoch():
 def test_images_belong_to_their_labels():
     stream = make(augmentation=None)
     images, labels = stream.batch(3)
-    (expected, _), = evaluation_batches(image_set(40).subset(labels), 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))  # fmt: skip
+    ((expected, _),) = evaluation_batches(
+        image_set(40).subset(labels), 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    )
     assert torch.equal(images, expected)
     assert images.shape == (8, 3, 8, 8)
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -87,7 +95,9 @@ def test_the_same_image_is_augmented_anew_each_step():
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_ranks_share_one_global_batch(world_size):
     alone = make(batch_size=8)
-    ranks = [make(batch_size=8 // world_size, rank=r, world_size=world_size) for r in range(world_size)]
+    ranks = [
+        make(batch_size=8 // world_size, rank=r, world_size=world_size) for r in range(world_size)
+    ]
     assert {stream.steps_per_epoch for stream in ranks} == {alone.steps_per_epoch}
     for step in (0, 4, 5, 12):
         images, labels = zip(*(stream.batch(step) for stream in ranks), strict=True)
@@ -118,5 +128,10 @@ def test_evaluation_sees_everything_in_order(batch_size):
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(40))
     pixels = torch.cat([images for images, _ in batches]).double()
-    mean, std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
-    torch.testing.assert_close(pixels * std + mean, image_set(40).images / 255.0, atol=1e-6, rtol=0, check_dtype=False)
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64).view(3, 1, 1)
+        for v in ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    )
+    torch.testing.assert_close(
+        pixels * std + mean, image_set(40).images / 255.0, atol=1e-6, rtol=0, check_dtype=False
+    )

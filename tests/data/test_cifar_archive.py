@@ -107,7 +107,10 @@ def test_a_truncated_archive_is_refused_by_name(cifar, kept, tmp_path):
     archive.write_bytes(cut)
     line = refusal(cifar, tmp_path)
     assert line.startswith(f"{archive}: ")
-    assert f"delete {archive} and run again to download it, or put {cifar.archive} from https://" in line
+    assert (
+        f"delete {archive} and run again to download it, or put {cifar.archive} from https://"
+        in line
+    )
     if kept:
         assert f"truncated ({len(cut):,} bytes)" in line
 
@@ -119,7 +122,9 @@ def test_damage_anywhere_is_noticed(cifar, tmp_path):
     whole = archive.read_bytes()
     random = np.random.default_rng(1)
     for position in [*random.integers(10, len(whole), size=20).tolist(), len(whole) - 6]:
-        archive.write_bytes(whole[:position] + bytes([whole[position] ^ 64]) + whole[position + 1 :])
+        archive.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 64]) + whole[position + 1 :]
+        )
         assert refusal(cifar, tmp_path).startswith(f"{archive}: ")
 
 
@@ -131,7 +136,9 @@ def test_damage_anywhere_is_noticed(cifar, tmp_path):
         (lambda content, _: content[:-1], "truncated ("),
         (lambda _content, _cifar: b"", "truncated (0 bytes"),
         (
-            lambda content, cifar: content[: cifar.label_bytes - 1] + b"\xc8" + content[cifar.label_bytes :],
+            lambda content, cifar: (
+                content[: cifar.label_bytes - 1] + b"\xc8" + content[cifar.label_bytes :]
+            ),
             "has the label 200; labels are 0 …",
         ),
         (lambda _content, _cifar: None, "missing"),
@@ -183,7 +190,11 @@ def test_what_unpacks_without_end_is_refused(tmp_path, monkeypatch):
     archive.write_bytes(gzip.compress(plain + bytes(2 << 20)))  # after the end of the tar
     assert "unpacks to more" in refusal(cifar, tmp_path)
     sparse = tarfile.TarInfo(f"{cifar.folder}/{cifar.test}")
-    sparse.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": f"{1 << 40},0"}
+    sparse.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.map": f"{1 << 40},0",
+    }
     sparse.pax_headers["GNU.sparse.size"] = str(1 << 40)
     contents = make(cifar)[2]
     del contents[cifar.test]
@@ -200,4 +211,7 @@ def test_the_pickled_version_is_named_and_never_read(cifar, tmp_path, monkeypatc
     pickled = tmp_path / cifar.archive.replace("binary", "python")
     pickled.write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     line = refusal(cifar, tmp_path)
-    assert re.search(rf"{cifar.archive} \(md5 \w+\).* \({pickled.name} there is the Python version, a pickle", line)
+    assert re.search(
+        rf"{cifar.archive} \(md5 \w+\).* \({pickled.name} there is the Python version, a pickle",
+        line,
+    )

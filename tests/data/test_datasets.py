@@ -36,17 +36,29 @@ def test_without_network_a_dataset_loads_or_says_which_file_to_put_where(name, t
     except UserError as error:
         (line,) = str(error).splitlines()
         assert line.startswith(f"{name}: {root}")
-        if name in {"folder", "imagenet"}:  # a tree of files, which nobody publishes as one with a checksum
+        if name in {
+            "folder",
+            "imagenet",
+        }:  # a tree of files, which nobody publishes as one with a checksum
             assert re.search(rf"put \S+ at {root}\S*/train/[A-Z]+/", line)
             return
-        assert re.search(rf"get (\S+) \(md5 [0-9a-f]{{32}}\) from https://\S+ and put it at {root}\S*/\1", line)
+        assert re.search(
+            rf"get (\S+) \(md5 [0-9a-f]{{32}}\) from https://\S+ and put it at {root}\S*/\1", line
+        )
         assert not [path for path in root.rglob("*") if path.is_file()]
     else:
         assert data.name == name
 
 
 def test_names():
-    assert unas.data.names() == ("cifar10", "cifar100", "digits", "fashion_mnist", "folder", "imagenet")
+    assert unas.data.names() == (
+        "cifar10",
+        "cifar100",
+        "digits",
+        "fashion_mnist",
+        "folder",
+        "imagenet",
+    )
 
 
 @pytest.mark.usefixtures("no_network")

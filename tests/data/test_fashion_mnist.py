@@ -26,8 +26,12 @@ def raw(tmp_path):
     for prefix, count in COUNTS.items():
         pixels = random.integers(256, size=count * 28 * 28, dtype=np.uint8).tobytes()
         labels = random.integers(10, size=count, dtype=np.uint8).tobytes()
-        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, count, 28, 28) + pixels)
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, count) + labels)
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(
+            struct.pack(">4I", 2051, count, 28, 28) + pixels
+        )
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">2I", 2049, count) + labels
+        )
     return folder
 
 
@@ -50,7 +54,9 @@ def test_reads_what_torchvision_reads(raw, tmp_path, packed):
     assert list(data.class_names) == Torchvision.classes
 
 
-@pytest.mark.parametrize("name", [TEST_IMAGES, TEST_LABELS, f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz"])
+@pytest.mark.parametrize(
+    "name", [TEST_IMAGES, TEST_LABELS, f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz"]
+)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -59,7 +65,10 @@ def test_reads_what_torchvision_reads(raw, tmp_path, packed):
         (lambda content: content[:5], "not an idx file"),
         (lambda _: b"", "not an idx file"),
         (lambda content: b"\0\0\x0d\3" + content[4:], "not an idx file"),
-        (lambda content: content[:4] + struct.pack(">I", 2**32 - 1) + content[8:], "not an idx file"),
+        (
+            lambda content: content[:4] + struct.pack(">I", 2**32 - 1) + content[8:],
+            "not an idx file",
+        ),
     ],
     ids=["short", "long", "header", "empty", "type", "count"],
 )

@@ -77,7 +77,9 @@ def test_without_val_a_fifth_of_each_class_tests(own):
     (own / "train").rename(own / "moved")
     (own / "moved" / wnid(0)).rename(own / "test")
     (own / "moved").rename(own / "train")
-    with pytest.raises(UserError, match=r"test has 5 images and no folders; put them into a folder for each class"):
+    with pytest.raises(
+        UserError, match=r"test has 5 images and no folders; put them into a folder for each class"
+    ):
         ImageFolder().load(own)
 
 
@@ -111,10 +113,19 @@ def _file_train(root):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_empty_class, r"train/cat has no images \(\.jpg, \.jpeg, \.png, \.webp\); add some, or remove it"),
+        (
+            _empty_class,
+            r"train/cat has no images \(\.jpg, \.jpeg, \.png, \.webp\); add some, or remove it",
+        ),
         (_only_folders, r"train/cat has no images .*, only folders \(the first is more\)"),
-        (_no_classes, "train has 0 images and no folders; give each class a folder of images there"),
-        (_class_only_in_val, r"val has the class 'cat', but \S+train has not; both need the same folders"),
+        (
+            _no_classes,
+            "train has 0 images and no folders; give each class a folder of images there",
+        ),
+        (
+            _class_only_in_val,
+            r"val has the class 'cat', but \S+train has not; both need the same folders",
+        ),
         (_class_only_in_train, rf"train has the class '{wnid(1)}', but \S+val has not"),
         (_file_train, "has neither train nor imagenet/train"),
     ],
@@ -140,7 +151,9 @@ def test_a_folder_that_may_not_be_read_is_one_line(own):
 @pytest.mark.parametrize("dataset", [ImageNet(), ImageFolder()])
 def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"^(imagenet|folder): \S+ has n.*put it|^folder: .*--data-root"):
+    with pytest.raises(
+        UserError, match=r"^(imagenet|folder): \S+ has n.*put it|^folder: .*--data-root"
+    ):
         dataset.load(tmp_path / root)
 
 
@@ -180,7 +193,11 @@ def test_a_configuration_is_the_same_after_json(tree):
 
 def test_a_preflight_reads_a_few_batches_alone(tree, monkeypatch):
     read, real = [], unas.data._image_files.read_view
-    monkeypatch.setattr(unas.data._image_files, "read_view", lambda path, *rest: read.append(path) or real(path, *rest))
+    monkeypatch.setattr(
+        unas.data._image_files,
+        "read_view",
+        lambda path, *rest: read.append(path) or real(path, *rest),
+    )
     search = replace(config(tree).search, epochs=1000)
     figures = preflight(replace(config(tree), search=search))
     assert figures["search_steps"] == 1001 * 2  # 11 images in batches of 4

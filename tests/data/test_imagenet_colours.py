@@ -22,7 +22,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def images(channels=3):
     """Return photographs, noise, and the greys and corners that a hue is hard for: [B, C, 32, 32] from 0 to 1."""
     generator = torch.Generator().manual_seed(0)
-    shown = [F.to_dtype(F.to_image(p.resize((32, 32))), torch.float32, scale=True) for p in photographs()]
+    shown = [
+        F.to_dtype(F.to_image(p.resize((32, 32))), torch.float32, scale=True) for p in photographs()
+    ]
     noise = torch.rand(6, 3, 32, 32, generator=generator)
     corners = torch.randint(2, (6, 3, 32, 32), generator=generator).float()
     greys = torch.rand(2, 1, 32, 32, generator=generator).expand(-1, 3, -1, -1)
@@ -40,7 +42,9 @@ def one_by_one(batch, factors, orders, strengths):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("strengths", [STRENGTHS, (0, 0, 0, 0.5), (0.9, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 1.0, 0.1)])
+@pytest.mark.parametrize(
+    "strengths", [STRENGTHS, (0, 0, 0, 0.5), (0.9, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 1.0, 0.1)]
+)
 def test_jitter_is_torchvisions(strengths, channels):
     batch = images(channels)
     factors, orders = draw_jitter(strengths, len(batch), torch.Generator().manual_seed(1))
@@ -55,8 +59,12 @@ def test_a_batch_of_bytes_is_flipped_jittered_and_normalised():
     augmentation = Augmentation(flip=True, cutout=4, **dict(zip(PARTS, STRENGTHS, strict=True)))
     drawn = draw(augmentation, len(batch), (32, 32), torch.Generator().manual_seed(2))
     found = apply(batch, augmentation, drawn, MEAN, STD)
-    flipped = torch.stack([image.flip(2) if flip else image for image, flip in zip(batch, drawn.flips, strict=True)])
-    expected = one_by_one(F.to_dtype(flipped, torch.float32, scale=True), drawn.factors, drawn.orders, STRENGTHS)
+    flipped = torch.stack(
+        [image.flip(2) if flip else image for image, flip in zip(batch, drawn.flips, strict=True)]
+    )
+    expected = one_by_one(
+        F.to_dtype(flipped, torch.float32, scale=True), drawn.factors, drawn.orders, STRENGTHS
+    )
     expected = F.normalize(expected, MEAN, STD)
     expected[found == 0] = 0  # cutout has its own test
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
@@ -79,7 +87,9 @@ def test_factors_are_distributed_as_torchvisions_and_orders_uniform():
 
 
 def test_a_part_that_is_off_leaves_the_others_alone():
-    drawn = [draw_jitter(s, 50, torch.Generator().manual_seed(5)) for s in (STRENGTHS, (0.4, 0, 0.4, 0))]
+    drawn = [
+        draw_jitter(s, 50, torch.Generator().manual_seed(5)) for s in (STRENGTHS, (0.4, 0, 0.4, 0))
+    ]
     assert torch.equal(drawn[0][0][:, [0, 2]], drawn[1][0][:, [0, 2]])
     assert torch.equal(drawn[0][1], drawn[1][1])
     assert (drawn[1][0][:, 1] == 1).all()
@@ -88,14 +98,17 @@ def test_a_part_that_is_off_leaves_the_others_alone():
 
 def test_augment_crops_too():
     batch = (images() * 255).round().byte()
-    found = augment(batch, Augmentation(crop_share=0.1), torch.Generator().manual_seed(0), MEAN, STD)
+    found = augment(
+        batch, Augmentation(crop_share=0.1), torch.Generator().manual_seed(0), MEAN, STD
+    )
     whole = augment(batch, Augmentation(), torch.Generator().manual_seed(0), MEAN, STD)
     assert found.shape == whole.shape
     assert all(not torch.equal(*pair) for pair in zip(found[:8], whole[:8], strict=True))
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("hue", 0.6), ("crop_share", 1.1), ("hue", -0.1), ("brightness", float("nan"))]
+    ("field", "value"),
+    [("hue", 0.6), ("crop_share", 1.1), ("hue", -0.1), ("brightness", float("nan"))],
 )
 def test_a_wrong_strength_is_refused(field, value):
     with pytest.raises(UserError, match=rf"augmentation.{field} is {value}; it must be"):

@@ -33,7 +33,9 @@ def one_crop(top, left, height, width, size):
     return Crops(shares.double(), ratios.double(), torch.tensor([places], dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("size", "side", "resized"), [((90, 70), 56, 64), ((33, 80), 32, 37), ((300, 299), 224, 256)])
+@pytest.mark.parametrize(
+    ("size", "side", "resized"), [((90, 70), 56, 64), ((33, 80), 32, 37), ((300, 299), 224, 256)]
+)
 def test_evaluation_is_torchvisions_resize_and_centre_crop(size, side, resized, tmp_path):
     image = photographs()[0].resize(size)
     image.save(tmp_path / "x.png")
@@ -45,8 +47,14 @@ def test_evaluation_is_torchvisions_resize_and_centre_crop(size, side, resized, 
 def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(size, tmp_path, monkeypatch):
     image, scaled, interpolate = photographs()[0].resize(size), [], torch.nn.functional.interpolate
     image.save(tmp_path / "x.png")
-    expected = F.center_crop(F.resize(pixels(image), [37], antialias=True), [32, 32]).permute(1, 2, 0)
-    monkeypatch.setattr(_decode.F, "interpolate", lambda x, to, **how: scaled.append(to) or interpolate(x, to, **how))
+    expected = F.center_crop(F.resize(pixels(image), [37], antialias=True), [32, 32]).permute(
+        1, 2, 0
+    )
+    monkeypatch.setattr(
+        _decode.F,
+        "interpolate",
+        lambda x, to, **how: scaled.append(to) or interpolate(x, to, **how),
+    )
     assert np.abs(read_view(tmp_path / "x.png", 32).astype(float) - expected.numpy()).max() <= 4
     assert max(scaled[0]) <= 33 * 37
 
@@ -63,7 +71,9 @@ def test_a_crop_is_torchvisions_resized_crop(tmp_path):
 def test_images_in_memory_are_cropped_alike():
     images = torch.stack([pixels(photograph.resize((50, 40))) for photograph in photographs()])
     crops = draw_crops(0.1, 2, torch.Generator().manual_seed(0))
-    expected = [F.resized_crop(image, *crops.box(row, 40, 50), [40, 50]) for row, image in enumerate(images)]
+    expected = [
+        F.resized_crop(image, *crops.box(row, 40, 50), [40, 50]) for row, image in enumerate(images)
+    ]
     assert torch.equal(crop_batch(images, crops), torch.stack(expected))
 
 
@@ -94,7 +104,9 @@ def test_images_are_turned_upright(orientation, name, tmp_path):
         ImageOps.exif_transpose(stored).convert("RGB").save(tmp_path / "upright.png")
     assert np.array_equal(read_view(tmp_path / name, 32), read_view(tmp_path / "upright.png", 32))
     crop = draw_crops(0.3, 1, torch.Generator().manual_seed(0))
-    assert np.array_equal(read_view(tmp_path / name, 16, crop), read_view(tmp_path / "upright.png", 16, crop))
+    assert np.array_equal(
+        read_view(tmp_path / name, 16, crop), read_view(tmp_path / "upright.png", 16, crop)
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +157,9 @@ def test_decoding_at_a_smaller_size_is_close(tmp_path, monkeypatch):
             whole = image.resize((96, 64), Image.Resampling.BILINEAR)
             bicubic = np.asarray(image.resize((96, 64), Image.Resampling.BICUBIC))
         monkeypatch.setattr(_decode, "_reduce", reduced)
-        crop = one_crop(16, 32, 400, 400, (427, 640))  # a multiple of 8, so that the part is the same one
+        crop = one_crop(
+            16, 32, 400, 400, (427, 640)
+        )  # a multiple of 8, so that the part is the same one
         views = [read_view(path, 48), read_view(path, 40, crop)]
         monkeypatch.setattr(_decode, "_reduce", lambda *_: None)
         full = [read_view(path, 48), read_view(path, 40, crop)]

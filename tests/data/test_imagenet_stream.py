@@ -22,7 +22,9 @@ from unas.data import Augmentation, BatchStream, evaluation_batches, split
 from unas.data._decode import read_view
 from unas.data.folder import ImageFolder
 
-AUGMENTATION = Augmentation(crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
+AUGMENTATION = Augmentation(
+    crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2
+)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
 
@@ -58,7 +60,8 @@ def test_a_batch_depends_on_its_number_alone(tree):
     assert all(same(again.batch(step), in_order[step]) for step in (8, 0, 3, 8, 2, 3, 4))
     torch.manual_seed(99)
     assert all(
-        same(one, other) for one, other in zip(stream(load(tree).train).batches(5, 9), in_order[5:], strict=True)
+        same(one, other)
+        for one, other in zip(stream(load(tree).train).batches(5, 9), in_order[5:], strict=True)
     )
     assert in_order[0][0].shape == (4, 3, 24, 24)
     assert in_order[0][0].is_contiguous(memory_format=torch.channels_last)
@@ -67,7 +70,9 @@ def test_a_batch_depends_on_its_number_alone(tree):
 def test_nothing_read_ahead_changes_a_batch(tree, monkeypatch):
     ahead = list(stream(load(tree).train).batches(0, 9))
     monkeypatch.setattr("unas.data._image_files.ImageFiles.ahead", 0)
-    assert all(same(*pair) for pair in zip(ahead, stream(load(tree).train).batches(0, 9), strict=True))
+    assert all(
+        same(*pair) for pair in zip(ahead, stream(load(tree).train).batches(0, 9), strict=True)
+    )
 
 
 def test_ranks_share_one_global_batch(tree):
@@ -93,8 +98,13 @@ def test_without_augmentation_images_are_those_of_the_evaluation(tree):
     seen = torch.cat([images for images, _ in stream(validation, None, batch_size=3).batches(0, 2)])
     (fixed, labels), = evaluation_batches(validation, 8, MEAN, STD)  # fmt: skip
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
-    assert {image.numpy().tobytes() for image in seen} == {image.numpy().tobytes() for image in fixed}
-    pixels = torch.from_numpy(np.stack([read_view(validation.path(index), 24) for index in range(6)])) / 255
+    assert {image.numpy().tobytes() for image in seen} == {
+        image.numpy().tobytes() for image in fixed
+    }
+    pixels = (
+        torch.from_numpy(np.stack([read_view(validation.path(index), 24) for index in range(6)]))
+        / 255
+    )
     expected = ((pixels - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
     torch.testing.assert_close(fixed, expected, atol=1e-5, rtol=0)
 
@@ -116,7 +126,10 @@ def test_an_unreadable_image_is_named_counted_once_and_replaced(own, caplog):
     for path in paths:
         assert sum(path in record.message for record in caplog.records) == 1
     assert all("truncated" in record.message.lower() for record in caplog.records)
-    assert [record.message.rpartition("; ")[2] for record in caplog.records] == ["1 of 16 so far", "2 of 16 so far"]
+    assert [record.message.rpartition("; ")[2] for record in caplog.records] == [
+        "1 of 16 so far",
+        "2 of 16 so far",
+    ]
     assert all(same(one, other) for one, other in zip(stream(load(own, max_corrupt=0.2).train, None, batch_size=12).batches(0, 3), batches, strict=True))  # fmt: skip  # noqa: E501
     changed = sum(not torch.equal(a, b) for old, new in zip(whole, batches, strict=True) for a, b in zip(old[0], new[0], strict=True))  # fmt: skip  # noqa: E501
     assert changed == 2 * 3
@@ -124,7 +137,9 @@ def test_an_unreadable_image_is_named_counted_once_and_replaced(own, caplog):
     for (old, labels), (new, new_labels) in zip(whole, batches, strict=True):
         assert torch.equal(labels, new_labels)
         third = read_view(data.train.path(3), 24).tobytes()
-        shown = [(image.permute(1, 2, 0) * torch.tensor(STD) + torch.tensor(MEAN)) * 255 for image in new]
+        shown = [
+            (image.permute(1, 2, 0) * torch.tensor(STD) + torch.tensor(MEAN)) * 255 for image in new
+        ]
         assert sum(image.round().byte().numpy().tobytes() == third for image in shown) == 3
         assert len(old) == len(new) == 12
 
@@ -142,9 +157,8 @@ def test_more_than_the_share_stops_the_run(own):
     list(stream(load(own, max_corrupt=0.125).train).batches(0, 3))
     data = load(own, max_corrupt=0.12)
     batches = stream(data.train, batch_size=12)
-    message = (
-        r"^folder: 2 of 16 images can't be read, more than dataset.max_corrupt 0.12; the last is \S+\.JPEG \(OSErr"
-    )
+    too_many = r"^folder: 2 of 16 images can't be read, more than dataset.max_corrupt 0.12; "
+    message = too_many + r"the last is \S+\.JPEG \(OSErr"
     for _ in range(2):
         with pytest.raises(UserError, match=message) as caught:
             batches.batch(0)
@@ -154,7 +168,8 @@ def test_more_than_the_share_stops_the_run(own):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no image", b"\xff\xd8\xff\xe0", b"GIF89a" + bytes(40), b"%!PS-Adobe-3.0 EPSF"]
+    "content",
+    [b"", b"no image", b"\xff\xd8\xff\xe0", b"GIF89a" + bytes(40), b"%!PS-Adobe-3.0 EPSF"],
 )
 def test_what_is_no_image_inside_is_skipped(content, own):
     path = own / "train" / wnid(0) / "0.png"
@@ -223,8 +238,14 @@ for step in range(10**9):
 @pytest.mark.slow
 def test_ctrl_c_ends_the_process_at_once(tree):
     command = [sys.executable, "-c", _ENDLESS, str(tree)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stdout.readline() == b"reading\n"
         process.send_signal(signal.SIGINT)
         try:

@@ -52,7 +52,10 @@ def test_svg_has_every_slot_of_the_genotype(name: str) -> None:
 @pytest.mark.parametrize("genotype", [*map(load_genotype, CELLS), DEEP])
 def test_boxes_do_not_touch_each_other(genotype: Genotype) -> None:
     for cell in ElementTree.fromstring(draw_svg(genotype, "x")).findall(f".//{SVG}g/{SVG}g"):  # noqa: S314
-        boxes = [tuple(float(r.get(k, 0)) for k in ("x", "y", "width", "height")) for r in cell.iter(f"{SVG}rect")]
+        boxes = [
+            tuple(float(r.get(k, 0)) for k in ("x", "y", "width", "height"))
+            for r in cell.iter(f"{SVG}rect")
+        ]
         for i, (x, y, width, height) in enumerate(boxes):
             for other_x, other_y, other_width, other_height in boxes[i + 1 :]:
                 apart_x = x + width < other_x or other_x + other_width < x
@@ -65,7 +68,9 @@ def test_edges_run_through_no_box_of_another_node(genotype: Genotype) -> None:
         layout = lay_out(cell)
         for edge in cell.edges:
             _, end_y = layout.node(edge.node)
-            assert [layout.node(n)[1] for n in range(cell.num_nodes)].count(end_y) == 1  # a row of its own
+            assert [layout.node(n)[1] for n in range(cell.num_nodes)].count(
+                end_y
+            ) == 1  # a row of its own
             if edge.source >= 2:
                 assert layout.layers[edge.source - 2] < layout.layers[edge.node]
 
@@ -73,7 +78,9 @@ def test_edges_run_through_no_box_of_another_node(genotype: Genotype) -> None:
 def test_labels_fit_into_their_boxes() -> None:
     long = "a_very_long_operation_of_somebody_elses"
     genotype = Genotype("cells", {"c/node0/input0": "0", "c/node0/op0": long})
-    (label,) = [t for t in elements(draw_svg(genotype, "x"), "text") if t.text == operation_label(long)]
+    (label,) = [
+        t for t in elements(draw_svg(genotype, "x"), "text") if t.text == operation_label(long)
+    ]
     assert float(label.get("textLength", "inf")) < LABEL_WIDTH
 
 
@@ -108,10 +115,16 @@ def test_svg_has_every_layer_of_a_chain_in_the_colour_of_its_kernel(name: str) -
     genotype = load_genotype(name)
     document = draw_svg(genotype, name)
     labels = [t for t in elements(document, "text") if t.get("class") == "middle"]
-    assert [label.text for label in labels] == [operation_label(option) for option in genotype.choices.values()]
+    assert [label.text for label in labels] == [
+        operation_label(option) for option in genotype.choices.values()
+    ]
     assert len(elements(document, "rect")) == 1 + 21  # the card, and a box a layer
     colours = {(re.sub(r" e\d", "", label.text or ""), label.get("style")) for label in labels}
-    assert len(colours) == len({kernel for kernel, _ in colours}) == len({style for _, style in colours})
+    assert (
+        len(colours)
+        == len({kernel for kernel, _ in colours})
+        == len({style for _, style in colours})
+    )
 
 
 NUMBER = "1" * 5000  # more digits than Python reads as a number
@@ -151,4 +164,6 @@ def test_cells_are_read_from_names() -> None:
     assert (normal.name, reduction.name) == ("normal", "reduction")
     assert isinstance(normal, Cell)
     assert reduction.slots(3) == (Edge(3, 3, "sep_conv_5x5"), Edge(1, 3, "avg_pool_3x3"))
-    assert cell_lines(load_genotype("UNAS_CIFAR10"))[0][1].startswith("n0 = sep_conv_5x5(k-2) + skip_connect(k-2)")
+    assert cell_lines(load_genotype("UNAS_CIFAR10"))[0][1].startswith(
+        "n0 = sep_conv_5x5(k-2) + skip_connect(k-2)"
+    )

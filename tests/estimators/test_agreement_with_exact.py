@@ -61,16 +61,25 @@ def test_estimators_marked_biased_are_biased(name: str):
 
 
 def test_rebar_has_less_variance_than_reinforce():
-    # Not for want of a baseline: it averages calls of 512 architectures, so it is next to noiseless.
-    assert errors("rebar", PROBLEM["product"]).variance < 0.9 * errors("reinforce", PROBLEM["product"]).variance
+    # Not for want of a baseline: it averages calls of 512 architectures, so it is next to
+    # noiseless.
+    assert (
+        errors("rebar", PROBLEM["product"]).variance
+        < 0.9 * errors("reinforce", PROBLEM["product"]).variance
+    )
 
 
 def test_coupled_and_independent_noise_agree_in_expectation():
-    coupled, independent = (errors(n, PROBLEM["network"]) for n in ("rebar", "rebar, independent noise"))
+    coupled, independent = (
+        errors(n, PROBLEM["network"]) for n in ("rebar", "rebar, independent noise")
+    )
     variance = coupled.estimates.var(0) + independent.estimates.var(0)
     difference = coupled.estimates.mean(0) - independent.estimates.mean(0)
     assert (difference.abs() < 4 * (variance / len(coupled.estimates)).sqrt()).all()
 
 
 def test_every_estimator_says_whether_it_is_unbiased():
-    assert all(isinstance(case, Estimator) and isinstance(case.is_unbiased, bool) for case in CASES.values())
+    assert all(
+        isinstance(case, Estimator) and isinstance(case.is_unbiased, bool)
+        for case in CASES.values()
+    )

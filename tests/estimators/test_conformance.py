@@ -16,12 +16,22 @@ from unas.lab.problems import PROBLEMS, Problem
 ALL = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
 ALL.append(pytest.param(lambda: ReinforceLeaveOneOut(draws=3), id="reinforce_loo, three draws"))
 ALL.append(pytest.param(lambda: Rebar(is_coupled=False), id="rebar, independent noise"))
-ALL.append(pytest.param(lambda: Rebar(leave_one_out=True, learn_eta=True), id="rebar, leave-one-out, learned eta"))
-WITH_TEMPERATURE = [name for name in estimators.names() if "temperature" in estimators.get(name).__dataclass_fields__]
+ALL.append(
+    pytest.param(
+        lambda: Rebar(leave_one_out=True, learn_eta=True), id="rebar, leave-one-out, learned eta"
+    )
+)
+WITH_TEMPERATURE = [
+    name
+    for name in estimators.names()
+    if "temperature" in estimators.get(name).__dataclass_fields__
+]
 
 
 def draw(build, problem: Problem, policy: Policy, seed: int) -> torch.Tensor:
-    return gradient(build(), problem, policy, num_samples=4, generator=torch.Generator().manual_seed(seed))
+    return gradient(
+        build(), problem, policy, num_samples=4, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 @pytest.mark.parametrize("build", ALL)
@@ -67,18 +77,23 @@ def test_gradient_of_a_cost_in_single_precision_is_that_in_double(build):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("scale", [50.0, 100.0, 1000.0])
 @pytest.mark.parametrize("build", ALL)
-def test_gradients_stay_finite_and_bounded_at_nearly_decided_policies(build, scale, dtype, softening):
+def test_gradients_stay_finite_and_bounded_at_nearly_decided_policies(
+    build, scale, dtype, softening
+):
     logits = ((scale, -scale), (0.0, scale, -scale, scale), (-scale, 0.0, 0.0))
     table = torch.tensor([[1.0, -2.0, 0.5, 3.0], [0.3, 1.0, -1.0, 2.0]]).double()
 
     def function(weights):
-        return torch.einsum("ga,gb,ab->g", weights[0], weights[1], table) * (1 + weights[2][:, 0].square())
+        return torch.einsum("ga,gb,ab->g", weights[0], weights[1], table) * (
+            1 + weights[2][:, 0].square()
+        )
 
     problem = Problem("decided", logits, function, softening)
     for seed in range(20):
         found = draw(build, problem, problem.policy(dtype), seed)
         assert found.isfinite().all(), found
-        # |∂cost| ≤ 12 a weight, passed through softmax(·/0.4) and softmax: a bound that no overflow keeps.
+        # |∂cost| ≤ 12 a weight, passed through softmax(·/0.4) and softmax: a bound that no overflow
+        # keeps.
         assert found.abs().max() < 100
 
 
@@ -100,7 +115,9 @@ def test_cost_is_differentiated_only_where_the_estimator_says_so(build):
     estimator, modes = build(), []
 
     def cost(sample):
-        modes.append(torch.is_grad_enabled() and any(group.requires_grad for group in sample.groups))
+        modes.append(
+            torch.is_grad_enabled() and any(group.requires_grad for group in sample.groups)
+        )
         return PROBLEMS[-1].cost(sample)
 
     estimator(PROBLEMS[-1].policy(), cost, num_samples=4)

@@ -25,8 +25,14 @@ def expectation(problem: Problem, logits: list[np.ndarray]) -> float:
         probabilities.append((softmax + problem.softening) / (softmax + problem.softening).sum())
     total = 0.0
     for picks in itertools.product(*(range(len(row)) for row in logits)):
-        weights = [torch.eye(len(row), dtype=torch.float64)[[k]] for row, k in zip(logits, picks, strict=True)]
-        total += math.prod(p[k] for p, k in zip(probabilities, picks, strict=True)) * problem.function(weights).item()
+        weights = [
+            torch.eye(len(row), dtype=torch.float64)[[k]]
+            for row, k in zip(logits, picks, strict=True)
+        ]
+        total += (
+            math.prod(p[k] for p, k in zip(probabilities, picks, strict=True))
+            * problem.function(weights).item()
+        )
     return total
 
 
@@ -49,10 +55,16 @@ def test_equals_central_differences(problem: Problem):
 def test_equals_the_closed_form_of_a_linear_cost(softening: float):
     costs = np.array(LINEAR_COST)
     logits = (0.7, -1.2, 2.0, 0.1)
-    problem = Problem("linear", (logits,), lambda weights: weights[0] @ torch.tensor(LINEAR_COST).double(), softening)
+    problem = Problem(
+        "linear",
+        (logits,),
+        lambda weights: weights[0] @ torch.tensor(LINEAR_COST).double(),
+        softening,
+    )
     found = gradient(Exact(), problem, problem.policy(torch.float64), num_samples=4).numpy()
     softmax = np.exp(logits) / np.exp(logits).sum()
-    # p = (s + ε)/(1 + Kε), so the gradient is that of the softmax s, s_k (c_k − Σ s c), divided by 1 + Kε.
+    # p = (s + ε)/(1 + Kε), so the gradient is that of the softmax s, s_k (c_k − Σ s c), divided by
+    # 1 + Kε.
     expected = softmax * (costs - softmax @ costs) / (1 + len(logits) * softening)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -66,7 +78,9 @@ def test_does_not_depend_on_how_many_architectures_the_cost_is_given_at_once():
 def test_returns_the_expectation():
     problem = PROBLEMS[1]
     loss = Exact()(problem.policy(torch.float64), problem.cost, num_samples=9)
-    assert loss.item() == pytest.approx(expectation(problem, [np.array(row) for row in problem.logits]), rel=1e-6)
+    assert loss.item() == pytest.approx(
+        expectation(problem, [np.array(row) for row in problem.logits]), rel=1e-6
+    )
 
 
 def test_refuses_more_architectures_than_its_limit():

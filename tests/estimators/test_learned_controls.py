@@ -36,7 +36,9 @@ def test_relax_learns_to_beat_reinforce_without_a_gradient_of_the_cost(name: str
 
 @pytest.mark.parametrize("name", ["network", "log-sum-exp", "cross-entropy"])
 def test_learned_eta_and_leave_one_out_beat_reinforce_and_rebar(name: str):
-    found = variance(Rebar(leave_one_out=True, learn_eta=True, eta_decay=0.9), PROBLEM[name], after=50)
+    found = variance(
+        Rebar(leave_one_out=True, learn_eta=True, eta_decay=0.9), PROBLEM[name], after=50
+    )
     assert found < variance(estimators.get("reinforce")(), PROBLEM[name], after=50)
     assert found < 0.95 * variance(Rebar(), PROBLEM[name])
 
@@ -44,7 +46,10 @@ def test_learned_eta_and_leave_one_out_beat_reinforce_and_rebar(name: str):
 def test_learned_eta_is_the_regression_coefficient():
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(4000, 2, 3, generator=generator).double()
-    b = -a * torch.tensor([0.5, 2.0])[:, None] + 0.1 * torch.randn(4000, 2, 3, generator=generator).double()
+    b = (
+        -a * torch.tensor([0.5, 2.0])[:, None]
+        + 0.1 * torch.randn(4000, 2, 3, generator=generator).double()
+    )
     eta = LearnedEta(start=1.0, decay=0.0)
     log_p = (torch.zeros(2, 3),)
     assert eta.values(log_p)[0].tolist() == [1.0, 1.0]
@@ -70,8 +75,12 @@ def test_first_call_and_every_other_use_the_past_only(estimator):
     second = dataclasses.replace(estimator)
     second.load_state_dict(first.state_dict())
     learned = first.state_dict()
-    one = gradient(first, problem, problem.policy(), num_samples=4, generator=torch.Generator().manual_seed(9))
-    two = gradient(second, problem, problem.policy(), num_samples=4, generator=torch.Generator().manual_seed(9))
+    one = gradient(
+        first, problem, problem.policy(), num_samples=4, generator=torch.Generator().manual_seed(9)
+    )
+    two = gradient(
+        second, problem, problem.policy(), num_samples=4, generator=torch.Generator().manual_seed(9)
+    )
     assert torch.equal(one, two)
     assert str(first.state_dict()) != str(learned)
 
@@ -89,10 +98,14 @@ def test_continues_from_a_state_that_went_through_a_file(estimator):
             resumed.load_state_dict(torch.load(file, weights_only=True))
         for one in (whole,) if seed < 3 else (whole, resumed):
             generator = torch.Generator().manual_seed(seed)
-            gradients.append(gradient(one, problem, problem.policy(), num_samples=4, generator=generator))
+            gradients.append(
+                gradient(one, problem, problem.policy(), num_samples=4, generator=generator)
+            )
     assert all(torch.equal(gradients[i], gradients[i + 1]) for i in range(3, len(gradients), 2))
     fresh = dataclasses.replace(whole)
-    last = gradient(fresh, problem, problem.policy(), num_samples=4, generator=torch.Generator().manual_seed(5))
+    last = gradient(
+        fresh, problem, problem.policy(), num_samples=4, generator=torch.Generator().manual_seed(5)
+    )
     assert not torch.equal(last, gradients[-1])
 
 
@@ -107,7 +120,9 @@ def test_gradients_in_logits_equal_those_by_autograd(name: str):
     policy = PROBLEM[name].policy(torch.float64)
     log_p = policy.log_probabilities()
     generator = torch.Generator().manual_seed(0)
-    given = [torch.randn(5, *group.shape, generator=generator, dtype=torch.float64) for group in log_p]
+    given = [
+        torch.randn(5, *group.shape, generator=generator, dtype=torch.float64) for group in log_p
+    ]
     found = in_logits(policy, tuple(given))
     as_loss(log_p, tuple(given)).backward()
     expected = policy.layout.stack({n: logits.grad for n, logits in policy.logits.items()})
@@ -136,7 +151,8 @@ def test_leave_one_out_equals_its_definition():
     residual = problem.cost(hard) - 0.7 * control
     log_p = policy.log_prob(hard).detach()
     expected = sum(
-        (residual[g] - residual[torch.arange(5) != g].mean()) * log_p[g] + 0.7 * control[g] for g in range(5)
+        (residual[g] - residual[torch.arange(5) != g].mean()) * log_p[g] + 0.7 * control[g]
+        for g in range(5)
     )
     assert loss.item() == pytest.approx(float(expected) / 5)
 
@@ -154,11 +170,15 @@ class ScoresAnotherDraw(Relax):
 
     def __call__(self, policy, cost, *, num_samples=1, generator=None):
         other = draw_hard(policy, num_samples, generator)
-        return super().__call__(policy, lambda _: cost(other), num_samples=num_samples, generator=generator)
+        return super().__call__(
+            policy, lambda _: cost(other), num_samples=num_samples, generator=generator
+        )
 
 
 @pytest.mark.parametrize(
-    "mutant", [LearnsFirst(learn_eta=True, eta_decay=0.0), ScoresAnotherDraw()], ids=["eta", "relax"]
+    "mutant",
+    [LearnsFirst(learn_eta=True, eta_decay=0.0), ScoresAnotherDraw()],
+    ids=["eta", "relax"],
 )
 def test_the_agreement_test_finds_planted_bias(mutant):
     found = measure(mutant, PROBLEM["soft xor"], num_estimates=800, num_samples=2, seed=2)
@@ -171,7 +191,10 @@ def test_the_agreement_test_finds_planted_bias(mutant):
         (lambda: Relax(lr=0.0), "lr is 0.0"),
         (lambda: Relax(decay=1.0), "decay is 1.0"),
         (lambda: Rebar(eta_decay=-0.1), "eta_decay is -0.1"),
-        (lambda: Rebar(leave_one_out=True)(PROBLEMS[0].policy(), PROBLEMS[0].cost), "num_samples is 1; it needs 2"),
+        (
+            lambda: Rebar(leave_one_out=True)(PROBLEMS[0].policy(), PROBLEMS[0].cost),
+            "num_samples is 1; it needs 2",
+        ),
     ],
 )
 def test_refuses_impossible_options(build, message: str):
@@ -183,7 +206,11 @@ def test_refuses_impossible_options(build, message: str):
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
 def test_learning_stays_finite_at_nearly_decided_policies(estimator, scale: float):
     problem = dataclasses.replace(
-        PROBLEM["quadratic form"], logits=((scale, -scale, 0.0), (-scale, scale, scale)), softening=0.0
+        PROBLEM["quadratic form"],
+        logits=((scale, -scale, 0.0), (-scale, scale, scale)),
+        softening=0.0,
     )
-    found = measure(dataclasses.replace(estimator), problem, num_estimates=50, num_samples=4, seed=0)
+    found = measure(
+        dataclasses.replace(estimator), problem, num_estimates=50, num_samples=4, seed=0
+    )
     assert found.estimates.isfinite().all()

@@ -56,7 +56,9 @@ class ForgetsSoftening(Reinforce):
 
     def __call__(self, policy, cost, *, num_samples=1, generator=None):
         sample = draw_hard(policy, num_samples, generator)
-        scores = sum((sample[name] * logits.log_softmax(-1)).sum(1) for name, logits in policy.logits.items())
+        scores = sum(
+            (sample[name] * logits.log_softmax(-1)).sum(1) for name, logits in policy.logits.items()
+        )
         return (cost(sample) * scores).mean()
 
 
@@ -74,5 +76,7 @@ class ForgetsSoftening(Reinforce):
 )
 def test_a_wrong_term_is_found(mutant, problem, num_samples):
     seed, num_estimates = (1, 100) if num_samples > 2 else (2, 800)
-    found = measure(mutant, PROBLEM[problem], num_estimates=num_estimates, num_samples=num_samples, seed=seed)
+    found = measure(
+        mutant, PROBLEM[problem], num_estimates=num_estimates, num_samples=num_samples, seed=seed
+    )
     assert found.bias_in_standard_errors.abs().max() > 4

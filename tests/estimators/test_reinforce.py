@@ -32,7 +32,9 @@ def test_baseline_is_the_average_of_earlier_calls_only():
     def call(offset: float, seed: int) -> torch.Tensor:
         policy.zero_grad()
         estimator(
-            policy, lambda sample: problem.cost(sample) + offset, generator=generator.manual_seed(seed)
+            policy,
+            lambda sample: problem.cost(sample) + offset,
+            generator=generator.manual_seed(seed),
         ).backward()
         return policy.logits["choice0"].grad.clone()
 
@@ -64,7 +66,9 @@ def test_continues_from_its_state():
             generator = torch.Generator().manual_seed(seed)
             found.append(estimator(problem.policy(), problem.cost, generator=generator).item())
     assert losses[0] == losses[1]
-    fresh = Reinforce()(problem.policy(), problem.cost, generator=torch.Generator().manual_seed(5)).item()
+    fresh = Reinforce()(
+        problem.policy(), problem.cost, generator=torch.Generator().manual_seed(5)
+    ).item()
     assert fresh != losses[0][5]
 
 
@@ -80,12 +84,16 @@ def test_leave_one_out_equals_its_definition():
     policy = problem.policy(torch.float64)
     seen = []
     loss = get("reinforce_loo")()(
-        policy, lambda s: seen.append(s) or problem.cost(s), num_samples=num_samples, generator=torch.Generator()
+        policy,
+        lambda s: seen.append(s) or problem.cost(s),
+        num_samples=num_samples,
+        generator=torch.Generator(),
     )
     (sample,) = seen
     costs, log_p = problem.cost(sample), policy.log_prob(sample).detach()
     expected = sum(
-        (costs[g] - sum(costs[h] for h in range(num_samples) if h != g) / (num_samples - 1)) * log_p[g]
+        (costs[g] - sum(costs[h] for h in range(num_samples) if h != g) / (num_samples - 1))
+        * log_p[g]
         for g in range(num_samples)
     )
     assert loss.item() == pytest.approx(float(expected) / num_samples)
@@ -115,7 +123,10 @@ def test_draws_on_the_same_images_are_compared_among_themselves():
     for r in range(draws):
         for g in range(num_samples):
             others = [costs[q * num_samples + g] for q in range(draws) if q != r]
-            expected += float((costs[r * num_samples + g] - sum(others) / len(others)) * log_p[r * num_samples + g])
+            expected += float(
+                (costs[r * num_samples + g] - sum(others) / len(others))
+                * log_p[r * num_samples + g]
+            )
     assert loss.item() == pytest.approx(expected / (num_samples * draws))
 
 

@@ -24,7 +24,9 @@ IMAGENET = {"channels": 48, "layers": 14, "stem": "imagenet"}
 )
 def test_published_counts(name, classes, *, options, side, parameters, head, macs):
     with torch.device("meta"):
-        network = create_network(load_genotype(name), classes, auxiliary=head is not None, **options)
+        network = create_network(
+            load_genotype(name), classes, auxiliary=head is not None, **options
+        )
     assert count_parameters(network) == parameters
     assert count_parameters(network, auxiliary=True) == parameters + (head or 0)
     assert count_macs(network, (3, side, side)) == macs

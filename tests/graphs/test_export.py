@@ -10,13 +10,20 @@ from unas.common.errors import UserError
 from unas.graphs.onnx import check_onnx, export_onnx
 from unas.spaces import create_network
 
-METADATA = {"mean": "[0.5]", "std": "[0.25]", "classes": '["zero", "eins", "zwölf"]', "genotype": "{}"}
+METADATA = {
+    "mean": "[0.5]",
+    "std": "[0.25]",
+    "classes": '["zero", "eins", "zwölf"]',
+    "genotype": "{}",
+}
 
 
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    built = create_network(load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True, drop_path=0.2)
+    built = create_network(
+        load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True, drop_path=0.2
+    )
     for name, value in built.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             value.uniform_(0.5, 1.5)
@@ -39,7 +46,9 @@ def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported
     for size in (1, 2, 7):
         images = torch.randn(size, 1, 16, 16)
         (logits,) = session.run(["logits"], {"images": images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(logits), network(images).detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.from_numpy(logits), network(images).detach(), rtol=1e-4, atol=1e-5
+        )
     network.train()
 
 
@@ -49,7 +58,9 @@ def test_the_file_is_valid_and_tells_what_it_is(exported):
     assert {entry.key: entry.value for entry in model.metadata_props} == METADATA
     shape = model.graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_param or d.dim_value for d in shape] == ["batch", 1, 16, 16]
-    assert list(exported.parent.iterdir()) == [exported]  # whole in one file, nothing left beside it
+    assert list(exported.parent.iterdir()) == [
+        exported
+    ]  # whole in one file, nothing left beside it
 
 
 def test_the_file_names_no_path_of_this_machine(exported):
@@ -61,7 +72,9 @@ def test_the_file_names_no_path_of_this_machine(exported):
 def test_check_finds_equal_different_and_broken_networks(network, exported):
     images = torch.randn(5, 1, 16, 16)
     assert 0 <= check_onnx(exported, network, images) < 1e-4
-    changed = create_network(load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True)
+    changed = create_network(
+        load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True
+    )
     changed.load_state_dict(network.state_dict())
     with torch.no_grad():
         changed.classifier.bias[1] += 0.5

@@ -29,17 +29,25 @@ class Residual(nn.Module):
 def test_a_chain_by_hand():
     # floats: image 3·8·8 = 192, convolution 8·8·8 = 512, ReLU over it, pooled 8·4·4 = 128, logits 5
     chain = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 5)
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(128, 5),
     )
     assert peak_memory(chain, (3, 8, 8)) == 4 * (192 + 512)
     chain[3] = nn.Conv2d(8, 8, 1, stride=2)  # in the place of the pool: 512 + 128 is less
     assert peak_memory(chain, (3, 8, 8)) == 4 * (192 + 512)
-    wide = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 10, 1), nn.AdaptiveAvgPool2d(1))
+    wide = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 10, 1), nn.AdaptiveAvgPool2d(1)
+    )
     assert peak_memory(wide, (3, 8, 8)) == 4 * (512 + 640)
 
 
 def test_a_shortcut_keeps_its_input():
-    # image 256; ReLU can't write over it, since the sum uses it: 256 + 256; convolution: + 256; the sum over one of two
+    # image 256; ReLU can't write over it, since the sum uses it: 256 + 256; convolution: + 256; the
+    # sum over one of two
     assert peak_memory(Residual(), (4, 8, 8)) == 4 * 3 * 256
 
 
@@ -50,7 +58,14 @@ def test_steps_by_hand():
     assert peak_bytes(sizes, steps, [4]) == 10 + 20 + 30
     # what nobody reads isn't kept; a view takes nothing; an elementwise one writes over what dies
     assert peak_bytes([10, 10, 99], [Step((0,), (1, 2))], [1]) == 20
-    assert peak_bytes([10, 10, 10], [Step((0,), (1,), is_view=True), Step((1,), (2,), is_elementwise=True)], [2]) == 10
+    assert (
+        peak_bytes(
+            [10, 10, 10],
+            [Step((0,), (1,), is_view=True), Step((1,), (2,), is_elementwise=True)],
+            [2],
+        )
+        == 10
+    )
     assert peak_bytes([10, 10], [Step((0,), (1,), is_elementwise=True)], [0, 1]) == 20
 
 
@@ -72,7 +87,12 @@ NETWORKS = {
     "darts": lambda: create_network(load_genotype("UNAS_CIFAR10"), channels=4, layers=3),
     "odd size": lambda: create_network(load_genotype("UNAS_IMAGENET"), channels=4, layers=3),
     "chain": lambda: nn.Sequential(
-        nn.Conv2d(3, 6, 3, groups=3), nn.BatchNorm2d(6), nn.ReLU6(), nn.AvgPool2d(2), nn.Flatten(), nn.LazyLinear(4)
+        nn.Conv2d(3, 6, 3, groups=3),
+        nn.BatchNorm2d(6),
+        nn.ReLU6(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.LazyLinear(4),
     ),
     "residual": lambda: nn.Sequential(nn.Conv2d(3, 4, 1), Residual(), nn.AdaptiveAvgPool2d(1)),
 }
@@ -101,17 +121,24 @@ def test_the_exporters_file_agrees_too(tmp_path):
     path = tmp_path / "network.onnx"
     export_onnx(network, (3, 12, 12), path, {})
     size = count_onnx(path)
-    assert (size.macs, size.memory) == (count_macs(network, (3, 12, 12)), peak_memory(network, (3, 12, 12)))
+    assert (size.macs, size.memory) == (
+        count_macs(network, (3, 12, 12)),
+        peak_memory(network, (3, 12, 12)),
+    )
     folded = sum(norm.num_features for norm in norms)
     assert count_parameters(network) - folded <= size.parameters <= count_parameters(network)
 
 
 def graph_of(nodes, constants=(), image=("batch", 3, 8, 8), images=1):
-    inputs = [onnx.helper.make_tensor_value_info(f"images{n}", 1, list(image)) for n in range(images)]
+    inputs = [
+        onnx.helper.make_tensor_value_info(f"images{n}", 1, list(image)) for n in range(images)
+    ]
     output = onnx.helper.make_tensor_value_info("out", 1, [f"d{n}" for n in range(len(image))])
     initializers = [onnx.numpy_helper.from_array(value.numpy(), name) for name, value in constants]
     graph = onnx.helper.make_graph(nodes, "g", inputs, [output], initializers)
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    return onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10
+    )
 
 
 def saved(model, tmp_path):
@@ -126,7 +153,9 @@ def test_matrix_products_and_transposed_convolutions_by_hand(tmp_path):
         make("ConvTranspose", ["images0", "w"], ["up"], strides=[2, 2]),  # 3·8·8 inputs × 5·2·2
         make("MatMul", ["up", "m"], ["out"]),  # [1, 5, 16, 16] × [16, 7]
     ]
-    path = saved(graph_of(nodes, [("w", torch.ones(3, 5, 2, 2)), ("m", torch.ones(16, 7))]), tmp_path)
+    path = saved(
+        graph_of(nodes, [("w", torch.ones(3, 5, 2, 2)), ("m", torch.ones(16, 7))]), tmp_path
+    )
     size = count_onnx(path)
     assert size.macs == 3 * 8 * 8 * 5 * 4 + 5 * 16 * 7 * 16
     assert size.parameters == 60 + 112
@@ -138,20 +167,27 @@ def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path):
     network(torch.zeros(1, *shape))
     model = direct_onnx(network, shape)
     expected = count_onnx(saved(model, tmp_path))
-    nodes = [onnx.helper.make_node("Constant", [], [each.name], value=each) for each in model.graph.initializer]
+    nodes = [
+        onnx.helper.make_node("Constant", [], [each.name], value=each)
+        for each in model.graph.initializer
+    ]
     nodes.append(onnx.helper.make_node("Constant", [], ["more"], value_floats=[1.0, 2.0]))
     nodes.append(onnx.helper.make_node("Constant", [], ["scalar"], value_float=1.0))
     del model.graph.initializer[:]
     for node in reversed(nodes):
         model.graph.node.insert(0, node)
-    assert count_onnx(saved(model, tmp_path)) == replace(expected, parameters=expected.parameters + 2)
+    assert count_onnx(saved(model, tmp_path)) == replace(
+        expected, parameters=expected.parameters + 2
+    )
 
 
 @pytest.mark.parametrize("kind", ["initializer", "node"])
 def test_sparse_weights_are_refused(kind, tmp_path):
     make = onnx.helper.make_node
     values = onnx.helper.make_tensor("w", 1, [1], [1.0])
-    sparse = onnx.helper.make_sparse_tensor(values, onnx.helper.make_tensor("i", 7, [1], [3]), [8, 8])
+    sparse = onnx.helper.make_sparse_tensor(
+        values, onnx.helper.make_tensor("i", 7, [1], [3]), [8, 8]
+    )
     nodes = [make("Constant", [], ["w"], sparse_value=sparse)] if kind == "node" else []
     model = graph_of([*nodes, make("MatMul", ["images0", "w"], ["out"])])
     if kind == "initializer":
@@ -171,7 +207,10 @@ def test_files_that_cannot_be_counted_give_one_line(tmp_path):
     )
     control = [make("If", ["c"], ["out"], then_branch=branch, else_branch=branch)]
     cases = {
-        "takes 2 inputs": (graph_of([make("Add", ["images0", "images1"], ["out"])], images=2), None),
+        "takes 2 inputs": (
+            graph_of([make("Add", ["images0", "images1"], ["out"])], images=2),
+            None,
+        ),
         "takes 1 inputs": (graph_of(relu, image=("batch", 3)), None),
         "leaves the size of its images open": (graph_of(relu, image=("batch", 3, "h", "w")), None),
         "not [3, 9, 9]": (graph_of(relu), (3, 9, 9)),
@@ -182,8 +221,14 @@ def test_files_that_cannot_be_counted_give_one_line(tmp_path):
             count_onnx(saved(model, tmp_path), shape)
         assert part in str(error.value)
         assert "\n" not in str(error.value)
-    assert count_onnx(saved(graph_of(relu, image=("batch", 3, "h", "w")), tmp_path), (3, 8, 8)).memory == 4 * 192
+    assert (
+        count_onnx(saved(graph_of(relu, image=("batch", 3, "h", "w")), tmp_path), (3, 8, 8)).memory
+        == 4 * 192
+    )
     (tmp_path / "model.onnx").write_bytes(b"not a model")
-    for path, part in ((tmp_path / "model.onnx", "is no ONNX file"), (tmp_path / "none.onnx", "doesn't exist")):
+    for path, part in (
+        (tmp_path / "model.onnx", "is no ONNX file"),
+        (tmp_path / "none.onnx", "doesn't exist"),
+    ):
         with pytest.raises(UserError, match=part):
             count_onnx(path)

@@ -40,7 +40,9 @@ def test_the_numbers_are_pytorchs(name, side):
         images = torch.randn(batch, 3, side, side)
         with torch.no_grad():
             expected = network(images).numpy()
-        np.testing.assert_allclose(logits(model, images), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            logits(model, images), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+        )
 
 
 class Every(nn.Module):
@@ -66,7 +68,9 @@ def test_every_other_operator():
     images = torch.randn(2, 3, 17, 16)
     with torch.no_grad():
         expected = network(images).numpy()
-    np.testing.assert_allclose(logits(direct_onnx(network, (3, 17, 16)), images), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        logits(direct_onnx(network, (3, 17, 16)), images), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -77,7 +81,9 @@ def test_onnx_runtime_makes_the_same_of_it_as_of_the_exporters(tmp_path):
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         optimised = onnx.load(tmp_path / "optimised.onnx")
         found.append(collections.Counter(node.op_type for node in optimised.graph.node))
     assert found[0] == found[1]
@@ -94,4 +100,6 @@ def test_an_unknown_operator_goes_to_the_exporter():
     with pytest.raises(UnknownOperatorError, match="softmax"):
         direct_onnx(Softmax(), (3, 4, 4))
     images = torch.randn(2, 3, 4, 4)
-    np.testing.assert_allclose(logits(quick_onnx(Softmax(), (3, 4, 4)), images), Softmax()(images), rtol=1e-5)
+    np.testing.assert_allclose(
+        logits(quick_onnx(Softmax(), (3, 4, 4)), images), Softmax()(images), rtol=1e-5
+    )

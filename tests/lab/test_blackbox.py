@@ -22,7 +22,9 @@ TABLE = synthetic_table([3, 2, 4, 3], pairs=0.3, triples=0.0, seed=3)  # 72 arch
 NAMES = blackbox.names()
 
 
-def run(method, table: ArchitectureTable, budget: int, seed: int = 0, *, minimize: bool = False) -> Queries:
+def run(
+    method, table: ArchitectureTable, budget: int, seed: int = 0, *, minimize: bool = False
+) -> Queries:
     queries = Queries(table, table.costs("score", minimize=minimize), budget)
     with pytest.raises(BudgetSpentError):
         method.search(queries, seed)
@@ -31,7 +33,9 @@ def run(method, table: ArchitectureTable, budget: int, seed: int = 0, *, minimiz
 
 def incomplete(table: ArchitectureTable, keep: int) -> ArchitectureTable:
     kept = np.random.default_rng(0).permutation(len(table))[:keep]
-    return ArchitectureTable(table.choices, table.rows[kept], {"score": table.metrics["score"][kept]})
+    return ArchitectureTable(
+        table.choices, table.rows[kept], {"score": table.metrics["score"][kept]}
+    )
 
 
 def test_a_repeated_question_counts_once():
@@ -70,7 +74,9 @@ def test_every_method_ends_on_a_table_smaller_than_its_budget(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_asks_the_same_and_another_seed_does_not(name: str):
-    first, again, other = (list(run(blackbox.get(name)(), TABLE, 20, seed).answers) for seed in (1, 1, 2))
+    first, again, other = (
+        list(run(blackbox.get(name)(), TABLE, 20, seed).answers) for seed in (1, 1, 2)
+    )
     assert first == again
     assert first != other
 
@@ -126,13 +132,16 @@ class Scripted(Queries):
 
 
 @pytest.mark.parametrize(("population", "tournament"), [(4, 4), (6, 6)])
-def test_evolution_mutates_the_best_of_the_living_and_the_oldest_dies(population: int, tournament: int):
+def test_evolution_mutates_the_best_of_the_living_and_the_oldest_dies(
+    population: int, tournament: int
+):
     costs = TABLE.costs("score", minimize=True)
     queries = Scripted(TABLE, costs, 40)
     with pytest.raises(BudgetSpentError):
         Evolution(population, tournament).search(queries, 0)
     asked = queries.asked
-    # With S = P the parent is the best of the last P born, ageing's survivors, whatever was better before them.
+    # With S = P the parent is the best of the last P born, ageing's survivors, whatever was better
+    # before them.
     forgot = False
     for t in range(population, len(asked)):
         parent = min(asked[t - population : t], key=lambda p: costs[p])
@@ -146,7 +155,10 @@ def test_a_tournament_of_one_is_not_selective():
     queries = Scripted(TABLE, costs, 60)
     with pytest.raises(BudgetSpentError):
         Evolution(10, 1).search(queries, 0)
-    best = [min(queries.asked[t - 10 : t], key=lambda p: costs[p]) for t in range(10, len(queries.asked))]
+    best = [
+        min(queries.asked[t - 10 : t], key=lambda p: costs[p])
+        for t in range(10, len(queries.asked))
+    ]
     children = zip(queries.asked[10:], best, strict=True)
     assert not all(child in TABLE.neighbours(parent) for child, parent in children)
 
@@ -171,7 +183,12 @@ def test_surrogate_policy_is_far_better_than_random_search(minimize: bool):
     costs = table.costs("score", minimize=minimize)
     ranks = {
         name: [
-            (costs < min(run(blackbox.get(name)(), table, 60, seed, minimize=minimize).answers.values())).sum()
+            (
+                costs
+                < min(
+                    run(blackbox.get(name)(), table, 60, seed, minimize=minimize).answers.values()
+                )
+            ).sum()
             for seed in range(4)
         ]
         for name in ("random_search", "surrogate_policy")
@@ -188,7 +205,9 @@ def test_a_synthetic_table_is_the_sum_of_its_effects():
     table = synthetic_table([2, 3], pairs=0.0, triples=0.0, seed=0)
     score = dict(zip(map(tuple, table.rows.tolist()), table.metrics["score"], strict=True))
     assert len(score) == 6
-    for a, b in itertools.product((0, 1), (1, 2)):  # no interaction: differences are equal in every row
+    for a, b in itertools.product(
+        (0, 1), (1, 2)
+    ):  # no interaction: differences are equal in every row
         assert score[a, b] - score[a, 0] == pytest.approx(score[0, b] - score[0, 0])
     rough = synthetic_table([2, 3], pairs=1.0, triples=0.0, seed=0).metrics["score"].reshape(2, 3)
     assert abs((rough[1] - rough[0]).std()) > 0.1

@@ -19,7 +19,10 @@ from unas.lab.tabular import lab_table
 TABLE = ArchitectureTable(
     {"a": ("x", "y", "z"), "b": ("p", "q")},
     np.array([[i, j] for i in range(3) for j in range(2)]),
-    {"score": np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0]), "other": np.array([10.0, 20, 30, 40, 50, 60])},
+    {
+        "score": np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0]),
+        "other": np.array([10.0, 20, 30, 40, 50, 60]),
+    },
 )
 
 
@@ -46,7 +49,9 @@ def test_ranks_by_hand():
 
 
 def test_best_so_far_by_hand():
-    found = compare(TABLE, "score", {"m": InOrder()}, queries=4, seeds=[0, 2], report="other").found["m"]
+    found = compare(
+        TABLE, "score", {"m": InOrder()}, queries=4, seeds=[0, 2], report="other"
+    ).found["m"]
     assert found.value.tolist() == [[3, 3, 4, 4], [4, 4, 5, 9]]
     assert found.report.tolist() == [[10, 10, 30, 30], [30, 30, 50, 60]]  # of the best by score
     assert found.rank == pytest.approx(100 / 6 * np.array([[6, 6, 4, 4], [4, 4, 2, 1]]))  # by other
@@ -54,7 +59,9 @@ def test_best_so_far_by_hand():
 
 
 def test_less_can_be_better():
-    found = compare(TABLE, "score", {"m": InOrder()}, queries=3, seeds=[0], minimize=True).found["m"]
+    found = compare(TABLE, "score", {"m": InOrder()}, queries=3, seeds=[0], minimize=True).found[
+        "m"
+    ]
     assert found.value.tolist() == [[3, 1, 1]]
     assert found.rank[0] == pytest.approx([50, 100 / 6, 100 / 6])
 
@@ -92,7 +99,12 @@ def test_refuses(options, message: str):
 def file(tmp_path: Path) -> Path:
     lines = [
         "a,b,c,score,cost",
-        *(f"{a},{b},{c},0.{a}{b}{c},{a + b + c}" for a in range(3) for b in range(3) for c in range(3)),
+        *(
+            f"{a},{b},{c},0.{a}{b}{c},{a + b + c}"
+            for a in range(3)
+            for b in range(3)
+            for c in range(3)
+        ),
     ]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines))
@@ -102,7 +114,13 @@ def file(tmp_path: Path) -> Path:
 def test_lab_table_writes_what_it_returns(file: Path, tmp_path: Path):
     out = tmp_path / "new" / "out"
     found = lab_table(
-        file, "score", report="cost", queries=9, seeds=2, methods=("random_search", "local_search"), out=out
+        file,
+        "score",
+        report="cost",
+        queries=9,
+        seeds=2,
+        methods=("random_search", "local_search"),
+        out=out,
     )
     written = json.loads((out / "table.json").read_text())
     assert written == {name: value for name, value in found.items() if not name.startswith("plot")}
@@ -116,7 +134,9 @@ def test_lab_table_writes_what_it_returns(file: Path, tmp_path: Path):
     assert one["final_report"][0] == sum(map(int, first.values()))
 
 
-def test_without_matplotlib_the_results_are_there_and_the_reason_too(file: Path, tmp_path: Path, monkeypatch):
+def test_without_matplotlib_the_results_are_there_and_the_reason_too(
+    file: Path, tmp_path: Path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     found = lab_table(file, "score", queries=5, seeds=1, methods=("random_search",), out=tmp_path)
@@ -130,13 +150,19 @@ def test_the_plot_names_its_axes_and_methods(tmp_path: Path):
     comparison = compare(TABLE, "score", ["random_search", "local_search"], queries=4, seeds=[0, 1])
     write_plot({"toy": comparison.to_json()}, tmp_path / "plot.svg")
     text = (tmp_path / "plot.svg").read_text()
-    assert all(word in text for word in ("random_search", "local_search", "queries", "score", "% of all"))
+    assert all(
+        word in text for word in ("random_search", "local_search", "queries", "score", "% of all")
+    )
 
 
-@pytest.mark.parametrize("options", [{"seeds": 0}, {"methods": ("nothing",)}, {"metric": "nothing"}])
+@pytest.mark.parametrize(
+    "options", [{"seeds": 0}, {"methods": ("nothing",)}, {"metric": "nothing"}]
+)
 def test_lab_table_refuses_before_it_works(file: Path, tmp_path: Path, options):
     with pytest.raises(UserError):
-        lab_table(**{"file": file, "metric": "score", "queries": 5, "out": tmp_path / "out", **options})
+        lab_table(
+            **{"file": file, "metric": "score", "queries": 5, "out": tmp_path / "out", **options}
+        )
     assert not (tmp_path / "out").exists()
 
 

@@ -18,7 +18,11 @@ from unas.lab.estimators_plot import write_plot
 from unas.lab.gradients import GradientErrors, variance_ratio
 from unas.lab.problems import PROBLEMS
 
-SMALL = {"problems": ("soft xor", "product"), "estimators": ("rebar", "straight_through"), "samples": 16384}
+SMALL = {
+    "problems": ("soft xor", "product"),
+    "estimators": ("rebar", "straight_through"),
+    "samples": 16384,
+}
 
 
 class HalfOfIt(Reinforce):
@@ -58,15 +62,22 @@ def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(m
     estimates = (costs - (chance * costs).sum())[:, None] * scores
     mean = (chance[:, None] * estimates).sum(0)
     expected = float((chance[:, None] * (estimates - mean).square()).sum())
-    row = next(row for row in measured[0]["rows"] if (row["problem"], row["estimator"]) == ("product", "reinforce"))
-    # 256 calls: the variance is known to √(2/256) = 9 % for a Gaussian, and the baseline's noise adds to it.
+    row = next(
+        row
+        for row in measured[0]["rows"]
+        if (row["problem"], row["estimator"]) == ("product", "reinforce")
+    )
+    # 256 calls: the variance is known to √(2/256) = 9 % for a Gaussian, and the baseline's noise
+    # adds to it.
     assert row["variance"] == pytest.approx(expected, rel=0.25)
 
 
 def test_ratio_is_to_reinforce_with_an_interval(measured):
     variance = {(row["problem"], row["estimator"]): row["variance"] for row in measured[0]["rows"]}
     for row in measured[0]["rows"]:
-        assert row["ratio"] == pytest.approx(row["variance"] / variance[row["problem"], "reinforce"])
+        assert row["ratio"] == pytest.approx(
+            row["variance"] / variance[row["problem"], "reinforce"]
+        )
         assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
         assert (row["ratio_low"] == row["ratio_high"]) == (row["estimator"] == "reinforce")
 
@@ -76,12 +87,15 @@ def test_interval_of_a_ratio_holds_the_true_one_95_times_in_100():
     hits, total = 0, 400
     for _ in range(total):
         found, reference = (
-            GradientErrors(scale * torch.randn(100, 3, generator=generator).double(), torch.zeros(3), 1)
+            GradientErrors(
+                scale * torch.randn(100, 3, generator=generator).double(), torch.zeros(3), 1
+            )
             for scale in (2.0, 1.0)
         )
         _, low, high = variance_ratio(found, reference)
         hits += low <= 4 <= high
-    # A binomial of 400 with 0.95 has a standard deviation of 0.011; the approximation itself is off by less than that.
+    # A binomial of 400 with 0.95 has a standard deviation of 0.011; the approximation itself is off
+    # by less than that.
     assert hits / total == pytest.approx(0.95, abs=0.04)
 
 
@@ -93,12 +107,16 @@ def test_what_is_written_is_what_is_returned(measured):
     assert written["options"]["rebar"]["eta"] == 1
     lines = (out / "estimators.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("| soft xor | straight_through | no |")]
-    assert sum(line.startswith("| ") for line in lines) == 2 + 6  # the head, a line below it, the rows
+    assert (
+        sum(line.startswith("| ") for line in lines) == 2 + 6
+    )  # the head, a line below it, the rows
     for name in ("--problem='soft xor'", "--estimator=rebar", "--samples 16384"):
         assert name.replace("'", "") in written["command"].replace("'", "")
 
 
-def test_the_same_seed_gives_the_same_figures_but_times_whatever_else_is_measured(measured, tmp_path: Path):
+def test_the_same_seed_gives_the_same_figures_but_times_whatever_else_is_measured(
+    measured, tmp_path: Path
+):
     again = lab_estimators(**{**SMALL, "problems": ("product",)}, out=tmp_path, quiet=True)
     for row, other in zip(measured[0]["rows"][3:], again["rows"], strict=True):
         assert {**row, "microseconds": 0} == {**other, "microseconds": 0}
@@ -107,7 +125,9 @@ def test_the_same_seed_gives_the_same_figures_but_times_whatever_else_is_measure
 def test_everything_is_measured_by_default(tmp_path: Path):
     rows = lab_estimators(samples=128, out=tmp_path, quiet=True)["rows"]
     assert {row["problem"] for row in rows} == {problem.name for problem in PROBLEMS}
-    assert {"reinforce", "reinforce_loo", "rebar", "relax", *VARIANTS} <= {row["estimator"] for row in rows}
+    assert {"reinforce", "reinforce_loo", "rebar", "relax", *VARIANTS} <= {
+        row["estimator"] for row in rows
+    }
     assert "exact" not in {row["estimator"] for row in rows}
     assert all(math.isfinite(row["ratio"]) and row["microseconds"] > 0 for row in rows)
 
@@ -153,7 +173,14 @@ def test_the_plot_names_its_axes_problems_and_estimators(measured, tmp_path: Pat
     pytest.importorskip("matplotlib", reason="matplotlib is in the extra 'lab'")
     write_plot(measured[0], tmp_path / "plot.svg")
     text = (tmp_path / "plot.svg").read_text()
-    words = ("soft xor", "product", "rebar", "straight_through (biased)", "standard errors", "variance of reinforce")
+    words = (
+        "soft xor",
+        "product",
+        "rebar",
+        "straight_through (biased)",
+        "standard errors",
+        "variance of reinforce",
+    )
     assert all(word in text for word in words)
 
 

@@ -21,8 +21,12 @@ def test_percentile_is_the_share_of_worse_cells_with_wilsons_interval() -> None:
     found = percentile(0.9, [0.1 * n for n in range(20)])
     expected = binomtest(9, 20).proportion_ci(method="wilson")
     assert found.value == pytest.approx(0.475)  # nine are lower and one is equal
-    assert percentile(0.85, [0.1 * n for n in range(20)]).low == pytest.approx(expected.low, abs=1e-6)
-    assert percentile(0.85, [0.1 * n for n in range(20)]).high == pytest.approx(expected.high, abs=1e-6)
+    assert percentile(0.85, [0.1 * n for n in range(20)]).low == pytest.approx(
+        expected.low, abs=1e-6
+    )
+    assert percentile(0.85, [0.1 * n for n in range(20)]).high == pytest.approx(
+        expected.high, abs=1e-6
+    )
 
 
 def test_random_genotypes_are_different_and_always_the_same() -> None:
@@ -39,15 +43,23 @@ def report_of(seeds: int) -> dict[str, Any]:
     accuracies = {
         "found": [0.86] * seeds,
         "reinforce": [0.82] * seeds,
-        **{f"random-{n}": [0.83 + 0.02 * n + 0.001 * seed for seed in range(seeds)] for n in range(4)},
+        **{
+            f"random-{n}": [0.83 + 0.02 * n + 0.001 * seed for seed in range(seeds)]
+            for n in range(4)
+        },
     }
-    others = [float(np.mean(values)) for label, values in accuracies.items() if label.startswith("random")]
+    others = [
+        float(np.mean(values)) for label, values in accuracies.items() if label.startswith("random")
+    ]
     return {
         "cells": 4,
         "seeds": seeds,
         "test_accuracy": accuracies,
         "random_median": float(np.median(others)),
-        "percentile": {label: vars(percentile(accuracies[label][0], others)) for label in ("found", "reinforce")},
+        "percentile": {
+            label: vars(percentile(accuracies[label][0], others))
+            for label in ("found", "reinforce")
+        },
     }
 
 
@@ -71,10 +83,14 @@ def test_cells_are_trained_once_and_a_second_call_goes_on(
     again = quality(tiny_recipe(), out, cells=2, seeds=1, quiet=True, say=lines.append)
     assert again == written | {"plot": None, "plot_missing": again["plot_missing"]}
     assert "pip install 'unas[lab]'" in again["plot_missing"]
-    assert trained == {path: path.stat().st_mtime_ns for path in out.glob("train-*/model.safetensors")}
+    assert trained == {
+        path: path.stat().st_mtime_ns for path in out.glob("train-*/model.safetensors")
+    }
 
 
-def test_found_cells_come_with_what_would_tell_a_collapse(measured: tuple[dict[str, Any], Path, list[str]]) -> None:
+def test_found_cells_come_with_what_would_tell_a_collapse(
+    measured: tuple[dict[str, Any], Path, list[str]],
+) -> None:
     report, out, _ = measured
     (found,) = report["collapse"]["found"]
     summary = json.loads((out / "search-found-0" / "summary.json").read_text())
@@ -82,7 +98,10 @@ def test_found_cells_come_with_what_would_tell_a_collapse(measured: tuple[dict[s
     assert found["skip_share"] == list(picked.values()).count("skip_connect") / 16
     assert found["normalised_entropy"] == summary["normalised_entropy"]
     assert set(found["alarms"]) >= set(summary["alarms"])
-    shares = [list(g.choices.values()).count("skip_connect") / 16 for g in random_genotypes(tiny_recipe(), 2)]
+    shares = [
+        list(g.choices.values()).count("skip_connect") / 16
+        for g in random_genotypes(tiny_recipe(), 2)
+    ]
     assert report["random_skip_share"] == pytest.approx(np.mean(shares))
 
 
@@ -95,7 +114,10 @@ def test_the_plot_marks_cells_median_and_percentile(seeds: int, tmp_path: Path) 
     assert "Found cells among 4 random ones" in text
     assert ("mean of 3 seeds" in text) == (seeds == 3)
     place = binomtest(2, 4).proportion_ci(method="wilson")
-    assert f"above 50 % of the random (95 % interval: {100 * place.low:.0f} to {100 * place.high:.0f} %)" in text
+    assert (
+        f"above 50 % of the random (95 % interval: {100 * place.low:.0f} to {100 * place.high:.0f} %)"
+        in text
+    )
     assert "reinforce: 82.00 %, above 0 % of the random" in text
     assert f"median of the random, {86.0 + 0.05 * (seeds - 1):.2f} %" in text
 
@@ -103,7 +125,11 @@ def test_the_plot_marks_cells_median_and_percentile(seeds: int, tmp_path: Path) 
 def test_the_command_line_shows_alarms_and_where_the_plot_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = {"skip_share": 0.75, "normalised_entropy": 0.99, "alarms": {"skips": "all of them", "unmoved": "nothing"}}
+    one = {
+        "skip_share": 0.75,
+        "normalised_entropy": 0.99,
+        "alarms": {"skips": "all of them", "unmoved": "nothing"},
+    }
     report = report_of(1) | {
         "collapse": {"found": [one, {**one, "skip_share": 0.25, "alarms": {}}]},
         "random_skip_share": 0.2,
@@ -112,6 +138,8 @@ def test_the_command_line_shows_alarms_and_where_the_plot_is(
     monkeypatch.setattr("unas.lab.quality.quality", lambda *_, **__: report)
     assert main(["lab", "quality", "digits", "--device", "cpu", "--out", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "found, skip connections 50 % of the choices that can be one; of random cells 20 %" in out
+    assert (
+        "found, skip connections 50 % of the choices that can be one; of random cells 20 %" in out
+    )
     assert "found, seed 0: alarm all of them found, seed 0: alarm nothing" in out
     assert "plot somewhere.png" in out

@@ -12,7 +12,13 @@ from tiny import tiny_recipe
 from unas.cli import main
 from unas.common.errors import UserError
 from unas.estimators.reinforce import Reinforce
-from unas.lab.supernet_gradients import SupernetRow, _ratio, _resampling, _variances, supernet_gradients
+from unas.lab.supernet_gradients import (
+    SupernetRow,
+    _ratio,
+    _resampling,
+    _variances,
+    supernet_gradients,
+)
 from unas.lab.supernet_report import markdown
 
 
@@ -73,8 +79,19 @@ def test_refuses_too_few_calls(tmp_path: Path):
         supernet_gradients(tiny_recipe(), {"reinforce": Reinforce()}, tmp_path, calls=3)
 
 
-def test_the_command_writes_json_table_and_says_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["tiny:tiny_recipe", "--estimator", "reinforce_loo_2", "--calls", "20", "--quiet", "--out", str(tmp_path)]
+def test_the_command_writes_json_table_and_says_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = [
+        "tiny:tiny_recipe",
+        "--estimator",
+        "reinforce_loo_2",
+        "--calls",
+        "20",
+        "--quiet",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["lab", "estimators", *words]) == 0
     result = json.loads((tmp_path / "estimators.json").read_text())
     assert [row["estimator"] for row in result["rows"]] == ["reinforce", "reinforce_loo_2"]

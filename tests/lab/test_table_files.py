@@ -88,7 +88,10 @@ def test_a_wrong_csv_is_one_line_that_names_the_file(tmp_path: Path, content: st
         ({"01": {"acc": "high"}}, "acc is 'high'; it must be a finite number"),
         ({"01": {"acc": True}}, "acc is 'True'"),
         ({"01": {"acc": 10**400}}, "it must be a finite number"),
-        ({"01": {"acc": 1}, "02": {"loss": 1}}, "architecture 02: its metrics are not those of the first"),
+        (
+            {"01": {"acc": 1}, "02": {"loss": 1}},
+            "architecture 02: its metrics are not those of the first",
+        ),
         ({"01": {}}, "have no metrics"),
     ],
 )
@@ -98,7 +101,9 @@ def test_a_wrong_macro_document_is_one_line(document, message: str):
 
 
 def test_a_metric_that_is_not_there_is_told_with_those_that_are():
-    with pytest.raises(UserError, match="metric 'acuracy' is not in the table; did you mean accuracy"):
+    with pytest.raises(
+        UserError, match="metric 'acuracy' is not in the table; did you mean accuracy"
+    ):
         parse_csv(CSV).metric("acuracy")
 
 
@@ -118,7 +123,8 @@ def test_any_text_is_a_table_or_one_line(text: str):
 
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 JSON = st.recursive(
-    LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("012a", max_size=3), inner)
+    LEAF,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("012a", max_size=3), inner),
 )
 
 
@@ -131,7 +137,8 @@ def test_any_json_is_a_table_or_one_line(document):
 def test_one_hot_rows_are_what_a_policy_samples():
     table = parse_csv(CSV, metrics=["latency"])
     sample = Sample.from_genotypes(
-        table.layout, _genotypes(table.layout, [{"kernel": "11", "op": "skip"}, {"kernel": "3", "op": "conv"}])
+        table.layout,
+        _genotypes(table.layout, [{"kernel": "11", "op": "skip"}, {"kernel": "3", "op": "conv"}]),
     )
     assert table.options(sample) == [(2, 1), (0, 0)]
     flat = np.concatenate([group.flatten(1).numpy() for group in sample.groups], 1)

@@ -58,7 +58,9 @@ def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(scr
 
 
 def test_the_path_follows_where_no_place_is_given(script, model):
-    command = script("import sys\nassert sys.argv[1].endswith('model.onnx') and sys.argv[1][0] == '/'\nprint(1.25)\n")
+    command = script(
+        "import sys\nassert sys.argv[1].endswith('model.onnx') and sys.argv[1][0] == '/'\nprint(1.25)\n"
+    )
     assert timed(command, model, samples=6).median_ms == 1.25
 
 

@@ -20,7 +20,9 @@ class Wide(nn.Module):
 
 def test_without_a_compiler_there_is_one_line(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(UserError, match="there is no C\\+\\+ compiler 'no-such-compiler'; install one") as error:
+    with pytest.raises(
+        UserError, match="there is no C\\+\\+ compiler 'no-such-compiler'; install one"
+    ) as error:
         measure(Wide(2), (3, 8, 8), "compiled")
     assert "\n" not in str(error.value)
 
@@ -35,7 +37,8 @@ def test_a_device_without_a_compiler_gives_one_line():
 def test_every_one_of_many_networks_is_compiled():
     counters.clear()
     clocks = [
-        backends.get("compiled")().prepare(Wide(width), (1, 3, 8, 8), torch.device("cpu"), 1) for width in range(2, 12)
+        backends.get("compiled")().prepare(Wide(width), (1, 3, 8, 8), torch.device("cpu"), 1)
+        for width in range(2, 12)
     ]
     assert counters["stats"]["unique_graphs"] == 10
     assert all(clock() > 0 for clock in clocks)

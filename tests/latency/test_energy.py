@@ -17,7 +17,12 @@ RANGE = 1_000_000
 @pytest.fixture
 def powercap(tmp_path):
     """Return a root with two packages, a part of one, and a zone of another kind."""
-    for name, used in (("intel-rapl:0", 100), ("intel-rapl:1", 7), ("intel-rapl:0:0", 90), ("intel-rapl-mmio:0", 1)):
+    for name, used in (
+        ("intel-rapl:0", 100),
+        ("intel-rapl:1", 7),
+        ("intel-rapl:0:0", 90),
+        ("intel-rapl-mmio:0", 1),
+    ):
         zone = tmp_path / name
         zone.mkdir()
         (zone / "energy_uj").write_text(f"{used}\n")
@@ -76,7 +81,9 @@ class Consumer(nn.Module):
 
 
 def test_energy_of_a_forward_is_what_the_network_uses(powercap):
-    found = measure_energy(Consumer(powercap), (3, 4, 4), windows=6, window_seconds=0.02, root=powercap)
+    found = measure_energy(
+        Consumer(powercap), (3, 4, 4), windows=6, window_seconds=0.02, root=powercap
+    )
     assert found.median_mj == pytest.approx(2.0, rel=0.02)
     assert found.low_mj <= found.median_mj <= found.high_mj
     assert found.windows == 6
@@ -120,7 +127,9 @@ def test_nvml_counts_millijoules(monkeypatch):
         nvmlDeviceGetTotalEnergyConsumption=lambda _handle: next(used),
     )
     monkeypatch.setitem(sys.modules, "pynvml", fake)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: types.SimpleNamespace(uuid="1-2"))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: types.SimpleNamespace(uuid="1-2")
+    )
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
     counter = NvmlCounter(torch.device("cuda:0"))
     before = counter.now()

@@ -29,7 +29,8 @@ def terms():
 
 def test_terms_of_the_same_modules_are_one_group(terms):
     groups = dict(zip(terms.blocks, terms.by_block(terms.groups), strict=True))
-    # Beside the first term: two operations in the normal cell; in the reduction two of stride 2 and three of stride 1.
+    # Beside the first term: two operations in the normal cell; in the reduction two of stride 2 and
+    # three of stride 1.
     assert terms.num_groups == 2 + 5
     normal = groups["normal/node3/input1", "normal/node3/op1"]
     assert (normal == normal[0]).all()  # a normal cell's operations don't care what they read
@@ -72,7 +73,10 @@ def test_sizes_tell_about_groups_that_were_not_measured():
 
 def test_a_few_disturbed_measurements_do_little_harm():
     generator = np.random.default_rng(0)
-    terms, true = generator.integers(0, 2, size=(60, 5)).astype(float), np.array([10.0, 20.0, 0.0, 30.0, 5.0])
+    terms, true = (
+        generator.integers(0, 2, size=(60, 5)).astype(float),
+        np.array([10.0, 20.0, 0.0, 30.0, 5.0]),
+    )
     costs = (100 + terms @ true) * (1 + 0.005 * generator.standard_normal(60))
     costs[:6] *= 2.5
     least_squares = np.linalg.lstsq(np.hstack([np.ones((60, 1)), terms]), costs, rcond=None)[0][1:]
@@ -98,7 +102,9 @@ def test_turns_compare_networks_on_a_busy_machine():
     true = np.array([1.0, 2.0, 4.0, 3.0])
     generator = np.random.default_rng(0)
     # Half of the runs are disturbed by up to five times, and one whole round is.
-    disturbed = iter(1 + np.where(generator.random(4 * 5 * 4) < 0.5, generator.exponential(1.0, 80), 0.0))
+    disturbed = iter(
+        1 + np.where(generator.random(4 * 5 * 4) < 0.5, generator.exponential(1.0, 80), 0.0)
+    )
 
     def clock(index):
         return lambda: true[index] * next(disturbed)

@@ -40,18 +40,38 @@ def exit_code(words):
 
 
 def rows(text):
-    return dict(re.split(r" {2,}", line.strip(), maxsplit=1) for line in text.splitlines() if "  " in line.strip())
+    return dict(
+        re.split(r" {2,}", line.strip(), maxsplit=1)
+        for line in text.splitlines()
+        if "  " in line.strip()
+    )
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "eager"])
 def test_a_genotype_is_measured_with_its_fingerprint(backend, capsys, tmp_path):
     out = tmp_path / "latency.json"
-    assert main(["latency", "measure", "unas_cifar10", *SMALL.split(), "--backend", backend, "--json", str(out)]) == 0
+    assert (
+        main(
+            [
+                "latency",
+                "measure",
+                "unas_cifar10",
+                *SMALL.split(),
+                "--backend",
+                backend,
+                "--json",
+                str(out),
+            ]
+        )
+        == 0
+    )
     printed = rows(capsys.readouterr().out)
     document = json.loads(out.read_text())
     assert document["low_ms"] <= document["median_ms"] <= document["high_ms"]
     assert document["samples"] == 6
-    assert [document["fingerprint"][name] for name in ("batch_size", "channels", "height", "width")] == [1, 3, 12, 12]
+    assert [
+        document["fingerprint"][name] for name in ("batch_size", "channels", "height", "width")
+    ] == [1, 3, 12, 12]
     assert document["fingerprint"]["threads"] == 1
     assert f"{document['median_ms']:.4g} ms" in printed["latency"]
     assert ("NOISY" in printed["latency"]) is document["is_noisy"]
@@ -60,7 +80,19 @@ def test_a_genotype_is_measured_with_its_fingerprint(backend, capsys, tmp_path):
 
 
 def test_a_file_is_measured_at_any_batch_size(model, capsys, tmp_path):
-    words = ["latency", "measure", model, "--threads", "1", "--samples", "6", "--batch", "2", "--json", "x.json"]
+    words = [
+        "latency",
+        "measure",
+        model,
+        "--threads",
+        "1",
+        "--samples",
+        "6",
+        "--batch",
+        "2",
+        "--json",
+        "x.json",
+    ]
     assert main(words) == 0
     assert json.loads((tmp_path / "x.json").read_text())["fingerprint"]["batch_size"] == 2
     assert "images 2×3×12×12" in capsys.readouterr().out
@@ -68,7 +100,22 @@ def test_a_file_is_measured_at_any_batch_size(model, capsys, tmp_path):
 
 def test_a_command_measures_the_file(model, capsys):
     command = f"{sys.executable} -c 'import sys; print(len(sys.argv[1]))' {{model}}"
-    assert main(["latency", "measure", model, "--backend", "command", "--command", command, "--samples", "6"]) == 0
+    assert (
+        main(
+            [
+                "latency",
+                "measure",
+                model,
+                "--backend",
+                "command",
+                "--command",
+                command,
+                "--samples",
+                "6",
+            ]
+        )
+        == 0
+    )
     assert "remote" in capsys.readouterr().out
 
 
@@ -82,10 +129,18 @@ def test_budgets_that_are_met_are_exit_code_0_and_others_1(network, capsys, tmp_
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["PASS"] * 4
     assert "95 %" in lines[3]
-    one_less = [f"macs<={macs - 1}", f"params<={params - 1}", f"memory<={memory - 1}B", "latency<=0.1us"]
+    one_less = [
+        f"macs<={macs - 1}",
+        f"params<={params - 1}",
+        f"memory<={memory - 1}B",
+        "latency<=0.1us",
+    ]
     for budget in one_less:
         other = exact[1 if budget.startswith("macs") else 0]
-        assert exit_code([*words, "--budget", other, "--budget", budget, "--json", "verdicts.json"]) == 1
+        assert (
+            exit_code([*words, "--budget", other, "--budget", budget, "--json", "verdicts.json"])
+            == 1
+        )
         passed, failed = capsys.readouterr().out.splitlines()
         assert passed.startswith("PASS")
         assert failed.startswith(f"FAIL {budget.partition('<=')[0]}<=")
@@ -101,7 +156,15 @@ def test_a_real_process_ends_with_1(model, tmp_path):
 
 
 def test_a_command_decides_a_budget(model, capsys):
-    words = ["latency", "check", model, "--samples", "6", "--command", f"{sys.executable} -c 'print(7.5)' {{model}}"]
+    words = [
+        "latency",
+        "check",
+        model,
+        "--samples",
+        "6",
+        "--command",
+        f"{sys.executable} -c 'print(7.5)' {{model}}",
+    ]
     assert exit_code([*words, "--budget", "latency<=8ms@command"]) == 0
     assert exit_code([*words, "--budget", "latency<=7ms@command"]) == 1
     assert "7.5ms" in capsys.readouterr().out
@@ -110,7 +173,9 @@ def test_a_command_decides_a_budget(model, capsys):
 def test_a_fitted_predictor_is_written_and_its_quality_printed(capsys, tmp_path):
     out = tmp_path / "predictor.json"
     words = "latency fit digits --space.operations 2 --network.layers 3 --network.channels 4 --threads 1 --rounds 1"
-    assert main([*words.split(), "--architectures", "12", "--held-out", "5", "--out", str(out)]) == 0
+    assert (
+        main([*words.split(), "--architectures", "12", "--held-out", "5", "--out", str(out)]) == 0
+    )
     predictor, printed = load_predictor(out), rows(capsys.readouterr().out)
     assert predictor.fingerprint.input_shape == (1, 8, 8)  # that of the recipe's data
     assert predictor.network["num_classes"] == 10
@@ -145,17 +210,32 @@ MISTAKES = {
         "at most 1024",
     ),
     "file in eager": ("latency measure model.onnx --backend eager", "eager can't run an ONNX file"),
-    "size of a file": ("latency measure model.onnx --network.channels 4", "unrecognised flag --network.channels"),
-    "other images": ("latency measure model.onnx --input-shape 1,28,28", "takes images [3, 12, 12], not [1, 28, 28]"),
+    "size of a file": (
+        "latency measure model.onnx --network.channels 4",
+        "unrecognised flag --network.channels",
+    ),
+    "other images": (
+        "latency measure model.onnx --input-shape 1,28,28",
+        "takes images [3, 12, 12], not [1, 28, 28]",
+    ),
     "two numbers": ("latency measure UNAS_CIFAR10 --input-shape 8,8", "--input-shape is (8, 8)"),
     "no images": ("latency measure UNAS_CIFAR10 --batch 0", "--batch is 0"),
     "few samples": ("latency measure model.onnx --samples 2", "samples is 2"),
     "no budget": ("latency check model.onnx", "--budget is missing"),
     "unit": ("latency check model.onnx --budget macs<=6Q", "unit 'Q' does not exist"),
     "quantity": ("latency check model.onnx --budget latncy<=6ms", "did you mean latency?"),
-    "check no file": ("latency check UNAS_CIFAR10 --budget macs<=6M", "is no ONNX file and no run with one"),
-    "budget in eager": ("latency check model.onnx --budget latency<=8ms@eager", "eager can't run an ONNX file"),
-    "rubbish": ("latency check model.onnx --budget latency<=8ms@command --command echo", "printed '"),
+    "check no file": (
+        "latency check UNAS_CIFAR10 --budget macs<=6M",
+        "is no ONNX file and no run with one",
+    ),
+    "budget in eager": (
+        "latency check model.onnx --budget latency<=8ms@eager",
+        "eager can't run an ONNX file",
+    ),
+    "rubbish": (
+        "latency check model.onnx --budget latency<=8ms@command --command echo",
+        "printed '",
+    ),
     "recipe": ("latency fit digts", "did you mean digits?"),
     "space of your own": ("latency fit module", "'module' is neither a recipe nor a space"),
     "few architectures": ("latency fit darts --architectures 2", "architectures is 2"),
@@ -203,5 +283,10 @@ def test_a_file_with_open_sizes_asks_for_them(tmp_path, capsys):
     path.write_bytes(model.SerializeToString())
     assert main(["latency", "check", str(path), "--budget", "macs<=1G"]) == 2
     assert "give it, for example --input-shape 3,32,32" in capsys.readouterr().err
-    assert exit_code(["latency", "check", str(path), "--budget", "macs<=1944", "--input-shape", "3,8,8"]) == 0
+    assert (
+        exit_code(
+            ["latency", "check", str(path), "--budget", "macs<=1944", "--input-shape", "3,8,8"]
+        )
+        == 0
+    )
     assert torch.get_num_threads() == 1

@@ -55,13 +55,18 @@ def test_a_wide_spread_is_called_noisy():
     found = measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.0, 1.3)), samples=30)
     assert found.is_noisy
     assert "NOISY" in found.line()
-    assert "NOISY" not in measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.1)), samples=30).line()
+    assert (
+        "NOISY"
+        not in measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.1)), samples=30).line()
+    )
 
 
 @pytest.mark.parametrize("count", [6, 9, 25, 50])
 def test_the_interval_holds_the_median_as_often_as_it_says(count):
     generator = np.random.default_rng(count)
-    draws = generator.lognormal(0.0, 0.5, size=(2000, count))  # skewed, as times are; the median is 1
+    draws = generator.lognormal(
+        0.0, 0.5, size=(2000, count)
+    )  # skewed, as times are; the median is 1
     intervals = np.array([median_interval(times) for times in draws])
     held = np.mean((intervals[:, 0] <= 1) & (intervals[:, 1] >= 1))
     exact = stats.binom(count, 0.5)
@@ -130,7 +135,9 @@ def test_threads_are_set_while_measuring_and_put_back():
 
 def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger():
     def network(width):
-        return nn.Sequential(nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 5), nn.Flatten(), nn.LazyLinear(2))
+        return nn.Sequential(
+            nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 5), nn.Flatten(), nn.LazyLinear(2)
+        )
 
     medians = []
     for width in (2, 96):

@@ -46,14 +46,18 @@ def pretend(noise):
 
     def timer(genotypes, generator):
         exact = np.array([true_cost(genotype) for genotype in genotypes])
-        return Timing(exact * np.exp(noise * generator.standard_normal(len(exact))), 12 * len(exact), 0.0, 1.0)
+        return Timing(
+            exact * np.exp(noise * generator.standard_normal(len(exact))), 12 * len(exact), 0.0, 1.0
+        )
 
     return timer
 
 
 @pytest.fixture(scope="module")
 def predictor():
-    return fit_predictor(SPACE, NETWORK, (3, 8, 8), timer=pretend(0.0), architectures=40, held_out=50)
+    return fit_predictor(
+        SPACE, NETWORK, (3, 8, 8), timer=pretend(0.0), architectures=40, held_out=50
+    )
 
 
 def test_known_costs_are_found_from_few_architectures(predictor):
@@ -83,7 +87,9 @@ def small_policy():
 
 def test_the_expectation_is_that_of_all_architectures():
     space = ModuleSpace(Chain)
-    found = fit_predictor(space, NetworkOptions(), (3, 6, 6), timer=lengths, held_out=0, architectures=8)
+    found = fit_predictor(
+        space, NetworkOptions(), (3, 6, 6), timer=lengths, held_out=0, architectures=8
+    )
     policy = Policy(space.choices, 0.1, "module")
     for position, logits in enumerate(policy.logits.values()):
         logits.data = torch.arange(len(logits)) * (0.3 + position)
@@ -93,7 +99,9 @@ def test_the_expectation_is_that_of_all_architectures():
     ]
     sample = Sample.from_genotypes(policy.layout, everything)
     by_hand = (policy.log_prob(sample).exp() * found.predict(sample)).sum()
-    assert float(found.expectation(policy).detach()) == pytest.approx(float(by_hand.detach()), rel=1e-5)
+    assert float(found.expectation(policy).detach()) == pytest.approx(
+        float(by_hand.detach()), rel=1e-5
+    )
 
 
 def test_the_expectation_of_pairs_agrees_with_draws(predictor):
@@ -102,7 +110,9 @@ def test_the_expectation_of_pairs_agrees_with_draws(predictor):
     hard = {}
     for name, weights in policy.probabilities().items():
         p = torch.tensor(list(weights.values()))
-        hard[name] = nn.functional.one_hot(torch.multinomial(p, 20_000, True, generator=generator), len(p)).float()
+        hard[name] = nn.functional.one_hot(
+            torch.multinomial(p, 20_000, True, generator=generator), len(p)
+        ).float()
     draws = predictor.predict(Sample(policy.layout, policy.layout.stack(hard), True))
     error = float(draws.std()) / math.sqrt(len(draws))
     assert abs(float(predictor.expectation(policy).detach()) - float(draws.mean())) < 4 * error
@@ -119,13 +129,18 @@ def test_gradients_are_those_of_finite_differences(predictor):
 
 
 def expectation_at(predictor, policy, logits):
-    # The parameters themselves are perturbed by gradcheck, so that they only have to be named as its inputs.
-    assert all(a is b or torch.equal(a, b) for a, b in zip(logits, policy.logits.values(), strict=True))
+    # The parameters themselves are perturbed by gradcheck, so that they only have to be named as
+    # its inputs.
+    assert all(
+        a is b or torch.equal(a, b) for a, b in zip(logits, policy.logits.values(), strict=True)
+    )
     return predictor.expectation(policy)
 
 
 def test_relaxed_samples_have_a_gradient(predictor):
-    groups = tuple(g.detach().exp()[None].requires_grad_() for g in small_policy().log_probabilities())
+    groups = tuple(
+        g.detach().exp()[None].requires_grad_() for g in small_policy().log_probabilities()
+    )
     sample = Sample(predictor.layout, groups, is_hard=False)
     predictor.predict(sample).sum().backward()
     assert all(group.grad is not None and bool(group.grad.abs().sum() > 0) for group in groups)
@@ -135,7 +150,9 @@ def test_a_prediction_is_the_sum_of_the_terms(predictor):
     genotype = random_genotypes(SPACE, 1, np.random.default_rng(5))[0]
     by_hand = predictor.intercept
     for block, weights in zip(predictor.blocks, predictor.weights, strict=True):
-        by_hand += float(weights[tuple(SPACE.choices[name].index(genotype.choices[name]) for name in block)])
+        by_hand += float(
+            weights[tuple(SPACE.choices[name].index(genotype.choices[name]) for name in block)]
+        )
     found = predictor.predict(Sample.from_genotypes(predictor.layout, [genotype]))
     assert float(found[0]) == pytest.approx(by_hand, rel=1e-5)
 
@@ -143,13 +160,16 @@ def test_a_prediction_is_the_sum_of_the_terms(predictor):
 def test_the_fastest_architecture_is_below_all_others(predictor):
     genotype, least = predictor.least()
     genotype.check(SPACE.choices)
-    # All skips that read a node are free; the reduction's first node has none to read, and pools 0.5 a slot.
+    # All skips that read a node are free; the reduction's first node has none to read, and pools
+    # 0.5 a slot.
     assert true_cost(genotype) == 11.0
-    others = Sample.from_genotypes(predictor.layout, random_genotypes(SPACE, 500, np.random.default_rng(2)))
-    assert float(predictor.predict(others).min()) > least
-    assert float(predictor.predict(Sample.from_genotypes(predictor.layout, [genotype]))[0]) == pytest.approx(
-        least, rel=1e-5
+    others = Sample.from_genotypes(
+        predictor.layout, random_genotypes(SPACE, 500, np.random.default_rng(2))
     )
+    assert float(predictor.predict(others).min()) > least
+    assert float(
+        predictor.predict(Sample.from_genotypes(predictor.layout, [genotype]))[0]
+    ) == pytest.approx(least, rel=1e-5)
 
 
 def test_a_saved_predictor_is_the_same_one(predictor, tmp_path):
@@ -168,7 +188,10 @@ def test_a_saved_predictor_is_the_same_one(predictor, tmp_path):
     [
         ({"processor": "Another CPU"}, "Another CPU"),
         ({"threads": 64}, "threads is"),
-        ({"device": "cuda:0", "accelerator": "NVIDIA H100"}, "accelerator is None there and NVIDIA H100 here"),
+        (
+            {"device": "cuda:0", "accelerator": "NVIDIA H100"},
+            "accelerator is None there and NVIDIA H100 here",
+        ),
         ({"backend": "compiled"}, "backend is eager there and compiled here"),
         ({"backend_version": "9.9"}, "backend_version is"),
         ({"height": 16}, "height is 8 there and 16 here"),
@@ -177,7 +200,9 @@ def test_a_saved_predictor_is_the_same_one(predictor, tmp_path):
 )
 def test_another_device_is_refused(predictor, change, part):
     with pytest.raises(UserError, match="doesn't fit") as error:
-        predictor.check(replace(predictor.fingerprint, **change), SPACE, dict(predictor.network), "p.json")
+        predictor.check(
+            replace(predictor.fingerprint, **change), SPACE, dict(predictor.network), "p.json"
+        )
     assert part in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -235,7 +260,11 @@ class Chain(nn.Module):
         deep = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())
         self.first = OpChoice({"deep": deep, "skip": nn.Identity()})
         self.second = OpChoice(
-            {"skip": nn.Identity(), "conv": nn.Conv2d(3, 3, 1), "deep": nn.Sequential(*deep, nn.ReLU())}
+            {
+                "skip": nn.Identity(),
+                "conv": nn.Conv2d(3, 3, 1),
+                "deep": nn.Sequential(*deep, nn.ReLU()),
+            }
         )
         self.pick = InputChoice(2)
 
@@ -247,12 +276,16 @@ class Chain(nn.Module):
 def lengths(genotypes, _generator):
     chosen = [genotype.choices for genotype in genotypes]
     length = {"skip": 0.0, "conv": 1.0, "deep": 2.0}
-    costs = np.array([5 + length[c["first"]] + length[c["second"]] + 0.5 * int(c["pick"]) for c in chosen])
+    costs = np.array(
+        [5 + length[c["first"]] + length[c["second"]] + 0.5 * int(c["pick"]) for c in chosen]
+    )
     return Timing(costs, 12 * len(costs), 0.0, 0.0)
 
 
 def test_any_model_with_choices_can_be_predicted():
-    found = fit_predictor(ModuleSpace(Chain), NetworkOptions(), (3, 6, 6), timer=lengths, held_out=12)
+    found = fit_predictor(
+        ModuleSpace(Chain), NetworkOptions(), (3, 6, 6), timer=lengths, held_out=12
+    )
     assert found.quality.mape < 0.5
     assert found.least()[0].choices == {"first": "skip", "second": "skip", "pick": "0"}
 
@@ -274,7 +307,9 @@ def test_a_model_with_a_single_choice_can_be_predicted(skip):
         space,
         NetworkOptions(),
         (3, 224, 224),
-        timer=lambda genotypes, _: Timing(np.array([cost[g.choices["0"]] for g in genotypes]), 1, 0.0, 0.0),
+        timer=lambda genotypes, _: Timing(
+            np.array([cost[g.choices["0"]] for g in genotypes]), 1, 0.0, 0.0
+        ),
         held_out=0,
         architectures=8,
     )
@@ -285,7 +320,13 @@ def test_a_model_with_a_single_choice_can_be_predicted(skip):
 
 def test_a_real_backend_is_measured():
     found = fit_predictor(
-        ModuleSpace(Chain), NetworkOptions(), (3, 6, 6), "onnxruntime", threads=1, rounds=1, held_out=3
+        ModuleSpace(Chain),
+        NetworkOptions(),
+        (3, 6, 6),
+        "onnxruntime",
+        threads=1,
+        rounds=1,
+        held_out=3,
     )
     assert found.fingerprint.backend == "onnxruntime"
     assert found.quality.measuring_seconds > 0

@@ -17,13 +17,19 @@ def layout(**choices):
 
 def hard(where, **picks):
     """Return the hard sample with these option indices, a list for each choice."""
-    weights = {n: nn.functional.one_hot(torch.tensor(p), len(where.choices[n])).float() for n, p in picks.items()}
+    weights = {
+        n: nn.functional.one_hot(torch.tensor(p), len(where.choices[n])).float()
+        for n, p in picks.items()
+    }
     return Sample(where, where.stack(weights), is_hard=True)
 
 
 def relaxed(where, num_samples, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    weights = {n: torch.rand(num_samples, len(o), generator=generator).softmax(-1) for n, o in where.choices.items()}
+    weights = {
+        n: torch.rand(num_samples, len(o), generator=generator).softmax(-1)
+        for n, o in where.choices.items()
+    }
     return Sample(where, where.stack(weights), is_hard=False)
 
 
@@ -66,7 +72,9 @@ def test_input_choice_picks_and_weighs_inputs():
     inputs = [torch.randn(4, 3), torch.randn(4, 3)]
     choice = InputChoice(2, name="input")
     assert choice.options == ("0", "1")
-    assert torch.equal(choice(inputs, hard(where, input=[1, 0])), torch.cat([inputs[1][:2], inputs[0][2:]]))
+    assert torch.equal(
+        choice(inputs, hard(where, input=[1, 0])), torch.cat([inputs[1][:2], inputs[0][2:]])
+    )
     sample = relaxed(where, 1)
     expected = torch.einsum("k,kbn->bn", sample["input"][0], torch.stack(inputs))
     torch.testing.assert_close(choice(inputs, sample), expected)
@@ -75,7 +83,11 @@ def test_input_choice_picks_and_weighs_inputs():
 @pytest.mark.parametrize("bn", ["batch", "routed"])
 def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn):
     where, x = layout(op=("bn", "skip")), torch.randn(6, 3)
-    choice = OpChoice({"bn": nn.BatchNorm1d(3, track_running_stats=False), "skip": nn.Identity()}, name="op", bn=bn)
+    choice = OpChoice(
+        {"bn": nn.BatchNorm1d(3, track_running_stats=False), "skip": nn.Identity()},
+        name="op",
+        bn=bn,
+    )
     found = choice(x, hard(where, op=[0, 1, 0]))
     seen = x if bn == "batch" else x[[0, 1, 4, 5]]
     normal = (x - seen.mean(0)) / (seen.var(0, unbiased=False) + 1e-5).sqrt()
@@ -94,7 +106,9 @@ def test_choice_inside_an_option_follows_its_own_architecture(is_hard, bn):
     weights = {name: sample[name].repeat_interleave(2, 0) for name in where.choices}
     block_outcome = x[:, 0] * (weights["inner"] @ torch.tensor([1.0, 10.0, 100.0]))
     expected = weights["outer"][:, 0] * x[:, 0] + weights["outer"][:, 1] * block_outcome
-    torch.testing.assert_close(outer(x, sample)[:, 0], expected, rtol=1e-4, atol=1e-4)  # BatchNorm's epsilon is 1e-5
+    torch.testing.assert_close(
+        outer(x, sample)[:, 0], expected, rtol=1e-4, atol=1e-4
+    )  # BatchNorm's epsilon is 1e-5
     if is_hard and not bn:
         assert [scale.rows for scale in inner.candidates] == [[[5, 6]], [[7, 8]], [[1, 2]]]
 
@@ -105,7 +119,10 @@ def test_sample_in_scope_reaches_choices_inside_of_containers():
         assert net(x).flatten().tolist() == [10, 10]
         with sample_scope(hard(OP, op=[2])):
             assert net(x).flatten().tolist() == [100, 100]
-            assert net[1](x, hard(OP, op=[0])).flatten().tolist() == [1, 1]  # one that is handed over wins
+            assert net[1](x, hard(OP, op=[0])).flatten().tolist() == [
+                1,
+                1,
+            ]  # one that is handed over wins
         assert net(x).flatten().tolist() == [10, 10]
     with pytest.raises(UserError, match="OpChoice 'op' has no sample"):
         net(x)
@@ -140,9 +157,15 @@ def test_threads_do_not_disturb_each_other():
     [
         (lambda: OpChoice({}), "OpChoice.options is empty"),
         (lambda: OpChoice({"a": torch.relu}), r"OpChoice.options\['a'\] is .*must be an nn.Module"),
-        (lambda: OpChoice({"a": nn.ReLU()}, bn="none"), "OpChoice.bn is 'none'; it must be batch or routed"),
+        (
+            lambda: OpChoice({"a": nn.ReLU()}, bn="none"),
+            "OpChoice.bn is 'none'; it must be batch or routed",
+        ),
         (lambda: InputChoice(0), "InputChoice.n is 0"),
-        (lambda: OpChoice({"a": nn.ReLU()})(torch.ones(1), hard(OP, op=[0])), r"this OpChoice \(a\) has no name"),
+        (
+            lambda: OpChoice({"a": nn.ReLU()})(torch.ones(1), hard(OP, op=[0])),
+            r"this OpChoice \(a\) has no name",
+        ),
         (
             lambda: OpChoice({"a": nn.ReLU()}, name="po")(torch.ones(1), hard(OP, op=[0])),
             "'po' is not in the sample; .*: op",
@@ -151,8 +174,16 @@ def test_threads_do_not_disturb_each_other():
             lambda: OpChoice({"a": nn.ReLU()}, name="op")(torch.ones(1), hard(OP, op=[0])),
             "has options .* but the sample",
         ),
-        (lambda: InputChoice(3, name="op")([torch.ones(1)], hard(layout(op=("0", "1", "2")), op=[0])), "got 1 inputs"),
-        (lambda: op_choice()(torch.ones(4, 1), hard(OP, op=[0, 1, 2])), "3 architectures do not divide a batch of 4"),
+        (
+            lambda: InputChoice(3, name="op")(
+                [torch.ones(1)], hard(layout(op=("0", "1", "2")), op=[0])
+            ),
+            "got 1 inputs",
+        ),
+        (
+            lambda: op_choice()(torch.ones(4, 1), hard(OP, op=[0, 1, 2])),
+            "3 architectures do not divide a batch of 4",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line(call, message):
@@ -169,12 +200,16 @@ def test_options_of_different_shapes_are_refused_even_where_they_would_broadcast
 
 def test_bfloat16_autocast_with_options_of_both_precisions():
     where = layout(op=("linear", "norm", "skip"))
-    choice = OpChoice({"linear": nn.Linear(8, 8), "norm": nn.LayerNorm(8), "skip": nn.Identity()}, name="op")
+    choice = OpChoice(
+        {"linear": nn.Linear(8, 8), "norm": nn.LayerNorm(8), "skip": nn.Identity()}, name="op"
+    )
     x = torch.randn(6, 8)
     for drawn in (hard(where, op=[0, 1, 2]), relaxed(where, 3)):
         weights = drawn.groups[0].requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = choice(x, drawn)
         torch.testing.assert_close(found.float(), choice(x, drawn), rtol=0.05, atol=0.05)
-        gradients = torch.autograd.grad(found.float().square().sum(), [weights, *choice.parameters()])
+        gradients = torch.autograd.grad(
+            found.float().square().sum(), [weights, *choice.parameters()]
+        )
         assert all(gradient.isfinite().all() for gradient in gradients)

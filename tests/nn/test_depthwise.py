@@ -18,7 +18,11 @@ compiled = pytest.mark.skipif(native.depthwise_kernel() is None, reason="needs a
 
 def images_of(channels: int, height: int, width: int) -> torch.Tensor:
     torch.manual_seed(0)
-    return torch.randn(5, channels, height, width).contiguous(memory_format=torch.channels_last).requires_grad_()
+    return (
+        torch.randn(5, channels, height, width)
+        .contiguous(memory_format=torch.channels_last)
+        .requires_grad_()
+    )
 
 
 @compiled
@@ -63,10 +67,16 @@ def test_pytorch_does_the_rest(images):
         assert not DepthwiseConv(8, 5)._uses_ours(torch.zeros(1, 8, 4, 4))
 
 
-@pytest.mark.parametrize("environment", [{"UNAS_NATIVE": "0"}, {"PATH": "/nowhere"}, {"XDG_CACHE_HOME": "/proc/none"}])
+@pytest.mark.parametrize(
+    "environment", [{"UNAS_NATIVE": "0"}, {"PATH": "/nowhere"}, {"XDG_CACHE_HOME": "/proc/none"}]
+)
 def test_without_a_kernel_pytorch_is_used(environment):
     code = "from unas.nn.native import depthwise_kernel; print(depthwise_kernel())"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "None"

@@ -9,7 +9,9 @@ SHAPES = [(3,), (4, 3), (2, 3, 5), (2, 2, 2, 2)]  # features, tokens, images, cl
 
 
 def normal(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+    return torch.randn(
+        *shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -41,12 +43,16 @@ def test_weighted_sum_equals_einsum_in_value_and_gradient(shape, is_channels_las
 @pytest.mark.parametrize("shape", SHAPES)
 def test_weighted_sum_passes_finite_differences(shape):
     outcomes = [normal(2, *shape).add(e).requires_grad_() for e in range(3)]
-    assert torch.autograd.gradcheck(lambda w, *xs: weighted_sum(w, xs), (normal(2, 3).requires_grad_(), *outcomes))
+    assert torch.autograd.gradcheck(
+        lambda w, *xs: weighted_sum(w, xs), (normal(2, 3).requires_grad_(), *outcomes)
+    )
 
 
 def test_weighted_sum_of_constants_or_under_constant_weights_has_the_other_gradient():
     weights, outcomes = normal(2, 3), [normal(2, 4) + e for e in range(3)]
-    assert torch.autograd.gradcheck(lambda w: weighted_sum(w, outcomes), weights.clone().requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda w: weighted_sum(w, outcomes), weights.clone().requires_grad_()
+    )
     leaves = [outcome.clone().requires_grad_() for outcome in outcomes]
     assert torch.autograd.gradcheck(lambda *xs: weighted_sum(weights, xs), leaves)
 
@@ -98,5 +104,7 @@ def test_images_stay_channels_last_both_ways():
     x = normal(4, 3, 5, 5).contiguous(memory_format=torch.channels_last)
     weights = torch.ones(4, 2, dtype=torch.float64)
     dense = weighted_sum(weights, [x, x])
-    routed = routed_sum(weights, [lambda r: x if r is None else take(x, r)] * 2, {0: None, 1: [0, 3]})
+    routed = routed_sum(
+        weights, [lambda r: x if r is None else take(x, r)] * 2, {0: None, 1: [0, 3]}
+    )
     assert all(y.is_contiguous(memory_format=torch.channels_last) for y in (dense, routed))

@@ -40,7 +40,8 @@ from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.spaces.proxylessnas import ProxylessSpace
 
 ALL = [
-    Genotype("module", dict(zip(SPACE.choices, row, strict=True))) for row in itertools.product(*SPACE.choices.values())
+    Genotype("module", dict(zip(SPACE.choices, row, strict=True)))
+    for row in itertools.product(*SPACE.choices.values())
 ]
 COUNTS = {"macs": count_macs, "params": lambda net, _: count_parameters(net), "memory": peak_memory}
 
@@ -56,14 +57,21 @@ def policy() -> Policy:
 def probabilities(policy: Policy) -> Tensor:
     """Return p of every architecture, from the plain numbers of each choice."""
     groups, where = policy.log_probabilities(), policy.layout.position
-    log_p = {n: dict(zip(o, groups[where[n][0]][where[n][1]], strict=True)) for n, o in policy.choices.items()}
-    return torch.stack([torch.stack([log_p[n][o] for n, o in g.choices.items()]).sum() for g in ALL]).exp()
+    log_p = {
+        n: dict(zip(o, groups[where[n][0]][where[n][1]], strict=True))
+        for n, o in policy.choices.items()
+    }
+    return torch.stack(
+        [torch.stack([log_p[n][o] for n, o in g.choices.items()]).sum() for g in ALL]
+    ).exp()
 
 
 REBAR = Rebar()
 
 
-def start(term: PolicyTerm, estimator: Estimator = REBAR, deployment: Deployment = DEPLOYMENT) -> RunningCost:
+def start(
+    term: PolicyTerm, estimator: Estimator = REBAR, deployment: Deployment = DEPLOYMENT
+) -> RunningCost:
     running = term.start(Setting(deployment, estimator))
     assert isinstance(running, RunningCost)
     running.prepare()
@@ -71,46 +79,67 @@ def start(term: PolicyTerm, estimator: Estimator = REBAR, deployment: Deployment
 
 
 def gradient(loss: Tensor, of: Policy) -> Tensor:
-    found = torch.autograd.grad(loss, list(of.parameters()), allow_unused=True, materialize_grads=True)
+    found = torch.autograd.grad(
+        loss, list(of.parameters()), allow_unused=True, materialize_grads=True
+    )
     return torch.cat([each.double() for each in found])
 
 
 @pytest.mark.parametrize("quantity", ["macs", "params"])
 def test_expectation_is_that_of_enumeration(quantity: str) -> None:
     p = probabilities(policy()).detach()
-    costs = torch.tensor([COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64)
+    costs = torch.tensor(
+        [COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
+    )
     running = start(objectives.get(quantity)(limit=1.0))
     assert running.is_exact
     mean, variance = (moment.detach() for moment in running.known().moments(policy()))
     assert float(mean) == pytest.approx(float(p @ costs), rel=1e-12)
     assert float(variance) == pytest.approx(float(p @ (costs - p @ costs) ** 2), rel=1e-9)
     assert [running.known().of(g) for g in ALL] == costs.tolist()
-    assert running.known()(Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL)).tolist() == costs.tolist()
+    assert (
+        running.known()(Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL)).tolist()
+        == costs.tolist()
+    )
     assert running.known().of(running.known().least()) == costs.min()
 
 
 @pytest.mark.parametrize("quantity", ["macs", "params"])
 def test_loss_and_its_gradient_are_exact(quantity: str) -> None:
-    costs = torch.tensor([COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64)
+    costs = torch.tensor(
+        [COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
+    )
     limit, drawn = float(costs.median()), policy()
     p = probabilities(drawn)
     mean = p @ costs
     expected = 3 * ((mean + ((p @ costs**2) - mean**2).sqrt()) / limit - 1).clamp_min(0)
-    loss = start(objectives.get(quantity)(limit=limit, weight=3.0)).loss(drawn, 0, torch.Generator())
+    loss = start(objectives.get(quantity)(limit=limit, weight=3.0)).loss(
+        drawn, 0, torch.Generator()
+    )
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-6) != 0
-    assert gradient(loss, drawn).tolist() == pytest.approx(gradient(expected, drawn).tolist(), rel=1e-4, abs=1e-9)
+    assert gradient(loss, drawn).tolist() == pytest.approx(
+        gradient(expected, drawn).tolist(), rel=1e-4, abs=1e-9
+    )
     far = start(objectives.get(quantity)(limit=10 * limit)).loss(drawn, 0, torch.Generator())
     assert float(far.detach()) == 0 == float(gradient(far, drawn).abs().sum())
 
 
 SPACES = [
-    (DartsSpace(channels=2, layers=3, operations=2), DartsNetworkOptions(channels=4, layers=3), (1, 8, 8)),
-    pytest.param(ProxylessSpace(), ProxylessSpace.network_options(), (3, 32, 32), marks=pytest.mark.slow),
+    (
+        DartsSpace(channels=2, layers=3, operations=2),
+        DartsNetworkOptions(channels=4, layers=3),
+        (1, 8, 8),
+    ),
+    pytest.param(
+        ProxylessSpace(), ProxylessSpace.network_options(), (3, 32, 32), marks=pytest.mark.slow
+    ),
 ]
 
 
 @pytest.mark.parametrize(("space", "options", "shape"), SPACES)
-def test_counts_of_real_spaces_are_sums(space: SearchSpace, options: Any, shape: tuple[int, int, int]) -> None:
+def test_counts_of_real_spaces_are_sums(
+    space: SearchSpace, options: Any, shape: tuple[int, int, int]
+) -> None:
     deployment = Deployment(space, options, 10, shape)
     running = start(Macs(limit=1.0), deployment=deployment)
     assert running.is_exact
@@ -118,7 +147,9 @@ def test_counts_of_real_spaces_are_sums(space: SearchSpace, options: Any, shape:
     assert running.known().of(last) == count_macs(deployment.network(last), shape)
 
 
-@pytest.mark.parametrize("make", [Reinforce, Rebar, estimators.get("relax"), estimators.get("reinforce_loo")])
+@pytest.mark.parametrize(
+    "make", [Reinforce, Rebar, estimators.get("relax"), estimators.get("reinforce_loo")]
+)
 @pytest.mark.parametrize("mode", ["measured", "predicted"])
 def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) -> None:
     drawn, clock = policy(), Stopwatch(DEPLOYMENT, FakeClock())
@@ -126,7 +157,9 @@ def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) 
     running = start(Latency(target_ms=6.0, weight=2.0, backend=FakeClock(), mode=mode), estimator)
     times = [clock(g).value if mode == "measured" else running.known().of(g) for g in ALL]
     assert min(times) < 6 < max(times)
-    expected = gradient(probabilities(drawn) @ (2 * (torch.tensor(times).double() - 6).clamp_min(0)), drawn)
+    expected = gradient(
+        probabilities(drawn) @ (2 * (torch.tensor(times).double() - 6).clamp_min(0)), drawn
+    )
     generator = torch.Generator().manual_seed(1)
     found = torch.stack([gradient(running.loss(drawn, 0, generator), drawn) for _ in range(600)])
     error = found.std(0) / len(found) ** 0.5
@@ -139,7 +172,11 @@ def test_memory_is_no_sum_and_is_counted() -> None:
     assert not running.is_exact
     sample = Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL[:5])
     expected = [peak_memory(DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL[:5]]
-    assert running.read(sample).tolist() == expected == [Counter(DEPLOYMENT, "memory")(g).value for g in ALL[:5]]
+    assert (
+        running.read(sample).tolist()
+        == expected
+        == [Counter(DEPLOYMENT, "memory")(g).value for g in ALL[:5]]
+    )
 
 
 def test_weight_grows_over_the_first_steps() -> None:
@@ -167,17 +204,27 @@ def search(term: Latency, estimator: Estimator) -> SearchStep:
         policy=AdamConfig(1e-1, 1e-2, 0.0),
     )
     running = {"latency": term.start(Setting(DEPLOYMENT, estimator))}
-    return SearchStep(SPACE, config, 10, 1, RuntimeConfig(device="cpu").build(), policy_terms=running)
+    return SearchStep(
+        SPACE, config, 10, 1, RuntimeConfig(device="cpu").build(), policy_terms=running
+    )
 
 
 @pytest.mark.parametrize("estimator", [Reinforce(), Rebar()], ids=["reinforce", "rebar"])
-def test_goes_on_from_a_checkpoint_as_if_never_stopped(estimator: Estimator, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator, term = torch.Generator().manual_seed(0), Latency(target_ms=5.0, backend=FakeClock(), mode="measured")
+def test_goes_on_from_a_checkpoint_as_if_never_stopped(
+    estimator: Estimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator, term = (
+        torch.Generator().manual_seed(0),
+        Latency(target_ms=5.0, backend=FakeClock(), mode="measured"),
+    )
     batches = [
         tuple(
             t
             for _ in range(2)
-            for t in (torch.randn(8, 1, 8, 8, generator=generator), torch.randint(10, (8,), generator=generator))
+            for t in (
+                torch.randn(8, 1, 8, 8, generator=generator),
+                torch.randint(10, (8,), generator=generator),
+            )
         )
         for _ in range(5)
     ]
@@ -195,7 +242,10 @@ def test_goes_on_from_a_checkpoint_as_if_never_stopped(estimator: Estimator, mon
         assert resumed(*batch) == whole(*batch)
     states = [step.state_dict()["policy_terms"]["latency"] for step in (whole, resumed)]
     assert states[0]["measured"] == states[1]["measured"] != {}
-    assert all(p.equal(q) for p, q in zip(resumed.policy.parameters(), whole.policy.parameters(), strict=True))
+    assert all(
+        p.equal(q)
+        for p, q in zip(resumed.policy.parameters(), whole.policy.parameters(), strict=True)
+    )
 
 
 def test_what_was_measured_elsewhere_is_forgotten() -> None:

@@ -24,18 +24,29 @@ ALL = [
 def groups(seed: int) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
     shapes = [(G, len(names), len(SPACE.choices[names[0]])) for names in LAYOUT.groups]
-    return tuple(torch.randn(s, generator=generator, dtype=torch.float64).softmax(-1) for s in shapes)
+    return tuple(
+        torch.randn(s, generator=generator, dtype=torch.float64).softmax(-1) for s in shapes
+    )
 
 
-def evaluation(weights: tuple[torch.Tensor, ...], *, is_hard: bool = False, validated: bool = True) -> Evaluation:
+def evaluation(
+    weights: tuple[torch.Tensor, ...], *, is_hard: bool = False, validated: bool = True
+) -> Evaluation:
     """Return losses that depend on the weights of their own architecture and on the image."""
     generator = torch.Generator().manual_seed(0)
     losses = []
     for _ in range(2):
-        pairs = [(w, torch.randn(w.shape[1:], generator=generator, dtype=torch.float64)) for w in weights]
+        pairs = [
+            (w, torch.randn(w.shape[1:], generator=generator, dtype=torch.float64)) for w in weights
+        ]
         score = torch.stack([(w * factor).sum((1, 2)) for w, factor in pairs]).sum(0)
-        losses.append(score.repeat_interleave(B // G) * torch.rand(B, generator=generator, dtype=torch.float64))
-    return Evaluation(SPACE, Sample(LAYOUT, weights, is_hard), losses[0], losses[1] if validated else None)
+        losses.append(
+            score.repeat_interleave(B // G)
+            * torch.rand(B, generator=generator, dtype=torch.float64)
+        )
+    return Evaluation(
+        SPACE, Sample(LAYOUT, weights, is_hard), losses[0], losses[1] if validated else None
+    )
 
 
 @pytest.mark.parametrize("objective", ALL)
@@ -43,20 +54,26 @@ def evaluation(weights: tuple[torch.Tensor, ...], *, is_hard: bool = False, vali
 def test_gives_one_finite_number_an_architecture(objective: type[Objective], is_hard: bool) -> None:
     weights = groups(1)
     if is_hard:
-        weights = tuple(torch.nn.functional.one_hot(w.argmax(-1), w.shape[-1]).double() for w in weights)
+        weights = tuple(
+            torch.nn.functional.one_hot(w.argmax(-1), w.shape[-1]).double() for w in weights
+        )
     value = objective()(evaluation(weights, is_hard=is_hard))
     assert value.shape == (G,)
     assert value.isfinite().all()
 
 
 @pytest.mark.parametrize("objective", ALL)
-def test_gradient_in_relaxed_weights_is_that_of_finite_differences(objective: type[Objective]) -> None:
+def test_gradient_in_relaxed_weights_is_that_of_finite_differences(
+    objective: type[Objective],
+) -> None:
     weights = tuple(w.requires_grad_() for w in groups(2))
     assert torch.autograd.gradcheck(lambda *w: objective()(evaluation(w)), weights)
 
 
 @pytest.mark.parametrize("objective", ALL)
-def test_an_architecture_is_scored_by_its_own_images_and_weights(objective: type[Objective]) -> None:
+def test_an_architecture_is_scored_by_its_own_images_and_weights(
+    objective: type[Objective],
+) -> None:
     weights = tuple(w.requires_grad_() for w in groups(3))
     found = torch.autograd.grad(objective()(evaluation(weights))[1], weights)
     assert all((gradient[[0, 2]] == 0).all() for gradient in found)

@@ -59,7 +59,8 @@ def overlap_by_hand(sample: Sample, g: int) -> float:
     for cell, node in product(("normal", "reduction"), range(4)):
         for j, o in product(range(node + 2), range(4)):
             slots = [
-                float(sample[f"{cell}/node{node}/input{s}"][g, j]) * float(sample[f"{cell}/node{node}/op{s}"][g, o])
+                float(sample[f"{cell}/node{node}/input{s}"][g, j])
+                * float(sample[f"{cell}/node{node}/op{s}"][g, o])
                 for s in (0, 1)
             ]
             total += slots[0] * slots[1]
@@ -69,9 +70,15 @@ def overlap_by_hand(sample: Sample, g: int) -> float:
 @pytest.mark.parametrize("is_hard", [False, True])
 def test_overlap_is_its_double_sum(is_hard: bool) -> None:
     policy, generator = Policy(SPACE.choices).double(), torch.Generator().manual_seed(1)
-    sample = draw_hard(policy, 5, generator) if is_hard else draw_relaxed(policy, 5, 0.4, generator).detach()
+    sample = (
+        draw_hard(policy, 5, generator)
+        if is_hard
+        else draw_relaxed(policy, 5, 0.4, generator).detach()
+    )
     found = Overlap()(Evaluation(SPACE, sample, torch.zeros(5), None))
-    torch.testing.assert_close(found, torch.tensor([overlap_by_hand(sample, g) for g in range(5)], dtype=torch.float64))
+    torch.testing.assert_close(
+        found, torch.tensor([overlap_by_hand(sample, g) for g in range(5)], dtype=torch.float64)
+    )
 
 
 def test_overlap_of_a_hard_sample_counts_the_nodes_whose_slots_are_equal() -> None:
@@ -80,7 +87,8 @@ def test_overlap_of_a_hard_sample_counts_the_nodes_whose_slots_are_equal() -> No
     counts = [
         sum(
             all(
-                g.choices[f"{cell}/node{n}/{what}0"] == g.choices[f"{cell}/node{n}/{what}1"] for what in ("input", "op")
+                g.choices[f"{cell}/node{n}/{what}0"] == g.choices[f"{cell}/node{n}/{what}1"]
+                for what in ("input", "op")
             )
             for cell, n in product(("normal", "reduction"), range(4))
         )
@@ -93,7 +101,9 @@ def test_overlap_of_a_hard_sample_counts_the_nodes_whose_slots_are_equal() -> No
 def test_overlap_is_refused_where_there_are_no_slots() -> None:
     space = ModuleSpace(nn.Sequential(OpChoice({"a": nn.Identity(), "b": nn.ReLU()})))
     Overlap().check(SPACE)
-    with pytest.raises(UserError, match="objective overlap: the module space has no slots; leave this term out"):
+    with pytest.raises(
+        UserError, match="objective overlap: the module space has no slots; leave this term out"
+    ):
         Overlap().check(space)
     CrossEntropy().check(space)
     with pytest.raises(UserError, match="objective overlap"):

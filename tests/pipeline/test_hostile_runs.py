@@ -22,7 +22,8 @@ from unas.runs.names import CONFIG, METRICS
 from unas.runs.network import load_network
 
 TRUST = ("--trust", "tiny:TinyDigits")
-MOVES = "\x1b[2J\x9b1A\u202e\r\x7f"  # an escape, C1's, one that turns the line around, a return, a deletion
+# An escape, C1's, one that turns the line around, a return, a deletion
+MOVES = "\x1b[2J\x9b1A\u202e\r\x7f"
 
 
 @pytest.fixture
@@ -65,7 +66,8 @@ def test_a_configuration_imports_nothing_and_says_which_flag_would(
 
 
 @pytest.mark.parametrize(
-    "name", [METRICS, "checkpoints", "tensorboard/search", "manifest.json", "model.onnx", "genotype.json"]
+    "name",
+    [METRICS, "checkpoints", "tensorboard/search", "manifest.json", "model.onnx", "genotype.json"],
 )
 def test_links_that_lead_out_of_a_run_are_refused(name: str, run: Path, outside: Path) -> None:
     target = outside if "." in name else outside.parent / "folder"
@@ -82,7 +84,9 @@ def test_links_that_lead_out_of_a_run_are_refused(name: str, run: Path, outside:
 
 @pytest.mark.parametrize("name", [METRICS, "tensorboard"])
 @pytest.mark.parametrize("target", ["nowhere.txt", "run/nowhere.txt"])
-def test_nothing_is_made_where_a_link_of_a_new_run_leads(name: str, target: str, tmp_path: Path) -> None:
+def test_nothing_is_made_where_a_link_of_a_new_run_leads(
+    name: str, target: str, tmp_path: Path
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).symlink_to(tmp_path / target)
     with pytest.raises(UserError, match=r"is a link that leads out of|holds .* but no"):
@@ -91,7 +95,9 @@ def test_nothing_is_made_where_a_link_of_a_new_run_leads(name: str, target: str,
 
 
 @pytest.mark.parametrize("read", [load_genotype, load_network])
-def test_links_are_refused_by_what_reads_one_file_of_a_run(read: Callable[[Path], object], run: Path) -> None:
+def test_links_are_refused_by_what_reads_one_file_of_a_run(
+    read: Callable[[Path], object], run: Path
+) -> None:
     for name in ("genotype.json", "model.safetensors"):
         (run / name).rename(run.parent / name)
         (run / name).symlink_to(run.parent / name)
@@ -114,14 +120,18 @@ def test_a_lock_is_not_written_through_a_link(run: Path, outside: Path) -> None:
     assert outside.read_text() == "years of work"
 
 
-def test_a_file_is_not_written_through_a_link_that_waits_for_it(tmp_path: Path, outside: Path) -> None:
+def test_a_file_is_not_written_through_a_link_that_waits_for_it(
+    tmp_path: Path, outside: Path
+) -> None:
     (tmp_path / f".summary.json.{os.getpid()}.tmp").symlink_to(outside)
     files.write_json(tmp_path / "summary.json", {})
     assert outside.read_text() == "years of work"
     assert json.loads((tmp_path / "summary.json").read_text()) == {}
 
 
-def test_a_message_does_not_move_the_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_does_not_move_the_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "genotype.json"
     path.write_text(json.dumps({"format": "unas.genotype", "version": "\x1b[2J" + "x" * 10_000}))
     assert main(["show", str(path)]) == 2
@@ -134,7 +144,9 @@ def is_plain_text(text: str) -> bool:
     return bool(text) and all(c.isprintable() for c in text.replace("\n", ""))
 
 
-def test_what_a_command_prints_of_a_run_does_not_move_the_cursor(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_command_prints_of_a_run_does_not_move_the_cursor(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     verdicts = [{"line": f"PASS {MOVES}", "passed": True}]
     summary = {f"accuracy{MOVES}": 0.5, "alarms": [MOVES], "budgets": verdicts}
     output.print_figures(summary, title=MOVES)
@@ -155,7 +167,9 @@ def test_a_drawing_in_the_terminal_does_not_move_the_cursor(
     assert is_plain_text(capsys.readouterr().out)
 
 
-def test_a_dry_run_prints_json_that_does_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_prints_json_that_does_not_move_the_cursor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["run", "digits", "--dry-run", "--data-root", f"data{MOVES}\U000e0001"]) == 0
     printed = capsys.readouterr().out
     assert is_plain_text(printed)

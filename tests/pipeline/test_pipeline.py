@@ -23,7 +23,14 @@ from unas.pipeline import evaluate_run, export_run
 from unas.runs.network import load_network
 
 TRUSTED = ["tiny:TinyDigits"]
-SAME_BYTES = ("config.json", "metrics.jsonl", "policy.json", "genotype.json", "model.safetensors", "model.onnx")
+SAME_BYTES = (
+    "config.json",
+    "metrics.jsonl",
+    "policy.json",
+    "genotype.json",
+    "model.safetensors",
+    "model.onnx",
+)
 
 
 def read(directory: Path, name: str) -> Any:
@@ -36,7 +43,9 @@ def metrics(directory: Path) -> list[dict[str, Any]]:
 
 def normalised_test_images() -> tuple[np.ndarray, np.ndarray]:
     data = TinyDigits().load(Path())
-    return ((data.test.images.numpy() / 255 - data.mean[0]) / data.std[0]).astype(np.float32), data.test.labels.numpy()
+    return ((data.test.images.numpy() / 255 - data.mean[0]) / data.std[0]).astype(
+        np.float32
+    ), data.test.labels.numpy()
 
 
 def test_result_is_what_the_directory_says(finished: unas.Result) -> None:
@@ -61,7 +70,10 @@ def test_metrics_have_every_step_of_every_phase(finished: unas.Result) -> None:
 
 
 def test_tensorboard_reads_the_same_figures(finished: unas.Result) -> None:
-    for phase, name, steps in (("search", "train_loss", SEARCH_STEPS), ("training", "loss", TRAINING_STEPS)):
+    for phase, name, steps in (
+        ("search", "train_loss", SEARCH_STEPS),
+        ("training", "loss", TRAINING_STEPS),
+    ):
         events = EventAccumulator(str(finished.directory / "tensorboard" / phase))
         events.Reload()
         logged = [line[name] for line in metrics(finished.directory) if line["phase"] == phase]
@@ -106,7 +118,10 @@ def test_weights_are_plain_safetensors(finished: unas.Result) -> None:
 
 def test_manifest_and_checkpoints_are_there(finished: unas.Result) -> None:
     manifest = read(finished.directory, "manifest.json")
-    assert (manifest["seed"], manifest["versions"]["torch"]) == (0, importlib.metadata.version("torch"))
+    assert (manifest["seed"], manifest["versions"]["torch"]) == (
+        0,
+        importlib.metadata.version("torch"),
+    )
     names = sorted(path.name for path in (finished.directory / "checkpoints").iterdir())
     assert [name.partition("-")[2] for name in names] == ["training-6.ckpt", "training-8.ckpt"]
 
@@ -124,14 +139,18 @@ def test_code_from_outside_is_not_run_unless_it_is_trusted(finished: unas.Result
         export_run(finished.directory)
 
 
-def test_the_written_configuration_and_seed_give_the_same_run_again(finished: unas.Result, tmp_path: Path) -> None:
+def test_the_written_configuration_and_seed_give_the_same_run_again(
+    finished: unas.Result, tmp_path: Path
+) -> None:
     text = (finished.directory / "config.json").read_text()
     config = config_from_json(text, trusted=TRUSTED)
     assert config == tiny_recipe()
     torch.rand(5)  # what the process has drawn before must not matter
     again = unas.run(config, tmp_path / "again", quiet=True)
     for name in SAME_BYTES:
-        assert (again.directory / name).read_bytes() == (finished.directory / name).read_bytes(), name
+        assert (again.directory / name).read_bytes() == (finished.directory / name).read_bytes(), (
+            name
+        )
 
 
 def test_phases_alone_are_those_of_a_whole_run(finished: unas.Result, tmp_path: Path) -> None:
@@ -140,7 +159,9 @@ def test_phases_alone_are_those_of_a_whole_run(finished: unas.Result, tmp_path: 
     assert not (searched.directory / "model.safetensors").exists()
     # `run` goes on where `search` ended; `search` on what `run` has made is what `search` found.
     resumed = unas.run(tiny_recipe(), searched.directory, resume=True, quiet=True)
-    assert (resumed.directory / "model.onnx").read_bytes() == (finished.directory / "model.onnx").read_bytes()
+    assert (resumed.directory / "model.onnx").read_bytes() == (
+        finished.directory / "model.onnx"
+    ).read_bytes()
     before = (resumed.directory / "metrics.jsonl").read_bytes()
     assert unas.search(tiny_recipe(), searched.directory, resume=True, quiet=True) == resumed
     assert (resumed.directory / "metrics.jsonl").read_bytes() == before
@@ -148,7 +169,9 @@ def test_phases_alone_are_those_of_a_whole_run(finished: unas.Result, tmp_path: 
     given = replace(tiny_recipe(), genotype=str(finished.directory))
     trained = unas.train(given, tmp_path / "train", quiet=True)
     for name in ("genotype.json", "model.safetensors"):
-        assert (trained.directory / name).read_bytes() == (finished.directory / name).read_bytes(), name
+        assert (trained.directory / name).read_bytes() == (
+            finished.directory / name
+        ).read_bytes(), name
     assert {line["phase"] for line in metrics(trained.directory)} == {"training"}
     assert not (trained.directory / "policy.json").exists()
 

@@ -21,7 +21,9 @@ from unas.spaces.module import ModuleSpace
 
 
 def a_model() -> nn.Module:
-    return nn.Sequential(OpChoice({"a": nn.Identity(), "b": nn.ReLU()}), nn.Flatten(), nn.Linear(64, 10))
+    return nn.Sequential(
+        OpChoice({"a": nn.Identity(), "b": nn.ReLU()}), nn.Flatten(), nn.Linear(64, 10)
+    )
 
 
 def test_training_needs_a_genotype(tmp_path: Path) -> None:
@@ -32,13 +34,17 @@ def test_training_needs_a_genotype(tmp_path: Path) -> None:
 
 
 def test_a_search_finds_its_own_genotype(tmp_path: Path) -> None:
-    with pytest.raises(unas.UserError, match="genotype is 'UNAS_CIFAR10', but a search finds its own"):
+    with pytest.raises(
+        unas.UserError, match="genotype is 'UNAS_CIFAR10', but a search finds its own"
+    ):
         unas.search(replace(tiny_recipe(), genotype="UNAS_CIFAR10"), tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_holds_one_run(finished: unas.Result) -> None:
-    with pytest.raises(unas.UserError, match="already holds a run; add --resume or use another --out"):
+    with pytest.raises(
+        unas.UserError, match="already holds a run; add --resume or use another --out"
+    ):
         unas.run(tiny_recipe(), finished.directory)
     with pytest.raises(unas.UserError, match="is not this run's configuration"):
         unas.run(replace(tiny_recipe(), seed=1), finished.directory, resume=True)
@@ -47,14 +53,19 @@ def test_a_directory_holds_one_run(finished: unas.Result) -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"batch_size": 80, "architectures_per_batch": 0}, "search.batch_size is 80, but there are 72 training images"),
+        (
+            {"batch_size": 80, "architectures_per_batch": 0},
+            "search.batch_size is 80, but there are 72 training images",
+        ),
         (
             {"batch_size": 30, "architectures_per_batch": 0},
             "search.batch_size is 30, but there are 24 validation images",
         ),
     ],
 )
-def test_a_batch_larger_than_the_data_is_refused(search: dict[str, int], message: str, tmp_path: Path) -> None:
+def test_a_batch_larger_than_the_data_is_refused(
+    search: dict[str, int], message: str, tmp_path: Path
+) -> None:
     config = replace(tiny_recipe(), search=replace(tiny_recipe().search, **search))
     with pytest.raises(unas.UserError, match=message):
         unas.search(config, tmp_path / "run", quiet=True)
@@ -80,7 +91,9 @@ def test_the_message_of_a_stopped_run_names_what_must_be_imported(
     config = replace(config, search=replace(config.search, objectives=objectives))
     with pytest.raises(Interrupted) as stop:
         unas.search(config, out, quiet=True)
-    expected = f"unas search --resume --out '{out}' --trust {__name__}:a_model --trust tiny:TinyDigits"
+    expected = (
+        f"unas search --resume --out '{out}' --trust {__name__}:a_model --trust tiny:TinyDigits"
+    )
     assert stop.value.command == expected
     assert "finishing this step" in capfd.readouterr().err
 

@@ -26,9 +26,19 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
     return subprocess.run(
-        [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -65,7 +75,9 @@ def test_kills_change_nothing(finished: unas.Result, tmp_path: Path) -> None:
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert newest(run) == ("search", 7)
     last_line = stopped.stderr.splitlines()[-1]
-    assert last_line.startswith(f"stopped after search step 7, saved in {run}; go on with: unas run --resume ")
+    assert last_line.startswith(
+        f"stopped after search step 7, saved in {run}; go on with: unas run --resume "
+    )
 
     # Word for word what the message says, with a trap at the end of the search.
     words = shlex.split(last_line.partition("go on with: unas ")[2])

@@ -34,5 +34,7 @@ def test_a_step_counts_the_deployed_network_of_images_of_the_given_size() -> Non
 
 
 def test_a_term_about_the_deployed_network_needs_the_size_of_its_images() -> None:
-    with pytest.raises(unas.UserError, match=r"objective macs is about the deployed network .*; give image_size"):
+    with pytest.raises(
+        unas.UserError, match=r"objective macs is about the deployed network .*; give image_size"
+    ):
         unas.search_step(toward(1.0))

@@ -39,7 +39,8 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
         return str(caught.value)
 
     run = tmp_path / "run"
-    # The only calls of `logits` outside of `losses` are those of the four candidates, on the first batch of three.
+    # The only calls of `logits` outside of `losses` are those of the four candidates, on the first
+    # batch of three.
     with monkeypatch.context() as patch:
         patch.setattr(work, "EVALUATION_BATCH", 8)
         patch.setattr(SearchStep, "losses", _losses_that_do_not_count)
@@ -50,7 +51,9 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
     assert not (run / GENOTYPE).exists()
 
     message = stopped_in(work, "evaluate", 1)
-    assert message.startswith(f"stopped after training step {TRAINING_STEPS}, saved in {run}; go on with: unas run ")
+    assert message.startswith(
+        f"stopped after training step {TRAINING_STEPS}, saved in {run}; go on with: unas run "
+    )
     assert "test_accuracy" not in (run / SUMMARY).read_text()
 
     stopped_in(work, "export_onnx", 1)
@@ -65,4 +68,6 @@ _logits = SearchStep.logits
 
 
 def _losses_that_do_not_count(self: SearchStep, images: Any, labels: Any, sample: Any) -> Any:
-    return work.torch.nn.functional.cross_entropy(_logits(self, images, sample), labels, reduction="none")
+    return work.torch.nn.functional.cross_entropy(
+        _logits(self, images, sample), labels, reduction="none"
+    )

@@ -29,8 +29,20 @@ SEARCH = {
     "imagenet-mobile": {"warm_up_epochs": 20, "epochs": 15, "batch_size": 192, "softening": 0.08},
 }
 TRAINING = {
-    "imagenet": {"epochs": 250, "warm_up_epochs": 5, "batch_size": 1024, "lr": 0.8, "weight_decay": 3e-5},
-    "imagenet-mobile": {"epochs": 300, "warm_up_epochs": 5, "batch_size": 512, "lr": 0.2, "weight_decay": 5e-5},
+    "imagenet": {
+        "epochs": 250,
+        "warm_up_epochs": 5,
+        "batch_size": 1024,
+        "lr": 0.8,
+        "weight_decay": 3e-5,
+    },
+    "imagenet-mobile": {
+        "epochs": 300,
+        "warm_up_epochs": 5,
+        "batch_size": 512,
+        "lr": 0.2,
+        "weight_decay": 5e-5,
+    },
 }
 TERMS = {
     "imagenet": {"cross_entropy": 1.0, "gap": 0.5, "overlap": 0.2},
@@ -39,7 +51,11 @@ TERMS = {
 
 
 def differing(values: dict[str, Any], config: object) -> dict[str, Any]:
-    return {name: getattr(config, name) for name, value in values.items() if getattr(config, name) != value}
+    return {
+        name: getattr(config, name)
+        for name, value in values.items()
+        if getattr(config, name) != value
+    }
 
 
 @pytest.mark.parametrize("name", SEARCH)
@@ -49,14 +65,29 @@ def test_recipe_is_the_published_one(name: str) -> None:
     search, training = config.search, config.training
     assert not differing(SEARCH[name], search)
     assert not differing(TRAINING[name], training)
-    assert search.batch_size // search.architectures_per_batch == 24  # one architecture for the batch of a process
-    assert (search.weights.lr, search.weights.final_lr, search.weights.weight_decay) == (3e-4, 1e-4, 3e-4)
-    assert (search.policy.lr, search.policy.final_lr, search.policy.weight_decay) == (1e-3, 3e-4, 1e-6)
+    assert (
+        search.batch_size // search.architectures_per_batch == 24
+    )  # one architecture for the batch of a process
+    assert (search.weights.lr, search.weights.final_lr, search.weights.weight_decay) == (
+        3e-4,
+        1e-4,
+        3e-4,
+    )
+    assert (search.policy.lr, search.policy.final_lr, search.policy.weight_decay) == (
+        1e-3,
+        3e-4,
+        1e-6,
+    )
     assert search.relaxed_temperature == search.estimator.temperature == 0.4  # type: ignore[attr-defined]
     assert (training.momentum, training.clip_norm, training.label_smoothing) == (0.9, 5, 0.1)
     assert {key: term.weight for key, term in search.objectives.items()} == TERMS[name]
     for augmentation in (search.augmentation, training.augmentation):
-        jitter = (augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue)
+        jitter = (
+            augmentation.brightness,
+            augmentation.contrast,
+            augmentation.saturation,
+            augmentation.hue,
+        )
         assert jitter == (0.4, 0.4, 0.4, 0.2)
         assert augmentation.flip
         assert augmentation.crop_share == 0.08
@@ -91,10 +122,14 @@ def scaled_down(name: str, root: Path, size: int) -> Config:
     config = recipe(name)
     if name == "imagenet":
         space: Any = DartsSpace(channels=2, layers=3, operations=5, stem="imagenet")
-        network: Any = DartsNetworkOptions(channels=None, layers=3, stem="imagenet", max_macs=9_000_000)
+        network: Any = DartsNetworkOptions(
+            channels=None, layers=3, stem="imagenet", max_macs=9_000_000
+        )
     else:
         space, network = ProxylessSpace(width=0.1), ProxylessNetworkOptions(width=0.1)
-    search = replace(config.search, warm_up_epochs=1, epochs=2, batch_size=8, architectures_per_batch=1)
+    search = replace(
+        config.search, warm_up_epochs=1, epochs=2, batch_size=8, architectures_per_batch=1
+    )
     return replace(
         config,
         dataset=ImageNet(size=size),
@@ -122,9 +157,14 @@ def test_photographs_become_an_exported_network(name: str, size: int, tmp_path: 
     assert result.summary["onnx_max_difference"] < 1e-4
     if name == "imagenet":  # the file says what was decided
         channels = description.options["channels"]
-        assert dict(description.options) | {"max_macs": 9_000_000} == {**vars(config.network), "channels": channels}
+        assert dict(description.options) | {"max_macs": 9_000_000} == {
+            **vars(config.network),
+            "channels": channels,
+        }
         assert channels % 2 == 0
         for wider in (0, 2):
             with torch.device("meta"):
-                network = config.space.network(result.genotype, 2, channels=channels + wider, layers=3, stem="imagenet")
+                network = config.space.network(
+                    result.genotype, 2, channels=channels + wider, layers=3, stem="imagenet"
+                )
             assert (count_macs(network, (3, 224, 224)) < 9_000_000) == (wider == 0)

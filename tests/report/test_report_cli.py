@@ -52,7 +52,11 @@ def test_a_report_is_written_where_it_is_said(
     }.items(),
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    words: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: str,
+    line: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made_run(tmp_path / "a")

@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from hostile import Reader, finding, mutated
-from made_run import GENOTYPE, checked, drawn, image, made_run, policy, search_metrics, words, write_lines
+from made_run import (
+    GENOTYPE,
+    checked,
+    drawn,
+    image,
+    made_run,
+    policy,
+    search_metrics,
+    words,
+    write_lines,
+)
 from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
 from unas.report import write_report
@@ -38,7 +48,9 @@ def hostile_run(directory: Path) -> Path:
         epoch["probabilities"][f"{EVIL}/a"] = {EVIL: 0.5, f"{EVIL}2": 0.5}
         epoch["alarms"] = {EVIL: EVIL}
     (run / "policy.json").write_text(json.dumps(epochs))
-    (run / "genotype.json").write_text(Genotype(f"x{EVIL}", {**GENOTYPE.choices, "normal/node0/op0": EVIL}).to_json())
+    (run / "genotype.json").write_text(
+        Genotype(f"x{EVIL}", {**GENOTYPE.choices, "normal/node0/op0": EVIL}).to_json()
+    )
     write_lines(run, [{**line, EVIL: 0.5} for line in search_metrics()])
     return run
 
@@ -56,7 +68,9 @@ def test_everything_that_a_file_says_is_escaped(tmp_path: Path) -> None:
 
 def test_a_chain_with_evil_names_is_drawn(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run")
-    (run / "genotype.json").write_text(Genotype("x", {EVIL: EVIL, "normal/node" + "9" * 4500 + "/op0": "y"}).to_json())
+    (run / "genotype.json").write_text(
+        Genotype("x", {EVIL: EVIL, "normal/node" + "9" * 4500 + "/op0": "y"}).to_json()
+    )
     (found,) = drawn(run).iter("img")
     assert "alert(1)" in "".join(image(found).itertext())
 
@@ -86,32 +100,79 @@ def text(name: str, content: str) -> Callable[[Path], None]:
 
 SUMMARY, POLICY, METRICS = "summary.json", "policy.json", "metrics.jsonl"
 MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "accuracy in words": (change(SUMMARY, "test_accuracy", to="high"), 'test_accuracy is "high"; it must be a number'),
-    "accuracy of true": (change(SUMMARY, "test_accuracy", to=True), "test_accuracy is true; it must be a number"),
+    "accuracy in words": (
+        change(SUMMARY, "test_accuracy", to="high"),
+        'test_accuracy is "high"; it must be a number',
+    ),
+    "accuracy of true": (
+        change(SUMMARY, "test_accuracy", to=True),
+        "test_accuracy is true; it must be a number",
+    ),
     "a huge number": (change(SUMMARY, "parameters", to=10**400), "parameters is 1000"),
-    "no verdict": (change(SUMMARY, "budgets", 0, "passed", to="yes"), 'passed is "yes"; it must be true or false'),
-    "budgets that are none": (change(SUMMARY, "budgets", to={"a": 1}), "budgets is an object; it must be a list"),
-    "a budget that is none": (change(SUMMARY, "budgets", 0, to=3), "budgets[0] is 3; it must be an object"),
-    "latency of a list": (change(SUMMARY, "latency", 0, "median_ms", to=[1]), "median_ms is a list; it must be"),
-    "alarms in numbers": (change(SUMMARY, "alarms", to={"skips": 3}), "skips is 3; it must be text"),
+    "no verdict": (
+        change(SUMMARY, "budgets", 0, "passed", to="yes"),
+        'passed is "yes"; it must be true or false',
+    ),
+    "budgets that are none": (
+        change(SUMMARY, "budgets", to={"a": 1}),
+        "budgets is an object; it must be a list",
+    ),
+    "a budget that is none": (
+        change(SUMMARY, "budgets", 0, to=3),
+        "budgets[0] is 3; it must be an object",
+    ),
+    "latency of a list": (
+        change(SUMMARY, "latency", 0, "median_ms", to=[1]),
+        "median_ms is a list; it must be",
+    ),
+    "alarms in numbers": (
+        change(SUMMARY, "alarms", to={"skips": 3}),
+        "skips is 3; it must be text",
+    ),
     "summary that is a list": (text(SUMMARY, "[]"), "summary.json is a list; it must be an object"),
-    "half a summary": (text(SUMMARY, '{"a": '), "summary.json is empty or ends too soon; is it truncated?"),
-    "an infinity": (text(SUMMARY, '{"parameters": 1e999}'), "parameters is Infinity; it must be a number"),
-    "a number for a name": (change("config.json", "dataset", "name", to=3), "dataset: name is 3; it must be text"),
+    "half a summary": (
+        text(SUMMARY, '{"a": '),
+        "summary.json is empty or ends too soon; is it truncated?",
+    ),
+    "an infinity": (
+        text(SUMMARY, '{"parameters": 1e999}'),
+        "parameters is Infinity; it must be a number",
+    ),
+    "a number for a name": (
+        change("config.json", "dataset", "name", to=3),
+        "dataset: name is 3; it must be text",
+    ),
     "another format": (change("config.json", "format", to="x"), "not a configuration; it needs"),
-    "a command that is none": (change("manifest.json", "command", to="unas"), 'command is "unas"; it must be a list'),
-    "policy of no list": (text(POLICY, "{}"), "policy.json is an object; it must be a list of epochs"),
-    "epoch 0": (change(POLICY, 0, "epoch", to=0), "[0]: epoch is 0; it must be a whole number of 1 or more"),
+    "a command that is none": (
+        change("manifest.json", "command", to="unas"),
+        'command is "unas"; it must be a list',
+    ),
+    "policy of no list": (
+        text(POLICY, "{}"),
+        "policy.json is an object; it must be a list of epochs",
+    ),
+    "epoch 0": (
+        change(POLICY, 0, "epoch", to=0),
+        "[0]: epoch is 0; it must be a whole number of 1 or more",
+    ),
     "a probability of 2": (
         change(POLICY, 0, "probabilities", "normal/node0/op0", "skip_connect", to=2),
         "is 2; a probability is from 0 to 1",
     ),
-    "genotype of another format": (change("genotype.json", "format", to=1), "format is 1; it must be text"),
+    "genotype of another format": (
+        change("genotype.json", "format", to=1),
+        "format is 1; it must be text",
+    ),
     "no choices": (change("genotype.json", "choices", to={}), "space or choices is missing"),
-    "a step that is none": (text(METRICS, '{"phase": "search", "step": "1"}\n'), 'line 1: step is "1"; it must be'),
+    "a step that is none": (
+        text(METRICS, '{"phase": "search", "step": "1"}\n'),
+        'line 1: step is "1"; it must be',
+    ),
     "a step below 0": (text(METRICS, '{"phase": "search", "step": -1}\n'), "line 1: step is -1"),
     "a figure in words": (
-        text(METRICS, '{"phase": "search", "step": 1}\n{"phase": "search", "step": 2, "loss": "x"}\n'),
+        text(
+            METRICS, '{"phase": "search", "step": 1}\n{"phase": "search", "step": 2, "loss": "x"}\n'
+        ),
         'metrics.jsonl line 2: "loss" is "x"; it must be a number or null',
     ),
 }
@@ -150,7 +211,12 @@ def test_figures_that_are_not_finite_or_of_unknown_phases_are_left_out(tmp_path:
         {"phase": "search", "step": 11, "train_loss": 1e300},
         {"phase": ["x"], "step": 12, "train_loss": 5.0},
         {"phase": "dreaming", "step": 13, "train_loss": 5.0},
-        {"phase": "search", "step": 2**52, "train_loss": 1.0, **{f"figure{n}": n for n in range(500)}},
+        {
+            "phase": "search",
+            "step": 2**52,
+            "train_loss": 1.0,
+            **{f"figure{n}": n for n in range(500)},
+        },
     ]
     write_lines(run, good + odd)
     assert len(list(drawn(run).iter("svg"))) < 20

@@ -56,11 +56,15 @@ def test_a_finished_run_has_the_figures_of_its_summary(finished: unas.Result) ->
     assert shown["Parameters"].startswith(f"{found['parameters']:,}")
     assert f"{found['macs']:,} for one image" in shown["Multiply-adds"]
     latency = found["latency"][0]
-    expected = f"{latency['median_ms']:.4g} ms p10 to p90 {latency['p10']:.4g} to {latency['p90']:.4g} ms"
+    expected = (
+        f"{latency['median_ms']:.4g} ms p10 to p90 {latency['p10']:.4g} to {latency['p90']:.4g} ms"
+    )
     assert shown["Latency"].replace("msp10", "ms p10").startswith(expected)
     for name, line in cell_lines(load_genotype(finished.directory)):
         assert [f"{name} cell", line.replace("  ", "")] in cells(root, "The same in words")
-    assert words(next(of_class(root, "asked"))).startswith("Search a network of the darts space for tiny:TinyDigits")
+    assert words(next(of_class(root, "asked"))).startswith(
+        "Search a network of the darts space for tiny:TinyDigits"
+    )
 
 
 def test_the_questions_are_answered_in_order(tmp_path: Path) -> None:
@@ -72,9 +76,17 @@ def test_the_questions_are_answered_in_order(tmp_path: Path) -> None:
 
 def test_budgets_have_value_interval_limit_and_verdict(tmp_path: Path) -> None:
     root = drawn(made_run(tmp_path / "run"))
-    assert words(next(of_class(root, "verdict"))) == "✗ FAIL: 1 of 2 budgets not met (params ≤ 150k)"
+    assert (
+        words(next(of_class(root, "verdict"))) == "✗ FAIL: 1 of 2 budgets not met (params ≤ 150k)"
+    )
     first, second = cells(root, "Budgets")
-    assert first[:5] == ["latency ≤ 0.2ms@onnxruntime", "✓ PASS", "0.105 ms", "0.1 ms to 0.11 ms", "≤ 0.2 ms"]
+    assert first[:5] == [
+        "latency ≤ 0.2ms@onnxruntime",
+        "✓ PASS",
+        "0.105 ms",
+        "0.1 ms to 0.11 ms",
+        "≤ 0.2 ms",
+    ]
     assert second[:5] == ["params ≤ 150k", "✗ FAIL", "166,500", "counted: exact", "≤ 150,000"]
     root = drawn(made_run(tmp_path / "met", budgets=VERDICTS[:1]))
     assert words(next(of_class(root, "verdict"))) == "✓ PASS: the budget is met"
@@ -97,7 +109,9 @@ def test_what_was_run_can_be_repeated(tmp_path: Path) -> None:
 def test_a_run_from_python_says_so(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps({**manifest, "command": ["mine.py"], "resumed": [manifest] * 30}))
+    (run / "manifest.json").write_text(
+        json.dumps({**manifest, "command": ["mine.py"], "resumed": [manifest] * 30})
+    )
     root = drawn(run)
     assert not list(root.iter("code"))
     assert "started from Python (mine.py)" in words(section(root, "What was run"))
@@ -128,8 +142,14 @@ def test_an_unfinished_run_says_how_far_it_is(stage: str, says: str, tmp_path: P
         "The network is not trained yet: the search is not finished.": ("search",),
     }
     assert {line for line, stages in is_missing.items() if stage in stages} <= lines
-    assert not [line for line, stages in is_missing.items() if stage not in stages and line in lines]
-    expected = "No verdict yet on" if stage in {"started", "search"} else "as the untrained network was measured"
+    assert not [
+        line for line, stages in is_missing.items() if stage not in stages and line in lines
+    ]
+    expected = (
+        "No verdict yet on"
+        if stage in {"started", "search"}
+        else "as the untrained network was measured"
+    )
     assert expected in words(next(of_class(root, "verdict")))
 
 
@@ -164,7 +184,11 @@ def test_the_only_style_is_the_one_that_the_policy_names(tmp_path: Path) -> None
 def test_the_drawing_is_that_of_the_genotype(tmp_path: Path) -> None:
     (source,) = drawn(made_run(tmp_path / "run")).iter("img")
     document = image(source)
-    edges = [each for each in document.iter("{http://www.w3.org/2000/svg}path") if each.get("class") == "edge"]
+    edges = [
+        each
+        for each in document.iter("{http://www.w3.org/2000/svg}path")
+        if each.get("class") == "edge"
+    ]
     assert len(edges) == sum("/op" in name for name in GENOTYPE.choices)
 
 
@@ -184,7 +208,9 @@ def test_a_given_architecture_was_not_searched(tmp_path: Path) -> None:
     (run / "policy.json").unlink()
     root = drawn(run)
     assert "the architecture was given (UNAS_CIFAR10)" in words(section(root, "Search"))
-    assert words(next(of_class(root, "asked"))).startswith("Train the given architecture UNAS_CIFAR10 for digits")
+    assert words(next(of_class(root, "asked"))).startswith(
+        "Train the given architecture UNAS_CIFAR10 for digits"
+    )
 
 
 def test_alarms_are_told_also_before_the_search_has_ended(tmp_path: Path) -> None:
@@ -192,13 +218,18 @@ def test_alarms_are_told_also_before_the_search_has_ended(tmp_path: Path) -> Non
     entries = policy(4)
     entries[2]["alarms"] = {"sure": "the policy is sure too early"}
     (run / "policy.json").write_text(json.dumps(entries))
-    assert words(next(of_class(drawn(run), "alarms"))) == "sure: epoch 3: the policy is sure too early"
+    assert (
+        words(next(of_class(drawn(run), "alarms"))) == "sure: epoch 3: the policy is sure too early"
+    )
     run = made_run(tmp_path / "found", "found", alarms={"unmoved": "epoch 9: nothing learned"})
     assert words(next(of_class(drawn(run), "alarms"))) == "unmoved: epoch 9: nothing learned"
 
 
 def test_several_runs_are_compared(tmp_path: Path) -> None:
-    runs = [made_run(tmp_path / f"run{seed}", seed=seed, test_accuracy=0.9 + seed / 100) for seed in range(3)]
+    runs = [
+        made_run(tmp_path / f"run{seed}", seed=seed, test_accuracy=0.9 + seed / 100)
+        for seed in range(3)
+    ]
     runs.append(made_run(tmp_path / "later", "search", seed=3))
     root = drawn(*runs)
     rows = cells(root, "The runs")
@@ -217,7 +248,10 @@ def test_several_runs_are_compared(tmp_path: Path) -> None:
 def test_latencies_of_different_machines_are_not_plotted_together(tmp_path: Path) -> None:
     other = summary()["latency"][0]
     other = {**other, "fingerprint": {**other["fingerprint"], "threads": 2}}
-    runs = [made_run(tmp_path / "a", budgets=[]), made_run(tmp_path / "b", budgets=[], latency=[other])]
+    runs = [
+        made_run(tmp_path / "a", budgets=[]),
+        made_run(tmp_path / "b", budgets=[], latency=[other]),
+    ]
     titles = [words(each) for each in drawn(*runs).iter("figcaption")]
     assert "Accuracy against size" in titles
     assert "Accuracy against latency" not in titles
@@ -226,5 +260,7 @@ def test_latencies_of_different_machines_are_not_plotted_together(tmp_path: Path
 def test_limits_are_drawn_where_all_runs_share_them(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / "a"), made_run(tmp_path / "b", budgets=VERDICTS[:1])]
     root = drawn(*runs)
-    assert len(list(of_class(figure(root, "Accuracy against latency"), "limit"))) == 2  # legend and line
+    assert (
+        len(list(of_class(figure(root, "Accuracy against latency"), "limit"))) == 2
+    )  # legend and line
     assert not list(of_class(figure(root, "Accuracy against size"), "limit"))

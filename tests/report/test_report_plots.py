@@ -100,7 +100,9 @@ def test_pointing_at_a_curve_shows_its_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_an_interval_stands_at_its_value_beside_its_limit(verdict: dict[str, Any], tmp_path: Path) -> None:
+def test_an_interval_stands_at_its_value_beside_its_limit(
+    verdict: dict[str, Any], tmp_path: Path
+) -> None:
     root = drawn(made_run(tmp_path / "run", budgets=[verdict]))
     (drawing,) = [each for each in root.iter("svg") if each.get("class") == "interval"]
     to_value = axis(drawing, "x")
@@ -121,7 +123,9 @@ def test_an_interval_stands_at_its_value_beside_its_limit(verdict: dict[str, Any
 
 def test_runs_stand_at_their_accuracy_and_cost(tmp_path: Path) -> None:
     sizes = {"a": (0.91, 100_000), "b": (0.955, 180_000), "c": (0.93, 140_000)}
-    made = [made_run(tmp_path / n, test_accuracy=a, parameters=size) for n, (a, size) in sizes.items()]
+    made = [
+        made_run(tmp_path / n, test_accuracy=a, parameters=size) for n, (a, size) in sizes.items()
+    ]
     drawing = figure(drawn(*made), "Accuracy against size")
     to_size, to_accuracy = axis(drawing, "x"), axis(drawing, "y")
     places = {}
@@ -138,11 +142,15 @@ def test_a_shared_limit_is_drawn_with_the_latencies_that_were_judged_by_it(tmp_p
     noisy = [{**LATENCY[0], "median_ms": 0.9}]
     made = [made_run(tmp_path / "a", latency=noisy), made_run(tmp_path / "b")]
     drawing = figure(drawn(*made), "Accuracy against latency")
-    assert [words(each) for each in drawing.iter("title")][1:] == [f"{name}: 98.89 %, 0.105 ms" for name in ("b", "a")]
+    assert [words(each) for each in drawing.iter("title")][1:] == [
+        f"{name}: 98.89 %, 0.105 ms" for name in ("b", "a")
+    ]
     limit = list(of_class(drawing, "limit"))[-1]
     assert stands(axis(drawing, "x"), float(limit.get("x1", "nan")), 0.2)
     made = [made_run(tmp_path / "c", latency=noisy, budgets=[]), made_run(tmp_path / "d")]
-    titles = [words(each) for each in figure(drawn(*made), "Accuracy against latency").iter("title")]
+    titles = [
+        words(each) for each in figure(drawn(*made), "Accuracy against latency").iter("title")
+    ]
     assert titles[1:] == ["d: 98.89 %, 0.1053 ms", "c: 98.89 %, 0.9 ms"]
 
 
@@ -151,13 +159,16 @@ def test_strips_show_when_each_choice_was_decided(tmp_path: Path) -> None:
     drawing = figure(root, "normal choices")
     strips = [words(each) for each in of_class(drawing, "hover")]
     assert len(strips) == len([name for name in GENOTYPE.choices if name.startswith("normal")])
-    # 0.1 + 0.1·epoch for the last of four options, the rest shared: most probable from epoch 2 (0.3 against 0.233) on.
+    # 0.1 + 0.1·epoch for the last of four options, the rest shared: most probable from epoch 2 (0.3
+    # against 0.233) on.
     op = next(text for text in strips if text.startswith("normal/node0/op0"))
     assert "dil_conv_3x3 most probable from epoch 2 on; in the end dil_conv_3x3 0.90" in op
     # Of two options from epoch 5 on: 0.5 against 0.5 in epoch 4.
     source = next(text for text in strips if text.startswith("normal/node0/input0"))
     assert "1 most probable from epoch 5 on" in source
-    ticks = [each for each in of_class(drawing, "decided") if each.tag == "line"][:-1]  # the last is the key's
+    ticks = [each for each in of_class(drawing, "decided") if each.tag == "line"][
+        :-1
+    ]  # the last is the key's
     assert len(ticks) == len(strips)
 
 
@@ -199,22 +210,43 @@ def test_a_long_run_is_a_small_file_that_shows_its_extremes(tmp_path: Path) -> N
     lines: list[dict[str, Any]] = []
     for step in range(1, 60_001):
         wave = math.sin(step)
-        lines.append({"phase": "search", "step": step, "train_loss": 2 + wave, "gap": wave, "entropy": 9.0 + wave})
+        lines.append(
+            {
+                "phase": "search",
+                "step": step,
+                "train_loss": 2 + wave,
+                "gap": wave,
+                "entropy": 9.0 + wave,
+            }
+        )
     lines += [{"phase": "training", "step": step, "loss": 1 / step} for step in range(1, 40_001)]
     write_lines(run, lines)
     (run / "policy.json").write_text(json.dumps(policy(400)))
     root = drawn(run)
     assert (tmp_path / "drawn.html").stat().st_size < 600_000
     for path in [each for each in root.iter("path") if "heat" not in each.get("class", "")]:
-        assert re.fullmatch(r"M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+", path.get("d", ""))  # nothing is cut off
+        assert re.fullmatch(
+            r"M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+", path.get("d", "")
+        )  # nothing is cut off
     band = points(figure(root, "Training loss of the supernet"), "band")
     assert band[0][0] == band[-1][0]  # once there and once back
     assert len(band) == 2 * len(points(figure(root, "Training loss of the supernet"), "curve"))
-    assert "(1 to 3)" in words(next(of_class(figure(root, "Training loss of the supernet"), "hover")))
+    assert "(1 to 3)" in words(
+        next(of_class(figure(root, "Training loss of the supernet"), "hover"))
+    )
 
 
 @pytest.mark.parametrize(
-    "values", [[0.0], [5.0, 5.0], [-3.0, 4.0], [1e-12, 2e-12], [1e25, -1e25], [116650.0, 116651.0], [0.0, 5e-324]]
+    "values",
+    [
+        [0.0],
+        [5.0, 5.0],
+        [-3.0, 4.0],
+        [1e-12, 2e-12],
+        [1e25, -1e25],
+        [116650.0, 116651.0],
+        [0.0, 5e-324],
+    ],
 )
 def test_an_axis_holds_its_values_between_few_ticks(values: list[float]) -> None:
     for is_tight in (False, True):
@@ -259,4 +291,7 @@ def test_training_metrics_are_drawn(tmp_path: Path) -> None:
     for title, name in (("Training loss ends", "loss"), ("Accuracy ends", "accuracy")):
         drawing = figure(root, title)
         found = points(drawing, "curve")
-        assert all(stands(axis(drawing, "y"), y, line[name]) for (_, y), line in zip(found, lines, strict=True))
+        assert all(
+            stands(axis(drawing, "y"), y, line[name])
+            for (_, y), line in zip(found, lines, strict=True)
+        )

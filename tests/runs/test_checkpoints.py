@@ -53,7 +53,9 @@ def test_a_training_state_comes_back_and_trains_on_identically(store):
     half = make()
     train(*half, range(3))
     names = ("net", "optimizer", "scheduler")
-    store.save("train", 3, {name: part.state_dict() for name, part in zip(names, half, strict=True)})
+    store.save(
+        "train", 3, {name: part.state_dict() for name, part in zip(names, half, strict=True)}
+    )
     loaded = store.load_newest()
     assert (loaded.phase, loaded.step) == ("train", 3)
     rest = make()
@@ -67,7 +69,10 @@ def test_a_training_state_comes_back_and_trains_on_identically(store):
 def test_the_newest_two_are_kept_whatever_the_clock_says(store):
     for step in (1, 2, 30, 4):
         os.utime(save(store, step), (10**9 - step, 10**9 - step))
-    assert [path.name for path in store.paths()] == ["000003-search-30.ckpt", "000004-search-4.ckpt"]
+    assert [path.name for path in store.paths()] == [
+        "000003-search-30.ckpt",
+        "000004-search-4.ckpt",
+    ]
     assert newest_step(store) == 4
 
 
@@ -132,7 +137,9 @@ def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", unreadable)
-        with pytest.raises(UserError, match=r"2\.ckpt can't be read: Input/output error; go on with --resume when"):
+        with pytest.raises(
+            UserError, match=r"2\.ckpt can't be read: Input/output error; go on with --resume when"
+        ):
             store.load_newest()
     assert newest_step(store) == 2
     save(store, 3)
@@ -155,9 +162,13 @@ def test_memory_that_is_short_is_no_damage(store, monkeypatch):
 def test_code_in_a_checkpoint_is_not_run(store, tmp_path):
     path = save(store, 1)
     buffer = io.BytesIO()
-    torch.save({"phase": "search", "step": 1, "state": {"x": Malicious(tmp_path / "proof")}}, buffer)
+    torch.save(
+        {"phase": "search", "step": 1, "state": {"x": Malicious(tmp_path / "proof")}}, buffer
+    )
     payload = buffer.getvalue()
-    header = f"unas checkpoint 1 {hashlib.sha256(payload).hexdigest()} {len(payload):020d}\n".encode()
+    header = (
+        f"unas checkpoint 1 {hashlib.sha256(payload).hexdigest()} {len(payload):020d}\n".encode()
+    )
     path.write_bytes(header + payload)
     with pytest.raises(UserError, match="not a checkpoint that unas wrote"):
         module.read_checkpoint(path)
@@ -176,13 +187,17 @@ def test_full_disk_keeps_the_earlier_ones(store, monkeypatch):
     kept[0].with_name(f".000003-search-3.ckpt.{os.getpid()}.tmp").symlink_to("/dev/full")
     monkeypatch.setattr(module, "remove_leftovers", lambda _: None)
     monkeypatch.setattr(files, "_remove", lambda _: None)
-    with pytest.raises(UserError, match=r"000003-search-3\.ckpt: the disk is full: .+ needed, .+ free; .*--resume"):
+    with pytest.raises(
+        UserError, match=r"000003-search-3\.ckpt: the disk is full: .+ needed, .+ free; .*--resume"
+    ):
         save(store, 3)
     assert store.paths() == kept
     assert newest_step(store) == 2
 
 
-@pytest.mark.parametrize(("killed_in", "expected"), [("fsync", 1), ("replace", 1), ("sync_directory", 2)])
+@pytest.mark.parametrize(
+    ("killed_in", "expected"), [("fsync", 1), ("replace", 1), ("sync_directory", 2)]
+)
 def test_kill_in_the_middle_of_a_save(tmp_path, killed_in, expected):
     script = f"""
         import os, signal, torch
@@ -196,7 +211,9 @@ def test_kill_in_the_middle_of_a_save(tmp_path, killed_in, expected):
         setattr(place, {killed_in!r}, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         store.save("search", 2, {{"step": torch.tensor(2)}})
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     store = Checkpoints(tmp_path / "checkpoints")
     assert newest_step(store) == expected

@@ -56,7 +56,9 @@ def test_a_file_shorter_than_its_checkpoint_knows_is_not_guessed_at(tmp_path):
     assert path.read_text() == "{}\n"
 
 
-@pytest.mark.parametrize("line", [b"oops\n", b"[1]\n", b'{"step": 1}\n', b"\xff\n", b"x" * (2**20 + 1) + b"\n"])
+@pytest.mark.parametrize(
+    "line", [b"oops\n", b"[1]\n", b'{"step": 1}\n', b"\xff\n", b"x" * (2**20 + 1) + b"\n"]
+)
 def test_damaged_lines_name_file_and_line(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"phase": "search", "step": 1}\n' + line)

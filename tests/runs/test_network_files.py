@@ -13,7 +13,10 @@ from unas.runs.network import NetworkDescription, load_network, read_description
 from unas.spaces.darts import DartsSpace
 
 DESCRIPTION = NetworkDescription(
-    load_genotype("UNAS_CIFAR100"), 4, 1, {"channels": 2, "layers": 3, "auxiliary": True, "drop_path": 0.1}
+    load_genotype("UNAS_CIFAR100"),
+    4,
+    1,
+    {"channels": 2, "layers": 3, "auxiliary": True, "drop_path": 0.1},
 )
 
 
@@ -30,7 +33,14 @@ def test_the_same_network_gives_the_same_bytes(network, tmp_path):
         save_network(network, path, DESCRIPTION)
     assert len({path.read_bytes() for path in paths}) == 1
     with safetensors.safe_open(paths[0], "pt") as file:
-        assert set(file.metadata()) == {"format", "version", "genotype", "options", "num_classes", "image_channels"}
+        assert set(file.metadata()) == {
+            "format",
+            "version",
+            "genotype",
+            "options",
+            "num_classes",
+            "image_channels",
+        }
     content = paths[0].read_bytes()
     assert int.from_bytes(content[:8], "little") % 8 == 0  # so the tensors are aligned
 
@@ -49,8 +59,12 @@ def test_a_loaded_network_is_the_saved_one(saved):
     for place in (path, path.parent, str(path)):
         loaded = load_network(place)
         assert not loaded.training
-        assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
-        # Not equal to the last bit: the saved one is in channels last, which convolutions add up in another order.
+        assert all(
+            torch.equal(value, network.state_dict()[name])
+            for name, value in loaded.state_dict().items()
+        )
+        # Not equal to the last bit: the saved one is in channels last, which convolutions add up in
+        # another order.
         torch.testing.assert_close(loaded(images), network.eval()(images))
     assert torch.equal(torch.get_rng_state(), random_state)
     assert loaded.train()(torch.randn(2, 1, 32, 32))[1].shape == (2, 4)
@@ -98,7 +112,10 @@ def rewrite(path, weights=None, **metadata):
         (lambda path: path.write_bytes(b""), "no whole safetensors file"),
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "no whole safetensors file"),
         (lambda path: path.write_bytes(b"\xff" * 100), "no whole safetensors file"),
-        (lambda path: safetensors.torch.save_file({"a": torch.ones(1)}, path), "not written by this unas"),
+        (
+            lambda path: safetensors.torch.save_file({"a": torch.ones(1)}, path),
+            "not written by this unas",
+        ),
         (lambda path: rewrite(path, version="2"), "not written by this unas"),
         (lambda path: rewrite(path, options=None), "'options' is missing"),
         (lambda path: rewrite(path, options="{"), "options"),
@@ -111,7 +128,10 @@ def rewrite(path, weights=None, **metadata):
         (lambda path: rewrite(path, num_classes="9" * 5000), "num_classes"),
         (lambda path: rewrite(path, num_classes="900000"), "has shape"),
         (lambda path: rewrite(path, image_channels="³"), "image_channels"),
-        (lambda path: rewrite(path, lambda w: w.pop("classifier.bias")), "'classifier.bias' is missing"),
+        (
+            lambda path: rewrite(path, lambda w: w.pop("classifier.bias")),
+            "'classifier.bias' is missing",
+        ),
         (lambda path: rewrite(path, lambda w: w.update(more=torch.ones(1))), "'more' is not part"),
     ],
 )

@@ -22,7 +22,9 @@ class Clock:
 
 def run(stream, steps=100, seconds_a_step=1.0, **options):
     clock = Clock()
-    with Progress("search", 100, Path("runs/[a]"), stream=stream, clock=clock, **options) as progress:
+    with Progress(
+        "search", 100, Path("runs/[a]"), stream=stream, clock=clock, **options
+    ) as progress:
         for step in range(options.get("start_step", 0), steps):
             clock.now += seconds_a_step
             progress.update(step + 1, loss=1 / (step + 1))
@@ -78,7 +80,13 @@ def test_standard_output_stays_clean(capsys):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3599.7, "1 h 00 min"), (7650, "2 h 07 min")],
+    [
+        (0.4, "0 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.7, "1 h 00 min"),
+        (7650, "2 h 07 min"),
+    ],
 )
 def test_times_read_well(seconds, text):
     assert readable_time(seconds) == text

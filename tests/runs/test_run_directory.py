@@ -47,12 +47,18 @@ advance(RunDirectory.create(sys.argv[1], "{{}}", {{"seed": 1}}), {kill_at})
         killed = tmp_path / f"killed{kill_at}"
         done = subprocess.run([sys.executable, "-c", code, str(killed)], check=False)
         assert done.returncode == -signal.SIGKILL
-        assert [line["step"] for line in read_metrics(killed / "metrics.jsonl")] == list(range(1, kill_at + 1))
+        assert [line["step"] for line in read_metrics(killed / "metrics.jsonl")] == list(
+            range(1, kill_at + 1)
+        )
         with RunDirectory.resume(killed, {"seed": 1, "again": True}) as run:
             assert run.checkpoint is None if kill_at < 4 else run.checkpoint.step == 4
             advance(run)
-        assert (killed / "metrics.jsonl").read_bytes() == (tmp_path / "whole/metrics.jsonl").read_bytes()
-        assert json.loads((killed / "manifest.json").read_text())["resumed"] == [{"seed": 1, "again": True}]
+        assert (killed / "metrics.jsonl").read_bytes() == (
+            tmp_path / "whole/metrics.jsonl"
+        ).read_bytes()
+        assert json.loads((killed / "manifest.json").read_text())["resumed"] == [
+            {"seed": 1, "again": True}
+        ]
 
 
 def scalars(directory, phase, tag):
@@ -67,7 +73,9 @@ def a_second_later(monkeypatch):
     return lambda now=time.time: monkeypatch.setattr(time, "time", lambda: now() + 1)
 
 
-def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(tmp_path, a_second_later):
+def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(
+    tmp_path, a_second_later
+):
     with RunDirectory.create(tmp_path, "{}", MANIFEST) as run:
         for step in (1, 2, 3, 4, 5):
             run.log("search", step, {"loss": step})

@@ -18,7 +18,9 @@ from unas.searching.step import SearchStep
 @pytest.fixture
 def search() -> SearchStep:
     config = tiny_recipe()
-    search = SearchStep(config.space, config.search, 10, 1, RuntimeConfig(device="cpu").build(), seed=2)
+    search = SearchStep(
+        config.space, config.search, 10, 1, RuntimeConfig(device="cpu").build(), seed=2
+    )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for logits in search.policy.logits.values():
@@ -31,24 +33,35 @@ def batches() -> list[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(1)
     sizes = (8, 4)
     return [
-        (torch.randn(size, 1, 8, 8, generator=generator), torch.randint(10, (size,), generator=generator))
+        (
+            torch.randn(size, 1, 8, 8, generator=generator),
+            torch.randint(10, (size,), generator=generator),
+        )
         for size in sizes
     ]
 
 
-def by_hand(search: SearchStep, choice: Choice, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+def by_hand(
+    search: SearchStep, choice: Choice, batches: list[tuple[Tensor, Tensor]]
+) -> tuple[float, float]:
     sample = Sample.from_genotypes(search.policy.layout, [choice.genotype])
     with torch.no_grad():
         logits = torch.cat([search.supernet(images, sample) for images, _ in batches])
     labels = torch.cat([labels for _, labels in batches])
-    return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
+    return float(F.cross_entropy(logits, labels)), float(
+        (logits.argmax(1) == labels).float().mean()
+    )
 
 
-def test_no_candidates_is_the_mode(search: SearchStep, batches: list[tuple[Tensor, Tensor]]) -> None:
+def test_no_candidates_is_the_mode(
+    search: SearchStep, batches: list[tuple[Tensor, Tensor]]
+) -> None:
     best, choices = choose(search, ChoosingConfig(candidates=0), batches)
     assert choices == [best]
     assert best.genotype == Genotype("darts", search.policy.mode())
-    assert (best.validation_loss, best.validation_accuracy) == pytest.approx(by_hand(search, best, batches), rel=1e-5)
+    assert (best.validation_loss, best.validation_accuracy) == pytest.approx(
+        by_hand(search, best, batches), rel=1e-5
+    )
 
 
 def test_the_candidate_with_the_least_validation_loss_is_taken(
@@ -59,19 +72,25 @@ def test_the_candidate_with_the_least_validation_loss_is_taken(
     assert len({choice.genotype for choice in choices}) == len(choices) == 11
     expected = [by_hand(search, choice, batches) for choice in choices]
     for choice, (loss, accuracy) in zip(choices, expected, strict=True):
-        assert (choice.validation_loss, choice.validation_accuracy) == pytest.approx((loss, accuracy), rel=1e-5)
+        assert (choice.validation_loss, choice.validation_accuracy) == pytest.approx(
+            (loss, accuracy), rel=1e-5
+        )
     assert best == choices[min(range(11), key=lambda i: expected[i][0])]
     assert best != choices[0]
 
 
-def test_a_policy_that_is_certain_has_one_candidate(search: SearchStep, batches: list[tuple[Tensor, Tensor]]) -> None:
+def test_a_policy_that_is_certain_has_one_candidate(
+    search: SearchStep, batches: list[tuple[Tensor, Tensor]]
+) -> None:
     with torch.no_grad():
         for logits in search.policy.logits.values():
             logits.mul_(1e4)
     assert len(choose(search, ChoosingConfig(candidates=10), batches)[1]) == 1
 
 
-def test_the_same_search_gives_the_same_choice(search: SearchStep, batches: list[tuple[Tensor, Tensor]]) -> None:
+def test_the_same_search_gives_the_same_choice(
+    search: SearchStep, batches: list[tuple[Tensor, Tensor]]
+) -> None:
     state = {name: value.clone() for name, value in search.supernet.state_dict().items()}
     first = choose(search, ChoosingConfig(candidates=5), batches)
     torch.rand(3)

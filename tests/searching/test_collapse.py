@@ -33,7 +33,9 @@ def darts_with(normal: int, reduction: int, space: DartsSpace) -> Genotype:
     picked = {name: options[0] for name, options in space.choices.items()}
     for cell, count in (("normal", normal), ("reduction", reduction)):
         names = [name for name in space.choices if name.startswith(f"{cell}/") and "/op" in name]
-        picked |= {name: "skip_connect" if n < count else "sep_conv_3x3" for n, name in enumerate(names)}
+        picked |= {
+            name: "skip_connect" if n < count else "sep_conv_3x3" for n, name in enumerate(names)
+        }
     return Genotype("darts", picked)
 
 
@@ -41,7 +43,9 @@ def test_tails_are_those_of_every_outcome_counted() -> None:
     chances = [0.2, 0.5, 1 / 7, 0.9]
     expected = [0.0] * 5
     for events in itertools.product((0, 1), repeat=4):
-        p = math.prod(chance if event else 1 - chance for event, chance in zip(events, chances, strict=True))
+        p = math.prod(
+            chance if event else 1 - chance for event, chance in zip(events, chances, strict=True)
+        )
         for count in range(sum(events) + 1):
             expected[count] += p
     assert at_least(chances) == pytest.approx(expected)
@@ -77,8 +81,12 @@ def test_a_cell_of_skips_is_an_alarm_that_names_it() -> None:
     space = DartsSpace()
     assert collapse(space, darts_with(4, 1, space)).alarms() == {}
     says = collapse(space, darts_with(5, 1, space)).alarms()["skips"]
-    assert says.startswith("the architecture takes a skip connection in 5 of 8 normal choices; a random architecture")
-    both = collapse(space, darts_with(4, 4, space)).alarms()["skips"]  # neither cell alone is improbable
+    assert says.startswith(
+        "the architecture takes a skip connection in 5 of 8 normal choices; a random architecture"
+    )
+    both = collapse(space, darts_with(4, 4, space)).alarms()[
+        "skips"
+    ]  # neither cell alone is improbable
     assert "8 of 16 choices" in both
 
 
@@ -89,8 +97,12 @@ def test_shares_and_entropy_of_a_policy() -> None:
     assert even.normalised_entropy == pytest.approx(1)
     assert even.skips["all"].expected == pytest.approx(16 / 4)
     with torch.no_grad():
-        policy.logits["normal/node0/op0"].copy_(torch.tensor([7.0, 1.0, 1.0, 1.0]).log())  # skips with p = 0.7
-        policy.logits["normal/node0/op1"].copy_(torch.tensor([1.0, 2.0, 1.0, 1.0]).log())  # with p = 0.2
+        policy.logits["normal/node0/op0"].copy_(
+            torch.tensor([7.0, 1.0, 1.0, 1.0]).log()
+        )  # skips with p = 0.7
+        policy.logits["normal/node0/op1"].copy_(
+            torch.tensor([1.0, 2.0, 1.0, 1.0]).log()
+        )  # with p = 0.2
     found = collapse(space, policy)
     assert found.skips["normal"].expected == pytest.approx(0.7 + 0.2 + 6 / 4)
     assert even.skips["normal"].taken - found.skips["normal"].taken == 1
@@ -135,7 +147,9 @@ def test_an_architecture_of_another_space_is_refused() -> None:
         (0.981, 0.9, set()), (0.981, 1.0, {"unmoved"}), (0.979, 1.0, set()), (None, 1.0, set()),
     ],
 )  # fmt: skip
-def test_entropy_is_an_alarm_where_it_should_not_be(entropy: float | None, done: float, raised: set[str]) -> None:
+def test_entropy_is_an_alarm_where_it_should_not_be(
+    entropy: float | None, done: float, raised: set[str]
+) -> None:
     assert set(Collapse("the policy's mode", {}, entropy).alarms(done)) == raised
 
 
@@ -158,39 +172,58 @@ def search(out: Path, lr: float, *, quiet: bool) -> tuple[dict[str, Any], list[d
     config = tiny_recipe()
     policy = AdamConfig(lr=lr, final_lr=lr, weight_decay=0.0)
     terms: dict[str, Objective] = {"skips": PrefersSkips()}
-    config = replace(config, search=replace(config.search, epochs=4, policy=policy, objectives=terms))
+    config = replace(
+        config, search=replace(config.search, epochs=4, policy=policy, objectives=terms)
+    )
     summary = unas.search(config, out, quiet=quiet).summary
     return summary, json.loads((out / "policy.json").read_text())
 
 
-def test_a_search_that_collapses_says_so_once_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_that_collapses_says_so_once_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary, epochs = search(tmp_path, lr=10.0, quiet=False)
     # One epoch of warm-up, then four: the first is over at a quarter, the second at a half.
     assert [sorted(epoch["alarms"]) for epoch in epochs] == [[], ["sure"], ["skips"], [], []]
     assert set(summary["alarms"]) == {"sure", "skips"}
     assert summary["alarms"]["sure"].startswith("epoch 2: the policy is sure too early")
-    assert summary["alarms"]["skips"].startswith("epoch 3: the policy's mode takes a skip connection in ")
+    assert summary["alarms"]["skips"].startswith(
+        "epoch 3: the policy's mode takes a skip connection in "
+    )
     assert summary["skip_share"] >= 0.5
     assert summary["normalised_entropy"] < 0.05
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("alarm: ")]
-    assert [line.partition(": ")[2] for line in told] == [text for epoch in epochs for text in epoch["alarms"].values()]
+    assert [line.partition(": ")[2] for line in told] == [
+        text for epoch in epochs for text in epoch["alarms"].values()
+    ]
 
 
-def test_a_search_that_learns_nothing_says_so_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_that_learns_nothing_says_so_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     summary, epochs = search(tmp_path, lr=1e-4, quiet=True)
-    assert [set(epoch["alarms"]) & {"unmoved", "sure"} for epoch in epochs] == [set()] * 4 + [{"unmoved"}]
+    assert [set(epoch["alarms"]) & {"unmoved", "sure"} for epoch in epochs] == [set()] * 4 + [
+        {"unmoved"}
+    ]
     assert summary["alarms"]["unmoved"].startswith("epoch 5: the policy has learned nothing")
     assert capsys.readouterr().err == ""
 
 
 def test_the_log_has_shares_and_entropy_after_every_epoch(finished: unas.Result) -> None:
-    lines = [json.loads(line) for line in (finished.directory / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (finished.directory / "metrics.jsonl").read_text().splitlines()
+    ]
     with_shares = [line for line in lines if "skip_share" in line]
-    assert [(line["phase"], line["step"]) for line in with_shares] == [("search", 6), ("search", 9)]  # 3 warm up
+    assert [(line["phase"], line["step"]) for line in with_shares] == [
+        ("search", 6),
+        ("search", 9),
+    ]  # 3 warm up
     epochs = json.loads((finished.directory / "policy.json").read_text())[1:]
     for line, epoch in zip(with_shares, epochs, strict=True):
         operations = [p for name, p in epoch["probabilities"].items() if "/op" in name]
-        assert line["expected_skip_share"] == pytest.approx(sum(p["skip_connect"] for p in operations) / 16)
+        assert line["expected_skip_share"] == pytest.approx(
+            sum(p["skip_connect"] for p in operations) / 16
+        )
         modes = [max(p, key=p.__getitem__) for p in operations]
         assert line["skip_share"] == modes.count("skip_connect") / 16
         most = sum(math.log(len(p)) for p in epoch["probabilities"].values())

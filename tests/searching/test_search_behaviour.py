@@ -49,11 +49,15 @@ def test_every_estimator_runs_with_every_number_of_architectures(
 
 
 def test_exact_does_not_train_the_weights_on_what_it_enumerates() -> None:
-    config = replace(CONFIG, estimator=estimators.get("exact")(), architectures_per_batch=1, weights_on="hard")
+    config = replace(
+        CONFIG, estimator=estimators.get("exact")(), architectures_per_batch=1, weights_on="hard"
+    )
     search, drawn = build(config), []
     with torch.no_grad():
         search.policy.logits[CHOICE].copy_(torch.tensor([-30.0, -30.0, 30.0]))
-    search.supernet.register_forward_pre_hook(lambda _, arguments: drawn.append(arguments[1].picks[CHOICE]))
+    search.supernet.register_forward_pre_hook(
+        lambda _, arguments: drawn.append(arguments[1].picks[CHOICE])
+    )
     search(*batch(0))
     assert drawn[-1] == [2]
 
@@ -76,7 +80,9 @@ class Asking(Estimator):
     is_unbiased = True
     needs_cost_gradient = False
 
-    def __call__(self, policy: Any, cost: Any, *, num_samples: int = 1, generator: Any = None) -> Tensor:
+    def __call__(
+        self, policy: Any, cost: Any, *, num_samples: int = 1, generator: Any = None
+    ) -> Tensor:
         ANSWERS.append(cost(draw_hard(policy, num_samples, generator)).tolist())
         return policy.log_probabilities()[0].sum() * 0
 

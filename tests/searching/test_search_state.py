@@ -22,7 +22,9 @@ ESTIMATORS += [pytest.param(lambda: Rebar(learn_eta=True), id="rebar, learned et
 
 
 @pytest.mark.parametrize("build_estimator", ESTIMATORS)
-def test_goes_on_from_its_state_as_if_never_stopped(build_estimator: Callable[[], Estimator]) -> None:
+def test_goes_on_from_its_state_as_if_never_stopped(
+    build_estimator: Callable[[], Estimator],
+) -> None:
     config = replace(CONFIG, estimator=build_estimator())
     search = build(config, 6)
     search.warm_up(*batch(0)[:2])
@@ -38,10 +40,15 @@ def test_goes_on_from_its_state_as_if_never_stopped(build_estimator: Callable[[]
     for number in (3, 4):
         assert search(*batch(number)) == resumed(*batch(number))
     for found, expected in zip(
-        resumed.state_dict()["supernet"].values(), search.supernet.state_dict().values(), strict=True
+        resumed.state_dict()["supernet"].values(),
+        search.supernet.state_dict().values(),
+        strict=True,
     ):
         assert found.equal(expected)
-    assert all(p.equal(q) for p, q in zip(resumed.policy.parameters(), search.policy.parameters(), strict=True))
+    assert all(
+        p.equal(q)
+        for p, q in zip(resumed.policy.parameters(), search.policy.parameters(), strict=True)
+    )
 
 
 def test_configuration_is_not_changed_by_a_search() -> None:
@@ -61,8 +68,16 @@ def test_learning_rates_fall_along_a_cosine() -> None:
             search.warm_up(*batch(number)[:2])
         else:
             search(*batch(number))
-        found.append((search.weight_optimiser.param_groups[0]["lr"], search.policy_optimiser.param_groups[0]["lr"]))
-    for config, rates in ((CONFIG.weights, [w for w, _ in found]), (CONFIG.policy, [p for _, p in found])):
+        found.append(
+            (
+                search.weight_optimiser.param_groups[0]["lr"],
+                search.policy_optimiser.param_groups[0]["lr"],
+            )
+        )
+    for config, rates in (
+        (CONFIG.weights, [w for w, _ in found]),
+        (CONFIG.policy, [p for _, p in found]),
+    ):
         optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], config.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total, config.final_lr)
         expected = [config.lr]

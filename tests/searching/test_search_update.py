@@ -57,12 +57,20 @@ def build(config: SearchConfig, space: DartsSpace = SPACE) -> SearchStep:
 def check_three_steps(config: SearchConfig, space: DartsSpace = SPACE) -> None:
     search = build(config, space)
     plain = PlainSearchStep(search)
-    start = [p.detach().clone() for p in (*search.policy.parameters(), *search.supernet.parameters())]
+    start = [
+        p.detach().clone() for p in (*search.policy.parameters(), *search.supernet.parameters())
+    ]
     for number in range(3):
         search(*batch(number))
         plain(*batch(number), reinforce=isinstance(config.estimator, Reinforce))
     for name, logits in search.policy.logits.items():
-        torch.testing.assert_close(logits, plain.logits[name], rtol=1e-6, atol=1e-9, msg=lambda m: f"{name}: {m}")  # noqa: B023
+        torch.testing.assert_close(
+            logits,
+            plain.logits[name],
+            rtol=1e-6,
+            atol=1e-9,
+            msg=lambda m, name=name: f"{name}: {m}",
+        )
     for found, expected in zip(search.weights, plain.weights, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
     moved = (*search.policy.parameters(), *search.supernet.parameters())
@@ -77,8 +85,12 @@ def test_equals_the_plain_step(num_architectures: int) -> None:
 @pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
 @pytest.mark.parametrize("estimator", [Rebar(), Reinforce()])
 @pytest.mark.parametrize("softening", [0.0, 0.08])
-def test_equals_the_plain_step_with_options(weights_on: str, estimator: Estimator, softening: float) -> None:
-    check_three_steps(replace(CONFIG, weights_on=weights_on, estimator=estimator, softening=softening))
+def test_equals_the_plain_step_with_options(
+    weights_on: str, estimator: Estimator, softening: float
+) -> None:
+    check_three_steps(
+        replace(CONFIG, weights_on=weights_on, estimator=estimator, softening=softening)
+    )
 
 
 def test_equals_the_plain_step_with_routed_batch_norm() -> None:
@@ -116,12 +128,22 @@ def test_runs_the_supernet_no_more_than_it_must(
     assert sorted(calls) == sorted(expected)
 
 
-def mean_cost(search: SearchStep, sample: Sample, images: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+def mean_cost(
+    search: SearchStep, sample: Sample, images: tuple[Tensor, Tensor, Tensor, Tensor]
+) -> Tensor:
     """Return cross-entropy + 0.5·gap + 0.2·overlap of each architecture, from the supernet's logits."""
     x, y, x_val, y_val = images
-    train, val = (F.cross_entropy(search.supernet(i, sample), t, reduction="none") for i, t in ((x, y), (x_val, y_val)))
+    train, val = (
+        F.cross_entropy(search.supernet(i, sample), t, reduction="none")
+        for i, t in ((x, y), (x_val, y_val))
+    )
     overlap = sum(
-        (sample[i0][:, :, None] * sample[o0][:, None, :] * sample[i1][:, :, None] * sample[o1][:, None, :]).sum((1, 2))
+        (
+            sample[i0][:, :, None]
+            * sample[o0][:, None, :]
+            * sample[i1][:, :, None]
+            * sample[o1][:, None, :]
+        ).sum((1, 2))
         for (i0, o0), (i1, o1) in search.space.slot_pairs()
     )
     return (train + 0.5 * (val - train).abs()).view(len(sample), -1).mean(1) + 0.2 * overlap
@@ -134,7 +156,9 @@ def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: str)
     sample = draw_hard(search.policy, 4 * 3, torch.Generator().manual_seed(1))
     cost = SupernetCost(search, batch(0))
     found = cost(sample)
-    parts = [4] if weights_on == "relaxed" else [1, 3]  # the copy that trains the weights has a forward of its own
+    parts = (
+        [4] if weights_on == "relaxed" else [1, 3]
+    )  # the copy that trains the weights has a forward of its own
     samples = sample.split([3 * copies for copies in parts])
     expected = [
         mean_cost(search, part, tuple(torch.cat([tensor] * copies) for tensor in batch(0)))  # type: ignore[arg-type]
@@ -151,7 +175,9 @@ def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: str)
 def test_warm_up_runs_what_the_weights_are_trained_on(weights_on: str) -> None:
     search = build(replace(CONFIG, weights_on=weights_on))
     kinds = []
-    search.supernet.register_forward_pre_hook(lambda _, arguments: kinds.append(arguments[1].is_hard))
+    search.supernet.register_forward_pre_hook(
+        lambda _, arguments: kinds.append(arguments[1].is_hard)
+    )
     search.warm_up(*batch(0)[:2])
     assert kinds == [weights_on == "hard"]
 

@@ -38,7 +38,9 @@ class PlainNetwork:
         return F.conv2d(x, self.take(name + ".weight"), **how)
 
     def bn(self, x, name):
-        fields = [self.take(f"{name}.{f}") for f in ("running_mean", "running_var", "weight", "bias")]
+        fields = [
+            self.take(f"{name}.{f}") for f in ("running_mean", "running_var", "weight", "bias")
+        ]
         mean, variance, gain, shift = (f[:, None, None] for f in fields)
         return (x - mean) / (variance + 1e-5).sqrt() * gain + shift
 
@@ -46,8 +48,14 @@ class PlainNetwork:
         x = x.clamp(min=0)
         shifted = torch.zeros_like(x)
         shifted[:, :, :-1, :-1] = x[:, :, 1:, 1:]
-        even, odd = self.take(f"{name}.even.weight")[:, :, 0, 0], self.take(f"{name}.odd.weight")[:, :, 0, 0]
-        halves = [torch.einsum("oc,bchw->bohw", w, y[:, :, ::2, ::2]) for w, y in ((even, x), (odd, shifted))]
+        even, odd = (
+            self.take(f"{name}.even.weight")[:, :, 0, 0],
+            self.take(f"{name}.odd.weight")[:, :, 0, 0],
+        )
+        halves = [
+            torch.einsum("oc,bchw->bohw", w, y[:, :, ::2, ::2])
+            for w, y in ((even, x), (odd, shifted))
+        ]
         return self.bn(torch.cat(halves, 1), f"{name}.bn")
 
     def operation(self, option, x, name, stride):
@@ -58,7 +66,10 @@ class PlainNetwork:
             return F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-torch.inf), 3, stride)
         if option == "avg_pool_3x3":
             window = torch.ones(c, 1, 3, 3)
-            total, count = (F.conv2d(y, window, stride=stride, padding=1, groups=c) for y in (x, torch.ones_like(x)))
+            total, count = (
+                F.conv2d(y, window, stride=stride, padding=1, groups=c)
+                for y in (x, torch.ones_like(x))
+            )
             return total / count
         if option == "dil_conv_3x3":
             y = self.conv(x.relu(), f"{name}.1", stride=stride, padding=2, dilation=2, groups=c)
@@ -66,7 +77,9 @@ class PlainNetwork:
         kernel = int(option[-1])
         for first, step in ((0, stride), (4, 1)):
             assert self.take(f"{name}.{first + 1}.weight").shape[-1] == kernel
-            y = self.conv(x.relu(), f"{name}.{first + 1}", stride=step, padding=kernel // 2, groups=c)
+            y = self.conv(
+                x.relu(), f"{name}.{first + 1}", stride=step, padding=kernel // 2, groups=c
+            )
             x = self.bn(self.conv(y, f"{name}.{first + 2}"), f"{name}.{first + 3}")
         return x
 
@@ -77,7 +90,10 @@ class PlainNetwork:
             s0 = self.reduce(s0, f"{name}.preprocess0")
         else:
             s0 = self.bn(self.conv(s0.relu(), f"{name}.preprocess0.1"), f"{name}.preprocess0.2")
-        states = [s0, self.bn(self.conv(s1.relu(), f"{name}.preprocess1.1"), f"{name}.preprocess1.2")]
+        states = [
+            s0,
+            self.bn(self.conv(s1.relu(), f"{name}.preprocess1.1"), f"{name}.preprocess1.2"),
+        ]
         for node in range(4):
             node_sum = 0
             for slot in (0, 1):
@@ -100,19 +116,27 @@ class PlainNetwork:
         for index in range(self.layers):
             after, is_reduction = self.cell(index, s0, s1, follows_reduction)
             s0, s1, follows_reduction = s1, after, is_reduction
-        return F.linear(s1.mean((2, 3)), self.take("classifier.weight"), self.take("classifier.bias"))
+        return F.linear(
+            s1.mean((2, 3)), self.take("classifier.weight"), self.take("classifier.bias")
+        )
 
 
 def randomise(network, seed=0):
     """Give BatchNorm statistics and weights that matter."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
-        if name.endswith(("running_var", "running_mean")) or (value.ndim == 1 and value.is_floating_point()):
+        if name.endswith(("running_var", "running_mean")) or (
+            value.ndim == 1 and value.is_floating_point()
+        ):
             value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
 
 
-@pytest.mark.parametrize("genotype", [random_genotype(1), random_genotype(2), load_genotype("UNAS_CIFAR10")])
-@pytest.mark.parametrize(("stem", "side", "layers"), [("cifar", 8, 5), ("cifar", 14, 3), ("imagenet", 64, 4)])
+@pytest.mark.parametrize(
+    "genotype", [random_genotype(1), random_genotype(2), load_genotype("UNAS_CIFAR10")]
+)
+@pytest.mark.parametrize(
+    ("stem", "side", "layers"), [("cifar", 8, 5), ("cifar", 14, 3), ("imagenet", 64, 4)]
+)
 def test_forward_equals_a_plain_one(genotype, stem, side, layers):
     torch.manual_seed(0)
     network = create_network(genotype, 7, 2, channels=4, layers=layers, stem=stem).double().eval()
@@ -161,12 +185,16 @@ def test_a_cell_with_everything_dropped_keeps_only_its_identities():
     scales = [torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)] * cell.num_droppable
     dropped, kept = cell(state, state, scales)
     before_previous, previous = cell.preprocess0(state)[0], cell.preprocess1(state)[0]
-    torch.testing.assert_close(dropped, torch.cat([before_previous, previous, torch.zeros(4, 8, 8)]))
+    torch.testing.assert_close(
+        dropped, torch.cat([before_previous, previous, torch.zeros(4, 8, 8)])
+    )
     torch.testing.assert_close(kept, cell(state, state)[1])
 
 
 def test_drop_path_follows_pytorchs_generator_and_progress():
-    network = create_network(random_genotype(5, "sep_conv_3x3"), 3, channels=2, layers=3, drop_path=0.9)
+    network = create_network(
+        random_genotype(5, "sep_conv_3x3"), 3, channels=2, layers=3, drop_path=0.9
+    )
     images = torch.randn(8, 3, 8, 8)
 
     def logits(seed):
@@ -187,7 +215,9 @@ def test_auxiliary_head_is_there_in_training_only_and_learns():
     logits, auxiliary_logits = network(images)
     assert logits.shape == auxiliary_logits.shape == (2, 5)
     auxiliary_logits.sum().backward()
-    assert network.cells[2].preprocess1[1].weight.grad.abs().sum() > 0  # the head sits after cell 2·4//3 = 2
+    assert (
+        network.cells[2].preprocess1[1].weight.grad.abs().sum() > 0
+    )  # the head sits after cell 2·4//3 = 2
     assert network.cells[3].preprocess1[1].weight.grad is None
     assert network.eval()(images).shape == (2, 5)
 
@@ -201,7 +231,9 @@ def test_auxiliary_head_says_when_images_are_too_small():
 
 def test_channels_last_and_autocast_give_the_same_logits():
     torch.manual_seed(0)
-    network = create_network(load_genotype("UNAS_CIFAR100"), 4, channels=4, layers=3, drop_path=0.3).eval()
+    network = create_network(
+        load_genotype("UNAS_CIFAR100"), 4, channels=4, layers=3, drop_path=0.3
+    ).eval()
     images = torch.randn(2, 3, 16, 16)
     expected = network(images)
     last = network.to(memory_format=torch.channels_last)

@@ -51,7 +51,12 @@ def test_the_comparison_notices_one_changed_weight(monkeypatch):
 
     copy = supernet_comparison.copy_parameters
     monkeypatch.setattr(supernet_comparison, "copy_parameters", spoil)
-    assert supernet_comparison.compare(DartsSpace(channels=4, layers=3), 1, False, batch=2, size=8).largest > TOLERANCE
+    assert (
+        supernet_comparison.compare(
+            DartsSpace(channels=4, layers=3), 1, False, batch=2, size=8
+        ).largest
+        > TOLERANCE
+    )
 
 
 def test_search_network_has_the_published_number_of_parameters():
@@ -61,10 +66,16 @@ def test_search_network_has_the_published_number_of_parameters():
 def test_two_forwards_with_different_samples_do_not_disturb_each_other():
     space = DartsSpace(channels=4, layers=3)
     supernet, images = space.supernet(10), torch.randn(4, 3, 8, 8)
-    samples = [supernet_comparison.draw(space, 2, is_hard, seed).detach() for seed, is_hard in enumerate((0, 1, 1, 0))]
+    samples = [
+        supernet_comparison.draw(space, 2, is_hard, seed).detach()
+        for seed, is_hard in enumerate((0, 1, 1, 0))
+    ]
     samples = [Sample(s.layout, tuple(g.float() for g in s.groups), s.is_hard) for s in samples]
     weight = supernet.classifier.weight
-    alone = [torch.autograd.grad(supernet(images, sample).square().sum(), weight)[0] for sample in samples]
+    alone = [
+        torch.autograd.grad(supernet(images, sample).square().sum(), weight)[0]
+        for sample in samples
+    ]
     together = [supernet(images, sample).square().sum() for sample in samples]
     for expected, loss in zip(reversed(alone), reversed(together), strict=True):
         assert torch.equal(torch.autograd.grad(loss, weight)[0], expected)
@@ -101,7 +112,9 @@ def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more(
     space = DartsSpace(**SMALL, bn="routed")
     genotypes = genotypes_without_twins(space, 4)
     sample = Sample.from_genotypes(Layout(space.choices, space.name), genotypes)
-    macs = sum(count_macs(space.network(g, 10, channels=4, layers=5), (3, 16, 16)) for g in genotypes)
+    macs = sum(
+        count_macs(space.network(g, 10, channels=4, layers=5), (3, 16, 16)) for g in genotypes
+    )
     assert supernet_macs(space.supernet(10), torch.randn(4, 3, 16, 16), sample) == macs
 
 
@@ -112,9 +125,14 @@ def test_hard_sample_calls_only_the_modules_of_its_operations():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(lambda m, *_: called.add(m))
     (genotype,) = genotypes_without_twins(space, 1)
-    supernet(torch.randn(2, 3, 8, 8), Sample.from_genotypes(Layout(space.choices, space.name), [genotype]))
+    supernet(
+        torch.randn(2, 3, 8, 8),
+        Sample.from_genotypes(Layout(space.choices, space.name), [genotype]),
+    )
     network = space.network(genotype, 10, channels=4, layers=5)
-    assert len(called) == sum(isinstance(module, torch.nn.Conv2d) for module in network.cells.modules())
+    assert len(called) == sum(
+        isinstance(module, torch.nn.Conv2d) for module in network.cells.modules()
+    )
 
 
 class PoolCalls(TorchDispatchMode):
@@ -174,7 +192,9 @@ def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard, num_samples):
     # Ten bits less of precision, through three cells.
     assert (logits.float() - exact).norm() < 0.1 * exact.norm()
     logits.float().square().sum().backward()
-    gradients = [p.grad for p in supernet.parameters() if p.grad is not None] + [g.grad for g in groups]
+    gradients = [p.grad for p in supernet.parameters() if p.grad is not None] + [
+        g.grad for g in groups
+    ]
     assert len(gradients) > len(groups) + 30
     assert all(gradient.isfinite().all() for gradient in gradients)
     assert all(gradient.any() for gradient in gradients[-len(groups) :])

@@ -32,18 +32,24 @@ def test_published_imagenet_network_has_48_channels():
     assert found == DartsNetworkOptions(channels=48, layers=14, stem="imagenet", auxiliary=True)
 
 
-@pytest.mark.parametrize(("stem", "layers", "channels"), [("cifar", 3, 8), ("cifar", 5, 14), ("imagenet", 4, 22)])
+@pytest.mark.parametrize(
+    ("stem", "layers", "channels"), [("cifar", 3, 8), ("cifar", 5, 14), ("imagenet", 4, 22)]
+)
 @pytest.mark.parametrize("image_channels", [1, 3])
 def test_limit_is_kept_and_the_next_width_breaks_it(stem, layers, channels, image_channels):
     genotype = random_genotype(channels)
 
     def macs(width):
         with torch.device("meta"):
-            network = create_network(genotype, 11, image_channels, channels=width, layers=layers, stem=stem)
+            network = create_network(
+                genotype, 11, image_channels, channels=width, layers=layers, stem=stem
+            )
         return count_macs(network, (image_channels, SIDES[stem], SIDES[stem]))
 
     def largest(limit):
-        return options(limit, layers=layers, stem=stem).decided(genotype, 11, image_channels).channels
+        return (
+            options(limit, layers=layers, stem=stem).decided(genotype, 11, image_channels).channels
+        )
 
     least, most = macs(channels), macs(channels + 2)
     assert largest(least + 1) == channels
@@ -69,12 +75,21 @@ def test_options_without_a_limit_are_decided_already():
 @pytest.mark.parametrize(
     ("build", "field"),
     [
-        (lambda: DartsNetworkOptions(max_macs=10**9), "network.channels is 36 and network.max_macs 1000000000"),
-        (lambda: DartsNetworkOptions(channels=None), "network.channels is None and network.max_macs None"),
+        (
+            lambda: DartsNetworkOptions(max_macs=10**9),
+            "network.channels is 36 and network.max_macs 1000000000",
+        ),
+        (
+            lambda: DartsNetworkOptions(channels=None),
+            "network.channels is None and network.max_macs None",
+        ),
         (lambda: options(0), "network.max_macs is 0"),
         (lambda: options(1.5), "network.max_macs is 1.5"),
         (lambda: replace(options(10), layers=2), "network.layers is 2"),
-        (lambda: options(1000, layers=3).decided(random_genotype(0), 10, 3), "network.max_macs is 1,000, but"),
+        (
+            lambda: options(1000, layers=3).decided(random_genotype(0), 10, 3),
+            "network.max_macs is 1,000, but",
+        ),
     ],
 )
 def test_wrong_limits_give_one_line(build, field):

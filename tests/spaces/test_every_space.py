@@ -20,7 +20,9 @@ class Tiny(nn.Module):
     def __init__(self, num_classes, image_channels=3):
         super().__init__()
         self.stem = nn.Conv2d(image_channels, 4, 3, 2)
-        self.op = OpChoice({"conv": nn.Conv2d(4, 4, 3, padding=1), "bn": nn.BatchNorm2d(4), "skip": nn.Identity()})
+        self.op = OpChoice(
+            {"conv": nn.Conv2d(4, 4, 3, padding=1), "bn": nn.BatchNorm2d(4), "skip": nn.Identity()}
+        )
         self.source = InputChoice(2)
         self.head = nn.Linear(4, num_classes)
 
@@ -50,7 +52,9 @@ def build(name):
 
 
 SPACES = [
-    pytest.param(space, id=f"{name}{index or ''}") for name in spaces.names() for index, space in enumerate(build(name))
+    pytest.param(space, id=f"{name}{index or ''}")
+    for name in spaces.names()
+    for index, space in enumerate(build(name))
 ]
 
 
@@ -60,7 +64,10 @@ def images(space):
 
 
 def drawn(space, num_samples, is_hard):
-    policy, generator = Policy(space.choices, space=space.name), torch.Generator().manual_seed(num_samples)
+    policy, generator = (
+        Policy(space.choices, space=space.name),
+        torch.Generator().manual_seed(num_samples),
+    )
     if is_hard:
         return draw_hard(policy, num_samples, generator)
     return draw_relaxed(policy, num_samples, 0.4, generator)
@@ -103,7 +110,10 @@ def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples)
     logits = supernet(images(space), dataclasses.replace(sample, groups=tuple(groups)))
     assert logits.shape == (BATCH, CLASSES)
     logits.square().sum().backward()
-    assert all(group.grad is not None and group.grad.isfinite().all() and group.grad.any() for group in groups)
+    assert all(
+        group.grad is not None and group.grad.isfinite().all() and group.grad.any()
+        for group in groups
+    )
     trained = [p for p in supernet.parameters() if p.grad is not None and p.grad.any()]
     assert len(trained) > 1
     # The other architectures of a relaxed sample are trained too.
@@ -113,8 +123,13 @@ def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples)
 @pytest.mark.parametrize("space", SPACES)
 def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(space):
     torch.manual_seed(0)
-    supernet, once = space.supernet(CLASSES).eval(), drawn(space, 1, is_hard=True)  # evaluation: no dropout
-    often = dataclasses.replace(once, groups=tuple(group.expand(BATCH, -1, -1) for group in once.groups))
+    supernet, once = (
+        space.supernet(CLASSES).eval(),
+        drawn(space, 1, is_hard=True),
+    )  # evaluation: no dropout
+    often = dataclasses.replace(
+        once, groups=tuple(group.expand(BATCH, -1, -1) for group in once.groups)
+    )
     torch.testing.assert_close(supernet(images(space), once), supernet(images(space), often))
 
 
@@ -123,7 +138,11 @@ def test_network_learns_and_evaluates(space):
     torch.manual_seed(0)
     (genotype,) = drawn(space, 1, is_hard=True).genotypes()
     network = space.network(genotype, CLASSES, **small(type(space).network_options))
-    optimiser, x, labels = torch.optim.SGD(network.parameters(), 0.01), images(space), torch.arange(BATCH)
+    optimiser, x, labels = (
+        torch.optim.SGD(network.parameters(), 0.01),
+        images(space),
+        torch.arange(BATCH),
+    )
     losses = []
     for _ in range(3):
         loss = nn.functional.cross_entropy(network(x), labels)
@@ -135,4 +154,6 @@ def test_network_learns_and_evaluates(space):
     with torch.no_grad():
         logits = network.eval()(x)
         assert logits.shape == (BATCH, CLASSES)
-        torch.testing.assert_close(network(x[:1]), logits[:1], rtol=1e-4, atol=1e-5)  # no image sees another one
+        torch.testing.assert_close(
+            network(x[:1]), logits[:1], rtol=1e-4, atol=1e-5
+        )  # no image sees another one

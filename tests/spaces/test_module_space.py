@@ -23,7 +23,9 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own_model.py"
 
 def conv(channels_in, channels_out, kernel):
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), nn.BatchNorm2d(channels_out), nn.ReLU()
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
     )
 
 
@@ -35,11 +37,16 @@ class Net(nn.Module):
         inner = OpChoice({"relu": nn.ReLU(), "tanh": nn.Tanh()})
         self.stem = nn.Sequential(
             conv(image_channels, width, 3),
-            OpChoice({"k1": conv(width, width, 1), "k3": conv(width, width, 3), "skip": nn.Identity()}),
+            OpChoice(
+                {"k1": conv(width, width, 1), "k3": conv(width, width, 3), "skip": nn.Identity()}
+            ),
         )
-        self.block = OpChoice({"skip": nn.Identity(), "block": nn.Sequential(conv(width, width, 3), inner)})
+        self.block = OpChoice(
+            {"skip": nn.Identity(), "block": nn.Sequential(conv(width, width, 3), inner)}
+        )
         self.tied = nn.ModuleList(
-            OpChoice({"max": nn.MaxPool2d(3, 1, 1), "avg": nn.AvgPool2d(3, 1, 1)}, name="pool") for _ in range(2)
+            OpChoice({"max": nn.MaxPool2d(3, 1, 1), "avg": nn.AvgPool2d(3, 1, 1)}, name="pool")
+            for _ in range(2)
         )
         self.source = InputChoice(3)
         self.head = nn.Linear(width, num_classes)
@@ -66,7 +73,13 @@ CHOICES = {
     "pool": ("max", "avg"),
     "source": ("0", "1", "2"),
 }
-PICKED = {"stem/1": "k3", "block": "block", "block/candidates/1/1": "tanh", "pool": "avg", "source": "2"}
+PICKED = {
+    "stem/1": "k3",
+    "block": "block",
+    "block/candidates/1/1": "tanh",
+    "pool": "avg",
+    "source": "2",
+}
 GENOTYPE = Genotype("module", PICKED)
 
 
@@ -108,12 +121,19 @@ def test_a_class_a_function_and_a_model_all_make_a_space(model, classes):
 
 def test_a_model_is_left_as_it_was_and_shares_nothing_with_what_is_made_of_it():
     model = Net()
-    space, before = ModuleSpace(model), {name: value.clone() for name, value in model.state_dict().items()}
+    space, before = (
+        ModuleSpace(model),
+        {name: value.clone() for name, value in model.state_dict().items()},
+    )
     supernet, network = space.supernet(10), space.network(GENOTYPE, 10)
     for made in (supernet, network):
         made(torch.randn(4, 3, 8, 8), *([sample_of(space, GENOTYPE)] if made is supernet else []))
-        assert not {p.data_ptr() for p in made.parameters()} & {p.data_ptr() for p in model.parameters()}
-    assert all(choice.name in {None, "pool"} for choice in model.modules() if isinstance(choice, Choice))
+        assert not {p.data_ptr() for p in made.parameters()} & {
+            p.data_ptr() for p in model.parameters()
+        }
+    assert all(
+        choice.name in {None, "pool"} for choice in model.modules() if isinstance(choice, Choice)
+    )
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -126,7 +146,11 @@ def decide_by_hand(net, images, picked):
 
     first = option(net.stem[1], "stem/1")(net.stem[0](images))
     block = net.block.candidates[1]
-    second = option(block[1], "block/candidates/1/1")(block[0](first)) if picked["block"] == "block" else first
+    second = (
+        option(block[1], "block/candidates/1/1")(block[0](first))
+        if picked["block"] == "block"
+        else first
+    )
     third = option(net.tied[1], "pool")(option(net.tied[0], "pool")(second))
     return net.head([first, second, third][int(picked["source"])].mean((2, 3)))
 
@@ -158,7 +182,9 @@ def test_network_is_the_picked_modules_and_nothing_else():
     names = [name for name, _ in network.named_parameters()]
     assert not any("candidates" in name for name in names)
     by_hand = nn.ModuleList([conv(3, 4, 3), conv(4, 4, 3), conv(4, 4, 3), nn.Linear(4, 10)])
-    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in by_hand.parameters())
+    assert sum(p.numel() for p in network.parameters()) == sum(
+        p.numel() for p in by_hand.parameters()
+    )
     assert isinstance(network.block[1], nn.Tanh)
     assert isinstance(network.tied[0], nn.AvgPool2d)
 
@@ -202,14 +228,32 @@ def differing():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ModuleSpace("Net"), "ModuleSpace.model is 'Net'; it must be an nn.Module or what returns one"),
-        (lambda: ModuleSpace(lambda width: Net(width=width)).choices, "can't be called with nothing alone .*'width'"),
+        (
+            lambda: ModuleSpace("Net"),
+            "ModuleSpace.model is 'Net'; it must be an nn.Module or what returns one",
+        ),
+        (
+            lambda: ModuleSpace(lambda width: Net(width=width)).choices,
+            "can't be called with nothing alone .*'width'",
+        ),
         (lambda: ModuleSpace(lambda: None).choices, "returned None; it must return an nn.Module"),
         (lambda: ModuleSpace(nn.ReLU).choices, "ReLU has no choice in it"),
-        (lambda: ModuleSpace(differing).choices, r"choice 'x' has options \('a',\) at one place and \('b',\)"),
-        (lambda: ModuleSpace(Net).network(Genotype("darts", PICKED), 10), "genotype.space is 'darts'"),
-        (lambda: ModuleSpace(Net).network(Genotype("module", {"block": "skip"}), 10), "4 of the module space's 5"),
-        (lambda: ModuleSpace(Net).network(GENOTYPE, 10, channels=3), "network option 'channels' does not exist"),
+        (
+            lambda: ModuleSpace(differing).choices,
+            r"choice 'x' has options \('a',\) at one place and \('b',\)",
+        ),
+        (
+            lambda: ModuleSpace(Net).network(Genotype("darts", PICKED), 10),
+            "genotype.space is 'darts'",
+        ),
+        (
+            lambda: ModuleSpace(Net).network(Genotype("module", {"block": "skip"}), 10),
+            "4 of the module space's 5",
+        ),
+        (
+            lambda: ModuleSpace(Net).network(GENOTYPE, 10, channels=3),
+            "network option 'channels' does not exist",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line(call, message):
@@ -219,6 +263,8 @@ def test_mistakes_are_one_clear_line(call, message):
 
 
 def test_the_example_runs():
-    done = subprocess.run([sys.executable, EXAMPLE], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, EXAMPLE], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "choices" in done.stdout

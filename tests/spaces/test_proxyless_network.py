@@ -21,7 +21,9 @@ MBCONVS = tuple(f"mbconv_{k}x{k}_e{e}" for k in (3, 5, 7) for e in (3, 6))
 
 def random_genotype(seed):
     chooser = random.Random(seed)  # noqa: S311  no secrets here
-    return Genotype("proxylessnas", {n: chooser.choice(o) for n, o in ProxylessSpace().choices.items()})
+    return Genotype(
+        "proxylessnas", {n: chooser.choice(o) for n, o in ProxylessSpace().choices.items()}
+    )
 
 
 def small(seed=0, classes=7, width=0.15):
@@ -54,11 +56,16 @@ def by_hand(genotype, classes, side, scale):
         yield normalised(wide * after, after, last)
 
     side = (side + 1) // 2
-    parts = [normalised(27 * scale(40), scale(40), side**2), *block(scale(40), scale(24), 3, 1, (side, side))]
+    parts = [
+        normalised(27 * scale(40), scale(40), side**2),
+        *block(scale(40), scale(24), 3, 1, (side, side)),
+    ]
     for (before, after, stride), option in zip(LAYERS, genotype.choices.values(), strict=True):
         smaller = (side + stride - 1) // stride
         if option != "skip":
-            parts += block(scale(before), scale(after), int(option[7]), int(option[-1]), (side, smaller))
+            parts += block(
+                scale(before), scale(after), int(option[7]), int(option[-1]), (side, smaller)
+            )
         side = smaller
     parts.append(normalised(scale(432) * scale(1728), scale(1728), side**2))
     parts.append((scale(1728) * classes + classes, scale(1728) * classes))
@@ -78,8 +85,12 @@ def test_counts_equal_sums_by_hand(seed, width):
 def test_width_scales_every_number_of_channels_and_rounds():
     with torch.device("meta"):
         network = create_network(load_genotype("PROXYLESS_GPU"), 10, width=0.1)
-    outputs = [m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
-    projected = [m.project[0].out_channels for m in network.layers if not isinstance(m, nn.Identity)]
+    outputs = [
+        m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d) and m.groups == 1
+    ]
+    projected = [
+        m.project[0].out_channels for m in network.layers if not isinstance(m, nn.Identity)
+    ]
     assert outputs[:2] == [4, 2]  # 40 and 24
     assert projected == [3, 6, 6, 11, 11, 13, 13, 13, 26, 26, 26, 26, 43]
     assert outputs[-1] == 173
@@ -103,7 +114,9 @@ class PlainNetwork:
         return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2, groups=groups)
 
     def bn(self, x, name):
-        fields = [self.take(f"{name}.{f}") for f in ("running_mean", "running_var", "weight", "bias")]
+        fields = [
+            self.take(f"{name}.{f}") for f in ("running_mean", "running_var", "weight", "bias")
+        ]
         mean, variance, gain, shift = (f[:, None, None] for f in fields)
         return (x - mean) / (variance + 1e-3).sqrt() * gain + shift
 
@@ -113,7 +126,9 @@ class PlainNetwork:
             y = self.bn(self.conv(y, f"{name}.expand.0"), f"{name}.expand.1").clamp(0, 6)
         assert y.shape[1] == expansion * x.shape[1]
         assert self.take(f"{name}.filter.0.weight").shape[-1] == kernel
-        y = self.bn(self.conv(y, f"{name}.filter.0", stride, y.shape[1]), f"{name}.filter.1").clamp(0, 6)
+        y = self.bn(self.conv(y, f"{name}.filter.0", stride, y.shape[1]), f"{name}.filter.1").clamp(
+            0, 6
+        )
         y = self.bn(self.conv(y, f"{name}.project.0"), f"{name}.project.1")
         return x + y if stride == 1 and x.shape[1] == y.shape[1] else y
 
@@ -126,7 +141,9 @@ class PlainNetwork:
                 stride = 2 if number in {1, 5, 9, 17} else 1
                 x = self.block(x, f"layers.{number - 1}", int(option[7]), int(option[-1]), stride)
         x = self.bn(self.conv(x, "head.features.0"), "head.features.1").clamp(0, 6)
-        return F.linear(x.mean((2, 3)), self.take("head.classifier.weight"), self.take("head.classifier.bias"))
+        return F.linear(
+            x.mean((2, 3)), self.take("head.classifier.weight"), self.take("head.classifier.bias")
+        )
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -179,7 +196,9 @@ def test_space_has_the_papers_choices():
         (lambda: create_network(random_genotype(0), 10, widht=1.0), "did you mean width"),
         (lambda: ProxylessSpace().network(Genotype("darts", {}), 10), "genotype.space is 'darts'"),
         (
-            lambda: create_network(Genotype("proxylessnas", {**random_genotype(0).choices, "layer1": "skip"})),
+            lambda: create_network(
+                Genotype("proxylessnas", {**random_genotype(0).choices, "layer1": "skip"})
+            ),
             "choices['layer1'] is 'skip'",
         ),
     ],

@@ -11,13 +11,19 @@ from unas.architecture.policy import Layout, Sample
 from unas.graphs.size import count_macs
 from unas.spaces.proxylessnas import ProxylessSpace
 
-TOLERANCE = 1e-7  # a shift that the next BatchNorm removes has gradient zero: of those, rounding is compared
+# A shift that the next BatchNorm removes has gradient zero: of those, rounding is compared
+TOLERANCE = 1e-7
 WIDTH = 0.1
-SIZES = {"batch": 32, "routed": 64}  # at 32 the last layers see one pixel; of one routed image there are no statistics
+SIZES = {
+    "batch": 32,
+    "routed": 64,
+}  # at 32 the last layers see one pixel; of one routed image there are no statistics
 
 
 @pytest.mark.parametrize("num_samples", [1, 4, 8])
-@pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", False), ("routed", True)])
+@pytest.mark.parametrize(
+    ("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", False), ("routed", True)]
+)
 def test_outputs_and_all_gradients_equal_the_plain_supernet(bn, is_hard, num_samples):
     space = ProxylessSpace(width=WIDTH, bn=bn)
     found = supernet_comparison.compare(space, num_samples, is_hard, batch=8, size=SIZES[bn])
@@ -34,7 +40,10 @@ def test_the_comparison_notices_one_changed_weight(layer, monkeypatch):
 
     copy = supernet_comparison.copy_parameters
     monkeypatch.setattr(supernet_comparison, "copy_parameters", spoil)
-    assert supernet_comparison.compare(ProxylessSpace(width=WIDTH), 1, False, batch=2, size=64).largest > TOLERANCE
+    assert (
+        supernet_comparison.compare(ProxylessSpace(width=WIDTH), 1, False, batch=2, size=64).largest
+        > TOLERANCE
+    )
 
 
 def drawn(space, count):
@@ -60,7 +69,9 @@ def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn):
 def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more():
     space = ProxylessSpace(width=WIDTH, bn="routed")
     sample = drawn(space, 4)
-    macs = sum(count_macs(space.network(g, 10, width=WIDTH), (3, 64, 64)) for g in sample.genotypes())
+    macs = sum(
+        count_macs(space.network(g, 10, width=WIDTH), (3, 64, 64)) for g in sample.genotypes()
+    )
     assert macs_of(space.supernet(10), torch.randn(4, 3, 64, 64), sample) == macs
 
 
@@ -69,7 +80,11 @@ def test_hard_sample_of_one_architecture_gives_its_network_in_training():
     sample, supernet = drawn(space, 1), space.supernet(10).eval()
     (genotype,) = sample.genotypes()
     network = space.network(genotype, 10, width=WIDTH).train()
-    parts = [supernet.stem, *(layer.candidates[_index(layer, genotype)] for layer in supernet.layers), supernet.head]
+    parts = [
+        supernet.stem,
+        *(layer.candidates[_index(layer, genotype)] for layer in supernet.layers),
+        supernet.head,
+    ]
     weights = [weight for part in parts for weight in part.parameters()]
     with torch.no_grad():
         for ours, theirs in zip(network.parameters(), weights, strict=True):
@@ -103,7 +118,9 @@ def test_skips_drop_a_tenth_in_training_and_keep_the_mean():
 def test_only_the_layers_that_can_be_skipped_have_dropout():
     supernet = ProxylessSpace(width=WIDTH).supernet(10)
     dropping = [
-        n for n, layer in enumerate(supernet.layers, 1) if any(isinstance(m, nn.Dropout) for m in layer.modules())
+        n
+        for n, layer in enumerate(supernet.layers, 1)
+        if any(isinstance(m, nn.Dropout) for m in layer.modules())
     ]
     assert dropping == [n for n in range(1, 22) if n not in {1, 5, 9, 13, 17, 21}]
     assert sum(isinstance(module, nn.Dropout) for module in supernet.modules()) == 15
@@ -122,7 +139,11 @@ def test_dropout_follows_pytorchs_generator():
 
 
 def test_every_normalisation_is_affine_and_uses_the_batch():
-    norms = [m for m in ProxylessSpace(width=WIDTH).supernet(10).modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [
+        m
+        for m in ProxylessSpace(width=WIDTH).supernet(10).modules()
+        if isinstance(m, nn.BatchNorm2d)
+    ]
     assert len(norms) == 1 + 2 + 21 * 6 * 3 + 1
     assert all(norm.eps == 1e-3 and norm.affine and norm.running_mean is None for norm in norms)
 
@@ -133,7 +154,9 @@ def test_inner_states_are_channels_last(bn, is_hard):
     supernet = space.supernet(10).double()
     for layer in supernet.layers:
         layer.register_forward_hook(lambda _module, _inputs, output: states.append(output))
-    supernet(torch.randn(4, 3, 64, 64, dtype=torch.float64), supernet_comparison.draw(space, 4, is_hard))
+    supernet(
+        torch.randn(4, 3, 64, 64, dtype=torch.float64), supernet_comparison.draw(space, 4, is_hard)
+    )
     assert len(states) == 21
     assert all(state.is_contiguous(memory_format=torch.channels_last) for state in states)
 
@@ -149,10 +172,13 @@ def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard):
     exact = supernet(images, sample)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = supernet(images, sample)
-    # Sixteen bits less of precision, through 23 blocks of few channels; unrelated logits would be 1.4 apart.
+    # Sixteen bits less of precision, through 23 blocks of few channels; unrelated logits would be
+    # 1.4 apart.
     assert (logits.float() - exact).norm() < 0.5 * exact.norm()
     logits.float().square().sum().backward()
-    gradients = [p.grad for p in supernet.parameters() if p.grad is not None] + [g.grad for g in groups]
+    gradients = [p.grad for p in supernet.parameters() if p.grad is not None] + [
+        g.grad for g in groups
+    ]
     assert len(gradients) > len(groups) + 30
     assert all(gradient.isfinite().all() for gradient in gradients)
     assert all(gradient.any() for gradient in gradients[-len(groups) :])

@@ -24,12 +24,16 @@ def axis(drawing: ElementTree.Element, direction: str) -> Callable[[float], floa
     found = [(float(each.get(direction, "nan")), value_of(words(each))) for each in labels]
     is_log = direction == "y" and "logarithmic" in "".join(drawing.itertext())
     (first_at, first), (last_at, last) = found[0], found[-1]
-    shift = 4.0 if direction == "y" else 0.0  # labels stand on their line with the middle of their height
+    shift = (
+        4.0 if direction == "y" else 0.0
+    )  # labels stand on their line with the middle of their height
     assert first != last
 
     def value(pixel: float) -> float:
         share = (pixel + shift - first_at) / (last_at - first_at)
-        return float(first ** (1 - share) * last**share) if is_log else first + share * (last - first)
+        return (
+            float(first ** (1 - share) * last**share) if is_log else first + share * (last - first)
+        )
 
     return value
 

@@ -1,8 +1,9 @@
 """`python -m dying WHERE SIGNAL ARGUMENTS…`: the unas command line, in a process that sends itself a signal.
 
-WHERE is `search:5` or `training:5`, right after that step was logged, or `between`, after the last step of the search
-and before its outcome is written. Of a signal that can't be caught, half a line of metrics.jsonl is left behind.
-`search:5@1` is rank 1 of several processes, and only before torchrun has restarted anything.
+WHERE is `search:5` or `training:5`, right after that step was logged, or `between`, after the last
+step of the search and before its outcome is written. Of a signal that can't be caught, half a line
+of metrics.jsonl is left behind. `search:5@1` is rank 1 of several processes, and only before
+torchrun has restarted anything.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def arm(where: str, number: signal.Signals) -> None:
     phase, _, step = where.partition(":")
     log = RunDirectory.log
     if rank and rank != "0":
-        Follower.log = lambda _, *at: os.kill(os.getpid(), number) if at[:2] == (phase, int(step)) else None  # type: ignore[method-assign]
+        Follower.log = lambda _, *at: (
+            os.kill(os.getpid(), number) if at[:2] == (phase, int(step)) else None
+        )  # type: ignore[method-assign]
         return
 
     def last_log(self: RunDirectory, *arguments: Any) -> None:

@@ -1,6 +1,7 @@
 """Hostile files: valid ones, changed by somebody who means ill, and what reads them. For tests and benchmarks/fuzz.py.
 
-A reader may return or raise a `UserError` of one line. Everything else, and code that ran, is a finding.
+A reader may return or raise a `UserError` of one line. Everything else, and code that ran, is a
+finding.
 """
 
 from __future__ import annotations
@@ -40,9 +41,45 @@ from unas.runs.network import NetworkDescription, load_network, save_network
 
 EVIL = "evil_module_of_a_test"
 HOSTILE: list[Any] = [
-    *(None, True, False, 0, -1, 2**63, -(2**70), 10**400, 1e308, -0.0, 5e-324, math.nan, math.inf, 0.1),
-    *("", "x", "\ud800", "\x00", "\u202e\x1b[2J", "none", "true", "NaN", "1e999", "9" * 5000, "x" * 100_000, "\n\n"),
-    *(f"{EVIL}:run", "os:system", "../../../etc/passwd", "/etc/passwd", "/dev/zero", "file:///", "__class__"),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        2**63,
+        -(2**70),
+        10**400,
+        1e308,
+        -0.0,
+        5e-324,
+        math.nan,
+        math.inf,
+        0.1,
+    ),
+    *(
+        "",
+        "x",
+        "\ud800",
+        "\x00",
+        "\u202e\x1b[2J",
+        "none",
+        "true",
+        "NaN",
+        "1e999",
+        "9" * 5000,
+        "x" * 100_000,
+        "\n\n",
+    ),
+    *(
+        f"{EVIL}:run",
+        "os:system",
+        "../../../etc/passwd",
+        "/etc/passwd",
+        "/dev/zero",
+        "file:///",
+        "__class__",
+    ),
     *([], {}, [[]], [1] * 10_000, {"name": f"{EVIL}:run"}, {"": ""}, {"a": {"b": {"c": []}}}),
     *({str(i): i for i in range(500)}, [{}] * 3),
 ]
@@ -114,7 +151,9 @@ def _change_value(seed: bytes, draw: random.Random) -> bytes:
     elif action == 3:
         del holder[key]
     else:
-        holder[draw.choice(("", "x", "name", "format", "\x00", "\ud800", f"{EVIL}:run"))] = holder.pop(key)
+        holder[draw.choice(("", "x", "name", "format", "\x00", "\ud800", f"{EVIL}:run"))] = (
+            holder.pop(key)
+        )
     return json.dumps(document).encode()
 
 
@@ -136,9 +175,9 @@ def _damage(seed: bytes, draw: random.Random) -> bytes:
     elif action == 2:
         content[at:at] = draw.randbytes(draw.randrange(9))
     elif action == 3:
-        content[at:at] = draw.choice((b"[", b'{"a":', b'"', b"\x00", b"\xff", b",", b"\n", b"9")) * draw.choice(
-            (1, 5000)
-        )
+        content[at:at] = draw.choice(
+            (b"[", b'{"a":', b'"', b"\x00", b"\xff", b",", b"\n", b"9")
+        ) * draw.choice((1, 5000))
     elif action == 4:
         content[at:at] = content[at : at + draw.randrange(200)] * draw.randrange(20)
     else:
@@ -149,14 +188,26 @@ def _damage(seed: bytes, draw: random.Random) -> bytes:
 def readers(directory: Path) -> list[Reader]:
     """Return all readers; `directory` is for making their seeds."""
     genotypes = tuple(load_genotype(name).to_json().encode() for name in list_genotypes())
-    configs = tuple(config_to_json(unas.recipe(name)).encode() for name in ("digits", "imagenet-mobile"))
+    configs = tuple(
+        config_to_json(unas.recipe(name)).encode() for name in ("digits", "imagenet-mobile")
+    )
     return [
         Reader("genotype", genotypes, "genotype.json", load_genotype),
-        Reader("config", configs, "config.json", lambda path: config_from_json(read_text(path), str(path))),
+        Reader(
+            "config",
+            configs,
+            "config.json",
+            lambda path: config_from_json(read_text(path), str(path)),
+        ),
         Reader("predictor", (_predictor(directory),), "predictor.json", load_predictor),
         Reader("CSV table", (_csv(),), "table.csv", read_table),
         Reader("JSON table", (_macro(),), "table.json", read_table),
-        Reader("metrics", (b'{"phase": "search", "step": 1, "loss": 0.5}\n' * 3,), "metrics.jsonl", _metrics),
+        Reader(
+            "metrics",
+            (b'{"phase": "search", "step": 1, "loss": 0.5}\n' * 3,),
+            "metrics.jsonl",
+            _metrics,
+        ),
         Reader("checkpoint", (_checkpoint(directory),), "000001-search-1.ckpt", _load_checkpoint),
         Reader("network", (_network(directory),), "model.safetensors", load_network),
         Reader("image", _images(), "train/class/image.jpg", _read_folder),
@@ -167,7 +218,9 @@ def _predictor(directory: Path) -> bytes:
     layout = Layout({"a": ("x", "y"), "b": ("p", "q", "r")}, "module")
     quality = Quality(**dict.fromkeys(Quality.__dataclass_fields__, 1))
     weights = (torch.zeros(2, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
-    fingerprint = Fingerprint(**{name: _plain(field.type) for name, field in Fingerprint.__dataclass_fields__.items()})
+    fingerprint = Fingerprint(
+        **{name: _plain(field.type) for name, field in Fingerprint.__dataclass_fields__.items()}
+    )
     predictor = Predictor(layout, {}, fingerprint, 1.0, (("a",), ("b",)), weights, quality)
     predictor.save(directory / "seed.json")
     return (directory / "seed.json").read_bytes()
@@ -179,13 +232,17 @@ def _plain(hint: Any) -> Any:
 
 def _csv() -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows([["a", "b", "loss"], *([i % 3, "xyz"[i // 3], i / 7] for i in range(9))])
+    csv.writer(text).writerows(
+        [["a", "b", "loss"], *([i % 3, "xyz"[i // 3], i / 7] for i in range(9))]
+    )
     return text.getvalue().encode()
 
 
 def _macro() -> bytes:
     keys = ("00", "01", "12", "20")
-    return json.dumps({key: {"mean_acc": 80.5, "test_acc": [80, 81.0, 79.5]} for key in keys}).encode()
+    return json.dumps(
+        {key: {"mean_acc": 80.5, "test_acc": [80, 81.0, 79.5]} for key in keys}
+    ).encode()
 
 
 def _metrics(path: Path) -> None:
@@ -197,12 +254,20 @@ def _checkpoint(directory: Path) -> bytes:
     search = planted.build()
     search(*planted.batch(0))
     state = {"metrics_bytes": 0, "state": {"search": search.state_dict(), "policies": []}}
-    return Checkpoints(directory / "checkpoints").save("search", 1, state).read_bytes().partition(b"\n")[2]
+    return (
+        Checkpoints(directory / "checkpoints")
+        .save("search", 1, state)
+        .read_bytes()
+        .partition(b"\n")[2]
+    )
 
 
 def signed(payload: bytes) -> bytes:
     """Return a checkpoint whose checksum is right, whatever is in it."""
-    return f"unas checkpoint 1 {hashlib.sha256(payload).hexdigest()} {len(payload):020d}\n".encode() + payload
+    return (
+        f"unas checkpoint 1 {hashlib.sha256(payload).hexdigest()} {len(payload):020d}\n".encode()
+        + payload
+    )
 
 
 def changed_checkpoint(content: bytes, draw: random.Random) -> bytes:

@@ -22,11 +22,13 @@ def wnid(number: int) -> str:
     return f"n{number + 1:08d}"
 
 
-def write_image_tree(root: Path, classes: int = 4, per_class: int = 8, size: int = 96, val_per_class: int = 2) -> None:
+def write_image_tree(
+    root: Path, classes: int = 4, per_class: int = 8, size: int = 96, val_per_class: int = 2
+) -> None:
     """Write root/train/WNID/*.JPEG and root/val/WNID/*.JPEG, always the same files.
 
-    Even classes are of one photograph and odd ones of the other, each from a band of it of its own, so that a network
-    can tell them apart. No two images are the same.
+    Even classes are of one photograph and odd ones of the other, each from a band of it of its own,
+    so that a network can tell them apart. No two images are the same.
 
     Args:
         root: gets train and val.

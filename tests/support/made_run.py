@@ -61,7 +61,8 @@ def policy(epochs: int = WARM_UP + EPOCHS) -> list[dict[str, Any]]:
     for epoch in range(1, epochs + 1):
         share = min(0.9, 0.1 + 0.1 * epoch)
         probabilities = {
-            name: {option: (1 - share) / (len(options) - 1) for option in options[:-1]} | {options[-1]: share}
+            name: {option: (1 - share) / (len(options) - 1) for option in options[:-1]}
+            | {options[-1]: share}
             for name, options in choices().items()
         }
         entries.append({"epoch": epoch, "probabilities": probabilities, "alarms": {}})
@@ -74,7 +75,12 @@ def search_metrics() -> list[dict[str, Any]]:
     for step in range(1, (WARM_UP + EPOCHS) * STEPS_AN_EPOCH + 1):
         line = {"phase": "search", "step": step, "train_loss": 2.5 / step}
         if step > WARM_UP * STEPS_AN_EPOCH:
-            line |= {"cross_entropy": 2.4 / step, "gap": 0.3, "overlap": 1.5, "entropy": 20 - step / 4}
+            line |= {
+                "cross_entropy": 2.4 / step,
+                "gap": 0.3,
+                "overlap": 1.5,
+                "entropy": 20 - step / 4,
+            }
             line |= {"expected_params": 160000.0 - 500 * step}
         if step % STEPS_AN_EPOCH == 0 and step > WARM_UP * STEPS_AN_EPOCH:
             line |= {"normalised_entropy": 0.5, "skip_share": 0.25, "expected_skip_share": 0.2}
@@ -84,7 +90,10 @@ def search_metrics() -> list[dict[str, Any]]:
 
 def training_metrics() -> list[dict[str, Any]]:
     """Return the lines of a training."""
-    return [{"phase": "training", "step": step, "loss": 2.3 / step} for step in range(1, TRAINING_STEPS + 1)]
+    return [
+        {"phase": "training", "step": step, "loss": 2.3 / step}
+        for step in range(1, TRAINING_STEPS + 1)
+    ]
 
 
 def summary() -> dict[str, Any]:
@@ -119,7 +128,11 @@ def made_run(directory: Path, stage: str = "finished", seed: int = 0, **figures:
         (directory / "genotype.json").write_text(GENOTYPE.to_json())
         whole = {**summary(), **figures}
         later = () if at == 6 else ("latency", "onnx_max_difference")
-        later += () if at >= 5 else ("test_accuracy", "test_loss", "parameters", "macs", "skipped_training_updates")
+        later += (
+            ()
+            if at >= 5
+            else ("test_accuracy", "test_loss", "parameters", "macs", "skipped_training_updates")
+        )
         kept = {name: value for name, value in whole.items() if name not in later}
         (directory / "summary.json").write_text(json.dumps(kept))
     if at >= 4:
@@ -169,9 +182,15 @@ def checked(html: str) -> Element:
     assert [tag for tag, _ in tags.found] == [each.tag.lower() for each in root.iter()]
     assert {tag for tag, _ in tags.found} <= ALLOWED
     for _, attributes in tags.found:
-        assert not [name for name in attributes if name.startswith("on") or name in {"style", "srcset", "xlink:href"}]
+        assert not [
+            name
+            for name in attributes
+            if name.startswith("on") or name in {"style", "srcset", "xlink:href"}
+        ]
         assert (attributes.get("href") or "#").startswith("#")
-        assert (attributes.get("src") or "data:image/svg+xml;base64,").startswith("data:image/svg+xml;base64,")
+        assert (attributes.get("src") or "data:image/svg+xml;base64,").startswith(
+            "data:image/svg+xml;base64,"
+        )
     return root
 
 

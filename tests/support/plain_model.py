@@ -23,10 +23,18 @@ class PlainModel(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(image_channels, 4, 3, padding=1)
         self.first = OpChoice(
-            {"conv3": nn.Conv2d(4, 4, 3, padding=1), "skip": nn.Identity(), "conv1": nn.Conv2d(4, 4, 1)}
+            {
+                "conv3": nn.Conv2d(4, 4, 3, padding=1),
+                "skip": nn.Identity(),
+                "conv1": nn.Conv2d(4, 4, 1),
+            }
         )
         self.second = OpChoice(
-            {"conv3": nn.Conv2d(4, 4, 3, padding=1), "pool": nn.AvgPool2d(3, 1, 1), "relu": nn.ReLU()}
+            {
+                "conv3": nn.Conv2d(4, 4, 3, padding=1),
+                "pool": nn.AvgPool2d(3, 1, 1),
+                "relu": nn.ReLU(),
+            }
         )
         self.source = InputChoice(2)
         self.head = nn.Linear(4, num_classes)
@@ -46,5 +54,7 @@ def plain_recipe() -> Config:
         tiny,
         space=ModuleSpace(PlainModel),
         network=NetworkOptions(),
-        search=replace(tiny.search, objectives=objectives, augmentation=Augmentation(crop_padding=1, cutout=2)),
+        search=replace(
+            tiny.search, objectives=objectives, augmentation=Augmentation(crop_padding=1, cutout=2)
+        ),
     )

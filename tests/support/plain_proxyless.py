@@ -1,6 +1,7 @@
 """A plain ProxylessNAS supernet, the oracle of the real one: every operation of every layer, weighted and summed.
 
-Written from SPEC §5 and the ProxylessNAS paper on its own: contiguous images, its own BatchNorm and ReLU6.
+Written from SPEC §5 and the ProxylessNAS paper on its own: contiguous images, its own BatchNorm and
+ReLU6.
 """
 
 import torch
@@ -70,7 +71,9 @@ class PlainProxyless(nn.Module):
         def scale(channels):
             return int(channels * width + 0.5)
 
-        self.first = nn.Sequential(convolution(image_channels, scale(40), 3, 2), Norm(scale(40)), Clip())
+        self.first = nn.Sequential(
+            convolution(image_channels, scale(40), 3, 2), Norm(scale(40)), Clip()
+        )
         self.second = Bottleneck(scale(40), scale(24), 3, 1, 1)
         self.layers = nn.ModuleList()
         for before, after, stride in LAYERS:

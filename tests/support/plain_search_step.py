@@ -32,7 +32,9 @@ class PlainSearchStep:
         self.history = (0.0, 0.0)
         self.steps = 0
 
-    def __call__(self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, *, reinforce: bool = False) -> None:
+    def __call__(
+        self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, *, reinforce: bool = False
+    ) -> None:
         num = self.config.architectures_per_batch or len(x)
         hard, relaxed, log_prob = self.draw(num, "search/policy")
 
@@ -41,7 +43,10 @@ class PlainSearchStep:
             return F.cross_entropy(logits, labels, reduction="none")
 
         def objective(weights: Weights, *, is_hard: bool) -> Tensor:
-            train, val = loss(x, y, weights, is_hard=is_hard), loss(x_val, y_val, weights, is_hard=is_hard)
+            train, val = (
+                loss(x, y, weights, is_hard=is_hard),
+                loss(x_val, y_val, weights, is_hard=is_hard),
+            )
             each_image = train + 0.5 * (val - train).abs()
             return each_image.view(num, -1).mean(1) + 0.2 * self.overlap(weights)
 
@@ -64,7 +69,9 @@ class PlainSearchStep:
         constant = {name: w.detach() for name, w in (hard if is_hard else relaxed).items()}
         loss(x, y, constant, is_hard=is_hard).mean().backward()
         for parameter in self.weights:  # what was not run has gradient zero
-            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = (
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            )
         nn.utils.clip_grad_norm_(self.weights, self.config.clip_norm)
         self.weight_adam.step()
         self.steps += 1
@@ -94,7 +101,11 @@ class PlainSearchStep:
         conditional = (-(-log_v / p - log_vk).log()).scatter(-1, k, -(-log_vk).log())
         correction = (conditional / 0.4).softmax(-1)
         hard = F.one_hot(k.squeeze(-1), len(p)).to(p)
-        return hard, (z / 0.4).softmax(-1) - correction + correction.detach(), p_all.log().gather(-1, k).squeeze(-1)
+        return (
+            hard,
+            (z / 0.4).softmax(-1) - correction + correction.detach(),
+            p_all.log().gather(-1, k).squeeze(-1),
+        )
 
     def overlap(self, weights: Weights) -> Tensor:
         total: Any = 0

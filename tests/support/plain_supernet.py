@@ -1,7 +1,8 @@
 """A plain DARTS supernet, the oracle of the real one: every operation on every edge, weighted and summed.
 
-Written from SPEC §4 and the DARTS paper on its own: contiguous images, its own BatchNorm and pools, no sharing of what
-edges have in common. `routed=True` runs each operation on exactly the images whose weight for it isn't zero.
+Written from SPEC §4 and the DARTS paper on its own: contiguous images, its own BatchNorm and pools,
+no sharing of what edges have in common. `routed=True` runs each operation on exactly the images
+whose weight for it isn't zero.
 """
 
 import torch
@@ -42,7 +43,12 @@ class MaxPool(nn.Module):
         self.stride = stride
 
     def forward(self, x):
-        return F.pad(x, (1, 1, 1, 1), value=-torch.inf).unfold(2, 3, self.stride).unfold(3, 3, self.stride).amax((4, 5))
+        return (
+            F.pad(x, (1, 1, 1, 1), value=-torch.inf)
+            .unfold(2, 3, self.stride)
+            .unfold(3, 3, self.stride)
+            .amax((4, 5))
+        )
 
 
 class AveragePool(MaxPool):
@@ -65,18 +71,26 @@ class Reduce(nn.Module):
 
     def forward(self, x):
         x = x.relu()
-        return self.norm(torch.cat([self.first(x[:, :, ::2, ::2]), self.second(x[:, :, 1::2, 1::2])], 1))
+        return self.norm(
+            torch.cat([self.first(x[:, :, ::2, ::2]), self.second(x[:, :, 1::2, 1::2])], 1)
+        )
 
 
 def project(channels_in, channels_out):
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(channels_in, channels_out, 1, bias=False), Norm(channels_out))
+    return nn.Sequential(
+        nn.ReLU(), nn.Conv2d(channels_in, channels_out, 1, bias=False), Norm(channels_out)
+    )
 
 
 def depthwise(channels, kernel, stride, dilation=1):
     """ReLU, depthwise, pointwise, BN."""
     padding = dilation * (kernel // 2)
-    spatial = nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
-    return nn.Sequential(nn.ReLU(), spatial, nn.Conv2d(channels, channels, 1, bias=False), Norm(channels))
+    spatial = nn.Conv2d(
+        channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False
+    )
+    return nn.Sequential(
+        nn.ReLU(), spatial, nn.Conv2d(channels, channels, 1, bias=False), Norm(channels)
+    )
 
 
 def make_operation(name, channels, stride):
@@ -101,19 +115,26 @@ def apply(operation, x, weight, routed):
         return 0
     picked = operation(torch.stack([x[i] for i in rows]))
     outcomes = iter(weight[i] * outcome for i, outcome in zip(rows, picked, strict=True))
-    return torch.stack([next(outcomes) if i in rows else torch.zeros_like(picked[0]) for i in range(len(x))])
+    return torch.stack(
+        [next(outcomes) if i in rows else torch.zeros_like(picked[0]) for i in range(len(x))]
+    )
 
 
 class PlainCell(nn.Module):
     def __init__(self, names, before, previous, channels, *, is_reduction, after_reduction):
         super().__init__()
         self.kind = "reduction" if is_reduction else "normal"
-        self.preprocess0 = Reduce(before, channels) if after_reduction else project(before, channels)
+        self.preprocess0 = (
+            Reduce(before, channels) if after_reduction else project(before, channels)
+        )
         self.preprocess1 = project(previous, channels)
         self.nodes = nn.ModuleList()
         for node in range(4):
             strides = [2 if is_reduction and state < 2 else 1 for state in range(node + 2)]
-            edges = [nn.ModuleList(make_operation(name, channels, stride) for name in names) for stride in strides]
+            edges = [
+                nn.ModuleList(make_operation(name, channels, stride) for name in names)
+                for stride in strides
+            ]
             self.nodes.append(nn.ModuleList(edges))
 
     def forward(self, before, previous, weights, routed):
@@ -124,7 +145,8 @@ class PlainCell(nn.Module):
                 for o, operation in enumerate(edge):
                     prefix = f"{self.kind}/node{node}"
                     weight = sum(
-                        weights[f"{prefix}/input{slot}"][:, j] * weights[f"{prefix}/op{slot}"][:, o] for slot in (0, 1)
+                        weights[f"{prefix}/input{slot}"][:, j] * weights[f"{prefix}/op{slot}"][:, o]
+                        for slot in (0, 1)
                     )
                     total = total + apply(operation, states[j], weight, routed)
             states.append(total)
@@ -141,7 +163,9 @@ class PlainSupernet(nn.Module):
         super().__init__()
         width = 3 * channels
         if stem == "cifar":
-            self.stem0 = nn.Sequential(nn.Conv2d(image_channels, width, 3, padding=1, bias=False), Norm(width, True))
+            self.stem0 = nn.Sequential(
+                nn.Conv2d(image_channels, width, 3, padding=1, bias=False), Norm(width, True)
+            )
             self.stem1 = nn.Identity()
         else:
             self.stem0 = nn.Sequential(
@@ -151,7 +175,9 @@ class PlainSupernet(nn.Module):
                 nn.Conv2d(width // 2, width, 3, 2, 1, bias=False),
                 Norm(width, True),
             )
-            self.stem1 = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, 2, 1, bias=False), Norm(width, True))
+            self.stem1 = nn.Sequential(
+                nn.ReLU(), nn.Conv2d(width, width, 3, 2, 1, bias=False), Norm(width, True)
+            )
             channels = width
         before, previous, after_reduction = width, width, stem == "imagenet"
         self.cells = nn.ModuleList()
@@ -160,7 +186,12 @@ class PlainSupernet(nn.Module):
             channels = 2 * channels if is_reduction else channels
             names = OPERATIONS[:num_operations]
             cell = PlainCell(
-                names, before, previous, channels, is_reduction=is_reduction, after_reduction=after_reduction
+                names,
+                before,
+                previous,
+                channels,
+                is_reduction=is_reduction,
+                after_reduction=after_reduction,
             )
             self.cells.append(cell)
             before, previous, after_reduction = previous, 4 * channels, is_reduction
@@ -169,7 +200,10 @@ class PlainSupernet(nn.Module):
     def forward(self, images, sample, routed=False):
         """Return the logits; `routed` is for hard samples."""
         share = len(images) // len(sample)
-        weights = {name: torch.stack([w for w in sample[name] for _ in range(share)]) for name in sample.layout.choices}
+        weights = {
+            name: torch.stack([w for w in sample[name] for _ in range(share)])
+            for name in sample.layout.choices
+        }
         before = self.stem0(images)
         previous = self.stem1(before)
         for cell in self.cells:

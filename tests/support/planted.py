@@ -46,7 +46,13 @@ CONFIG = SearchConfig(
 
 def build(config: SearchConfig = CONFIG, total_steps: int | None = None) -> SearchStep:
     return SearchStep(
-        ModuleSpace(planted), config, 2, 1, RuntimeConfig(device="cpu").build(), seed=1, total_steps=total_steps
+        ModuleSpace(planted),
+        config,
+        2,
+        1,
+        RuntimeConfig(device="cpu").build(),
+        seed=1,
+        total_steps=total_steps,
     )
 
 
@@ -56,4 +62,9 @@ def batch(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     y, y_val = torch.randint(2, (2, B), generator=generator)
     x, x_val = torch.randn(2, B, 1, 6, 6, generator=generator)
     strength = torch.tensor([0.3, 3.0])
-    return x * strength[y][:, None, None, None], y, x_val * strength[y_val][:, None, None, None], y_val
+    return (
+        x * strength[y][:, None, None, None],
+        y,
+        x_val * strength[y_val][:, None, None, None],
+        y_val,
+    )

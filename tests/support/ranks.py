@@ -92,7 +92,9 @@ def training() -> dict[str, Any]:
 
     genotype = Genotype("module", {name: options[0] for name, options in space.choices.items()})
     network = space.network(genotype, 10, 1).double()
-    step = TrainingStep(network, TrainingConfig(clip_norm=0.1, lr=0.1, warm_up_epochs=1), runtime, 0, 4)
+    step = TrainingStep(
+        network, TrainingConfig(clip_norm=0.1, lr=0.1, warm_up_epochs=1), runtime, 0, 4
+    )
     step._loss = _double_loss(step)  # type: ignore[method-assign]
     figures = [step(number, *batch(number, runtime.ranks)[:2]) for number in range(3)]
     return {"state": step.state_dict(), "figures": figures}

@@ -22,9 +22,11 @@ class Differences:
     Args:
         output: of the logits.
         weights: of the gradients of the weights.
-        sample: of the gradients of the sample's weights; of a hard sample, where an option was picked.
-        unpicked: whether every other gradient of a hard sample is exactly zero, since what wasn't picked isn't run,
-            or the oracle's, where the other slot of the node picked that very operation and input.
+        sample: of the gradients of the sample's weights; of a hard sample, where an option was
+            picked.
+        unpicked: whether every other gradient of a hard sample is exactly zero, since what wasn't
+            picked isn't run, or the oracle's, where the other slot of the node picked that very
+            operation and input.
     """
 
     output: float
@@ -40,7 +42,9 @@ class Differences:
 def plain_supernet(space: SearchSpace):
     """Return the oracle of a space's supernet."""
     if isinstance(space, DartsSpace):
-        return PlainSupernet(space.channels, space.layers, space.operations, stem=space.stem, num_classes=CLASSES)
+        return PlainSupernet(
+            space.channels, space.layers, space.operations, stem=space.stem, num_classes=CLASSES
+        )
     return PlainProxyless(space.width, num_classes=CLASSES)
 
 
@@ -51,7 +55,9 @@ def build(space: SearchSpace, seed=0):
     for module in real.modules():
         module.train(not isinstance(module, nn.Dropout))
     with torch.no_grad():
-        for parameter in real.parameters():  # BatchNorm's scale and shift too, which begin as 1 and 0
+        for (
+            parameter
+        ) in real.parameters():  # BatchNorm's scale and shift too, which begin as 1 and 0
             parameter.add_(0.1 * torch.randn_like(parameter))
     plain = plain_supernet(space).double()
     copy_parameters(real, plain)
@@ -74,39 +80,55 @@ def run(supernet, images, sample, **how):
     """Return logits, the gradients of the weights and those of the sample's weights, of a random loss."""
     groups = tuple(group.detach().clone().requires_grad_() for group in sample.groups)
     logits = supernet(images, Sample(sample.layout, groups, sample.is_hard), **how)
-    direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1), dtype=logits.dtype)
+    direction = torch.randn(
+        logits.shape, generator=torch.Generator().manual_seed(1), dtype=logits.dtype
+    )
     parameters = list(supernet.parameters())
-    found = torch.autograd.grad((logits * direction).sum(), [*parameters, *groups], allow_unused=True)
-    gradients = [torch.zeros_like(p) if g is None else g for p, g in zip([*parameters, *groups], found, strict=True)]
+    found = torch.autograd.grad(
+        (logits * direction).sum(), [*parameters, *groups], allow_unused=True
+    )
+    gradients = [
+        torch.zeros_like(p) if g is None else g
+        for p, g in zip([*parameters, *groups], found, strict=True)
+    ]
     return logits.detach(), gradients[: len(parameters)], gradients[len(parameters) :]
 
 
 def largest_difference(real, plain):
     """Return the largest difference of any pair, in units of the largest value of its tensor.
 
-    Some gradients vanish in exact arithmetic and differ by rounding alone: an operation of the last cell that is
-    routed a single image ends in BatchNorm over it, which the global average pooling after it turns into zero. So the
-    unit is never less than a millionth of the largest value of all tensors.
+    Some gradients vanish in exact arithmetic and differ by rounding alone: an operation of the last
+    cell that is routed a single image ends in BatchNorm over it, which the global average pooling
+    after it turns into zero. So the unit is never less than a millionth of the largest value of all
+    tensors.
     """
     floor = 1e-6 * max(p.abs().max().item() for p in plain)
     units = [max(p.abs().max().item(), floor) for p in plain]
-    return max((r - p).abs().max().item() / unit for r, p, unit in zip(real, plain, units, strict=True))
+    return max(
+        (r - p).abs().max().item() / unit for r, p, unit in zip(real, plain, units, strict=True)
+    )
 
 
-def compare(space: SearchSpace, num_samples: int, is_hard: bool, *, batch=8, size=16, seed=0) -> Differences:
+def compare(
+    space: SearchSpace, num_samples: int, is_hard: bool, *, batch=8, size=16, seed=0
+) -> Differences:
     """Run both supernets on the same images and sample."""
     real_net, plain_net = build(space, seed)
     sample = draw(space, num_samples, is_hard, seed)
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(batch, 3, size, size, generator=generator, dtype=torch.float64)
     real, real_weights, real_sample = run(real_net, images, sample)
-    plain, plain_weights, plain_sample = run(plain_net, images, sample, routed=is_hard and space.bn == "routed")
+    plain, plain_weights, plain_sample = run(
+        plain_net, images, sample, routed=is_hard and space.bn == "routed"
+    )
     real_weights = [r.reshape(p.shape) for r, p in zip(real_weights, plain_weights, strict=True)]
     unpicked = True
     if is_hard:
         masks = [group != 0 for group in sample.groups]
         cells = zip(real_sample, plain_sample, masks, strict=True)
-        unpicked = all(bool(((r == 0) | ((r - p).abs() < 1e-9 * p.abs().max()))[~m].all()) for r, p, m in cells)
+        unpicked = all(
+            bool(((r == 0) | ((r - p).abs() < 1e-9 * p.abs().max()))[~m].all()) for r, p, m in cells
+        )
         real_sample = [r[m] for r, m in zip(real_sample, masks, strict=True)]
         plain_sample = [p[m] for p, m in zip(plain_sample, masks, strict=True)]
     return Differences(

@@ -10,12 +10,15 @@ import numpy as np
 from unas.lab.table import ArchitectureTable
 
 
-def synthetic_table(num_options: Sequence[int], *, pairs: float, triples: float, seed: int) -> ArchitectureTable:
+def synthetic_table(
+    num_options: Sequence[int], *, pairs: float, triples: float, seed: int
+) -> ArchitectureTable:
     """Return every architecture with the metric `score`: a sum of normal effects of options, pairs and triples.
 
     Args:
         num_options: K of each choice.
-        pairs: the standard deviation of what two options do together; that of one option's effect is 1.
+        pairs: the standard deviation of what two options do together; that of one option's effect
+            is 1.
         triples: that of what three do together.
         seed: of the effects.
     """
@@ -26,5 +29,8 @@ def synthetic_table(num_options: Sequence[int], *, pairs: float, triples: float,
         for together in itertools.combinations(range(len(num_options)), order):
             effects = rng.normal(0, deviation, [num_options[c] for c in together])
             score += effects[tuple(rows[:, c] for c in together)]
-    choices = {f"choice{i + 1}": tuple(f"option{k + 1}" for k in range(count)) for i, count in enumerate(num_options)}
+    choices = {
+        f"choice{i + 1}": tuple(f"option{k + 1}" for k in range(count))
+        for i, count in enumerate(num_options)
+    }
     return ArchitectureTable(choices, rows, {"score": score})

@@ -54,7 +54,9 @@ def tiny_recipe() -> Config:
             augmentation=augmentation,
         ),
         choosing=ChoosingConfig(candidates=3),
-        training=TrainingConfig(epochs=2, warm_up_epochs=1, batch_size=24, lr=0.1, augmentation=augmentation),
+        training=TrainingConfig(
+            epochs=2, warm_up_epochs=1, batch_size=24, lr=0.1, augmentation=augmentation
+        ),
         runtime=RuntimeConfig(device="cpu"),
         checkpoint=CheckpointConfig(every_seconds=1e6, every_steps=2),
     )

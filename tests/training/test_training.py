@@ -20,7 +20,9 @@ RUNTIME = RuntimeConfig(device="cpu").build()
 
 def batch(seed: int, size: int = 6) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(size, 1, 4, 4, generator=generator), torch.randint(3, (size,), generator=generator)
+    return torch.randn(size, 1, 4, 4, generator=generator), torch.randint(
+        3, (size,), generator=generator
+    )
 
 
 def linear() -> nn.Module:
@@ -79,29 +81,39 @@ def test_learning_rate_without_warm_up_starts_near_its_largest() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_label_smoothed_and_counts_the_auxiliary_head(smoothing: float) -> None:
     rows = ([1.0, 2.0, -1.0], [0.5, 0.0, 3.0])
-    config = TrainingConfig(label_smoothing=smoothing, auxiliary_weight=0.4, epochs=1, warm_up_epochs=0)
+    config = TrainingConfig(
+        label_smoothing=smoothing, auxiliary_weight=0.4, epochs=1, warm_up_epochs=0
+    )
     labels = torch.tensor([0, 1, 1, 2])
     expected = []
     for row in np.array(rows):
         log_p = row - np.log(np.exp(row).sum())
         target = np.eye(3)[labels.numpy()] * (1 - smoothing) + smoothing / 3
         expected.append(-(target * log_p).sum(1).mean())
-    with_head = TrainingStep(Fixed(*rows), config, RUNTIME, 0, 1)(0, torch.zeros(4, 1, 1, 1), labels)
+    with_head = TrainingStep(Fixed(*rows), config, RUNTIME, 0, 1)(
+        0, torch.zeros(4, 1, 1, 1), labels
+    )
     assert with_head["loss"] == pytest.approx(expected[0] + 0.4 * expected[1], rel=1e-6)
-    without = TrainingStep(Fixed(rows[0]), config, RUNTIME, 0, 1)(0, torch.zeros(4, 1, 1, 1), labels)
+    without = TrainingStep(Fixed(rows[0]), config, RUNTIME, 0, 1)(
+        0, torch.zeros(4, 1, 1, 1), labels
+    )
     assert without["loss"] == pytest.approx(expected[0], rel=1e-6)
 
 
 def test_drop_path_grows_linearly_over_the_training() -> None:
     network = Fixed([0.0, 0.0, 0.0])
-    step = TrainingStep(network, TrainingConfig(epochs=4, warm_up_epochs=0), RUNTIME, 0, steps_per_epoch=2)
+    step = TrainingStep(
+        network, TrainingConfig(epochs=4, warm_up_epochs=0), RUNTIME, 0, steps_per_epoch=2
+    )
     for number in range(8):
         step(number, *batch(number))
     assert network.progress == [number / 8 for number in range(8)]
 
 
 def test_steps_are_sgd_with_momentum_weight_decay_and_clipping_by_hand() -> None:
-    config = TrainingConfig(epochs=2, warm_up_epochs=1, lr=0.5, momentum=0.8, weight_decay=0.1, clip_norm=0.2)
+    config = TrainingConfig(
+        epochs=2, warm_up_epochs=1, lr=0.5, momentum=0.8, weight_decay=0.1, clip_norm=0.2
+    )
     network, runs = linear().double(), [0.25, 0.5, 0.25, 0.0]
     step = TrainingStep(network, config, RUNTIME, 0, steps_per_epoch=2)
     weight, bias = (p.detach().numpy().copy() for p in network.parameters())
@@ -132,7 +144,9 @@ def darts(**options: Any) -> nn.Module:
 
 def test_noise_of_a_step_depends_on_seed_and_step_alone() -> None:
     def loss(seed: int, number: int, *, disturb: bool = False) -> float:
-        step = TrainingStep(darts(drop_path=0.5), TrainingConfig(epochs=2, warm_up_epochs=0), RUNTIME, seed, 4)
+        step = TrainingStep(
+            darts(drop_path=0.5), TrainingConfig(epochs=2, warm_up_epochs=0), RUNTIME, seed, 4
+        )
         if disturb:
             torch.rand(7)
         return step(number, *batch(0))["loss"]

@@ -19,7 +19,8 @@ MAX_JSON_CHARACTERS = 1_000_000
 class ChoiceTable(ABC):
     """What a genotype is checked against; every search space is one.
 
-    The genotype sits at the bottom of the house and the spaces above it, so the table is found by the space's name.
+    The genotype sits at the bottom of the house and the spaces above it, so the table is found by
+    the space's name.
     """
 
     @classmethod
@@ -54,7 +55,12 @@ class Genotype:
 
     def to_json(self) -> str:
         """Return the genotype as JSON that a person can read and edit."""
-        document = {"format": FORMAT, "version": VERSION, "space": self.space, "choices": dict(self.choices)}
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "space": self.space,
+            "choices": dict(self.choices),
+        }
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
@@ -70,10 +76,13 @@ class Genotype:
         """
         document = _parse(text, source)
         choices = document["choices"]
-        if not isinstance(choices, dict) or not all(isinstance(option, str) for option in choices.values()):
+        if not isinstance(choices, dict) or not all(
+            isinstance(option, str) for option in choices.values()
+        ):
             raise UserError(f"{source}: choices must map each choice's name to an option's name")
         genotype = cls(str(document["space"]), choices)
-        # Somebody else's file must not make us import somebody else's code: only built-in spaces are looked up.
+        # Somebody else's file must not make us import somebody else's code: only built-in spaces
+        # are looked up.
         table = None if ":" in genotype.space else space_registry.get(genotype.space).all_choices()
         if table is not None:
             genotype.check(table, source)
@@ -87,7 +96,9 @@ class Genotype:
         """
         for name in self.choices:
             if name not in table:
-                raise UserError(f"{source}: {name!r} is not a choice of the {self.space} space; {_few(name, table)}")
+                raise UserError(
+                    f"{source}: {name!r} is not a choice of the {self.space} space; {_few(name, table)}"
+                )
         missing = [name for name in table if name not in self.choices]
         if missing:
             raise UserError(
@@ -103,15 +114,21 @@ class Genotype:
 
 def _parse(text: str, source: str) -> dict[str, object]:
     if len(text) > MAX_JSON_CHARACTERS:
-        raise UserError(f"{source}: {len(text)} characters; a genotype has at most {MAX_JSON_CHARACTERS}")
+        raise UserError(
+            f"{source}: {len(text)} characters; a genotype has at most {MAX_JSON_CHARACTERS}"
+        )
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{source}: not JSON ({error}); write one with `unas show GENOTYPE --json`") from error
+        raise UserError(
+            f"{source}: not JSON ({error}); write one with `unas show GENOTYPE --json`"
+        ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UserError(f'{source}: not a genotype; the document needs "format": "{FORMAT}"')
     if document.get("version") != VERSION:
-        raise UserError(f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}")
+        raise UserError(
+            f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}"
+        )
     for field in ("space", "choices"):
         if field not in document:
             raise UserError(f"{source}: the field {field!r} is missing")

@@ -37,10 +37,16 @@ class Layout:
                     f"choice {name!r}: the name must be non-empty, without a dot, and no attribute of nn.ParameterDict"
                 )
             if not options or len(set(options)) != len(options):
-                raise UserError(f"choice {name!r}: options are {options}; give at least one, each once")
+                raise UserError(
+                    f"choice {name!r}: options are {options}; give at least one, each once"
+                )
         sizes = sorted({len(options) for options in self.choices.values()})
-        self.groups = tuple(tuple(n for n, o in self.choices.items() if len(o) == size) for size in sizes)
-        self.position = {name: (g, i) for g, names in enumerate(self.groups) for i, name in enumerate(names)}
+        self.groups = tuple(
+            tuple(n for n, o in self.choices.items() if len(o) == size) for size in sizes
+        )
+        self.position = {
+            name: (g, i) for g, names in enumerate(self.groups) for i, name in enumerate(names)
+        }
 
     def stack(self, by_name: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Turn a tensor [..., K] a choice into one tensor [..., n, K] a group of n choices."""
@@ -87,7 +93,9 @@ class Sample:
         """Return the G architectures; of a relaxed sample, those of its largest weights."""
         choices = self.layout.choices
         return [
-            Genotype(self.layout.space, {name: choices[name][self.picks[name][g]] for name in choices})
+            Genotype(
+                self.layout.space, {name: choices[name][self.picks[name][g]] for name in choices}
+            )
             for g in range(len(self))
         ]
 
@@ -99,7 +107,11 @@ class Sample:
         """Return the sample with its weights on `device`; a hard sample's picks stay known on the host."""
         if all(group.device == device for group in self.groups):
             return self
-        moved = Sample(self.layout, tuple(group.to(device, non_blocking=True) for group in self.groups), self.is_hard)
+        moved = Sample(
+            self.layout,
+            tuple(group.to(device, non_blocking=True) for group in self.groups),
+            self.is_hard,
+        )
         if self.is_hard:
             moved.__dict__["picks"] = self.picks
         return moved
@@ -116,7 +128,9 @@ class Sample:
             genotype.check(layout.choices)
             rows.append(genotype.choices)
         weights = {
-            name: nn.functional.one_hot(torch.tensor([options.index(r[name]) for r in rows]), len(options)).float()
+            name: nn.functional.one_hot(
+                torch.tensor([options.index(r[name]) for r in rows]), len(options)
+            ).float()
             for name, options in layout.choices.items()
         }
         return cls(layout, layout.stack(weights), is_hard=True)
@@ -127,20 +141,26 @@ class Policy(nn.Module):
 
     Args:
         choices: the options of each choice, by the choice's name (no dots).
-        softening: ε ≥ 0; p ∝ softmax(logits) + ε. Sampling, log-probability and entropy all use this p.
+        softening: ε ≥ 0; p ∝ softmax(logits) + ε. Sampling, log-probability and entropy all use
+            this p.
         space: the name of the space, which its genotypes carry.
 
     Raises:
-        UserError: there is no choice, a name can't be used, options repeat, or softening is negative.
+        UserError: there is no choice, a name can't be used, options repeat, or softening is
+            negative.
     """
 
-    def __init__(self, choices: Mapping[str, Sequence[str]], softening: float = 0.0, space: str = "module") -> None:
+    def __init__(
+        self, choices: Mapping[str, Sequence[str]], softening: float = 0.0, space: str = "module"
+    ) -> None:
         super().__init__()
         if not 0 <= softening < math.inf:
             raise UserError(f"softening is {softening}; it must be 0 or more, and finite")
         self.layout = Layout(choices, space)
         self.softening = softening
-        self.logits = nn.ParameterDict({n: nn.Parameter(torch.zeros(len(o))) for n, o in self.layout.choices.items()})
+        self.logits = nn.ParameterDict(
+            {n: nn.Parameter(torch.zeros(len(o))) for n, o in self.layout.choices.items()}
+        )
 
     @property
     def choices(self) -> dict[str, tuple[str, ...]]:
@@ -156,11 +176,16 @@ class Policy(nn.Module):
         """Return p by choice and option, as plain numbers for files and reports."""
         found = [group.detach().exp().tolist() for group in self.log_probabilities()]
         where = self.layout.position
-        return {n: dict(zip(o, found[where[n][0]][where[n][1]], strict=True)) for n, o in self.choices.items()}
+        return {
+            n: dict(zip(o, found[where[n][0]][where[n][1]], strict=True))
+            for n, o in self.choices.items()
+        }
 
     def mode(self) -> dict[str, str]:
         """Return the most probable option of each choice, the first one where several are equal."""
-        return {name: options[int(self.logits[name].argmax())] for name, options in self.choices.items()}
+        return {
+            name: options[int(self.logits[name].argmax())] for name, options in self.choices.items()
+        }
 
     def log_prob(self, sample: Sample) -> Tensor:
         """Return log p(z) of each architecture of a hard sample, [G]."""
@@ -175,4 +200,6 @@ class Policy(nn.Module):
     def _log_probability(self, logits: Tensor) -> Tensor:
         if self.softening == 0:
             return logits.log_softmax(-1)
-        return ((logits.softmax(-1) + self.softening) / (1 + logits.shape[-1] * self.softening)).log()
+        return (
+            (logits.softmax(-1) + self.softening) / (1 + logits.shape[-1] * self.softening)
+        ).log()

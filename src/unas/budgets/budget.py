@@ -15,7 +15,15 @@ UNITS: dict[str, dict[str, float]] = {
     "latency": {"ms": 1.0, "us": 1e-3, "µs": 1e-3, "s": 1e3},
     "macs": {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
     "params": {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
-    "memory": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+    "memory": {
+        "B": 1.0,
+        "kB": 1e3,
+        "MB": 1e6,
+        "GB": 1e9,
+        "KiB": 2.0**10,
+        "MiB": 2.0**20,
+        "GiB": 2.0**30,
+    },
     "energy": {"mJ": 1.0, "uJ": 1e-3, "µJ": 1e-3, "J": 1e3},
 }
 DEFAULT_BACKEND = "onnxruntime"  # a run ends in an ONNX file
@@ -51,12 +59,16 @@ class Budget:
             raise UserError(f"budget {text!r} can't be read; write it like {_example(name)}")
         quantity, number, unit, backend = match.groups() if match else (name, "0", "", None)
         if quantity not in UNITS:
-            raise UserError(f"budget {text!r}: quantity {quantity!r} does not exist; {one_of(quantity, tuple(UNITS))}")
+            raise UserError(
+                f"budget {text!r}: quantity {quantity!r} does not exist; {one_of(quantity, tuple(UNITS))}"
+            )
         units = UNITS[quantity]
         if unit not in units:
             what = f"unit {unit!r} does not exist" if unit else "the unit is missing"
             raise UserError(f"budget {text!r}: {what}; {one_of(unit, tuple(filter(None, units)))}")
-        return cls(quantity, _positive(number, text) * units[unit], unit, _backend(quantity, backend, text))
+        return cls(
+            quantity, _positive(number, text) * units[unit], unit, _backend(quantity, backend, text)
+        )
 
     def __str__(self) -> str:
         at = f"@{self.backend}" if self.backend else ""
@@ -69,7 +81,9 @@ class Budget:
         """Return a figure in the budget's unit: "7.31ms"; a count that is over the limit doesn't read like it."""
         if self.quantity in {"latency", "energy"}:
             return f"{self._written(value, 4)}{self.unit}"  # measured ones have no more digits
-        is_like_limit = value > self.limit and self._written(value, 6) == self._written(self.limit, 6)
+        is_like_limit = value > self.limit and self._written(value, 6) == self._written(
+            self.limit, 6
+        )
         return f"{self._written(value, 15 if is_like_limit else 6)}{self.unit}"
 
     def _written(self, value: float, digits: int) -> str:
@@ -101,12 +115,23 @@ class Verdict:
         show = self.budget.show
         interval = f" (95 %: {show(self.low)} to {show(self.high)})" if self.low < self.high else ""
         undecided = self.low <= self.budget.limit < self.high
-        notes = [*(["the interval holds the limit: take more samples"] if undecided else []), self.note]
+        notes = [
+            *(["the interval holds the limit: take more samples"] if undecided else []),
+            self.note,
+        ]
         rest = "".join(f"; {note}" for note in notes if note)
-        return f"{'PASS' if self.passed else 'FAIL'} {self.budget}: {show(self.value)}{interval}{rest}"
+        return (
+            f"{'PASS' if self.passed else 'FAIL'} {self.budget}: {show(self.value)}{interval}{rest}"
+        )
 
 
-def judge(budget: Budget, value: float, low: float | None = None, high: float | None = None, note: str = "") -> Verdict:
+def judge(
+    budget: Budget,
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    note: str = "",
+) -> Verdict:
     """Return the verdict on a figure: it passes if its whole 95 % interval is within the budget.
 
     Args:
@@ -130,7 +155,9 @@ def parse_budgets(texts: list[str] | tuple[str, ...]) -> tuple[Budget, ...]:
     seen: set[tuple[str, str | None]] = set()
     for budget in found:
         if (budget.quantity, budget.backend) in seen:
-            raise UserError(f"budget {str(budget)!r}: there are two for {budget.quantity}; leave one out")
+            raise UserError(
+                f"budget {str(budget)!r}: there are two for {budget.quantity}; leave one out"
+            )
         seen.add((budget.quantity, budget.backend))
     return found
 
@@ -151,12 +178,21 @@ def _backend(quantity: str, name: str | None, text: str) -> str | None:
             raise UserError(f"budget {text!r}: {quantity} has no backend; leave @{name} out")
         return None
     name = DEFAULT_BACKEND if name is None else name
-    # A budget may come from somebody else's file, which must not make us import somebody else's code.
+    # A budget may come from somebody else's file, which must not make us import somebody else's
+    # code.
     if name not in backends.names():
-        raise UserError(f"budget {text!r}: backend {name!r} does not exist; {one_of(name, backends.names())}")
+        raise UserError(
+            f"budget {text!r}: backend {name!r} does not exist; {one_of(name, backends.names())}"
+        )
     return name
 
 
 def _example(quantity: str) -> str:
-    examples = {"latency": "8ms@onnxruntime", "macs": "600M", "params": "4M", "memory": "200MB", "energy": "50mJ"}
+    examples = {
+        "latency": "8ms@onnxruntime",
+        "macs": "600M",
+        "params": "4M",
+        "memory": "200MB",
+        "energy": "50mJ",
+    }
     return f"{quantity}<={examples[quantity]}"

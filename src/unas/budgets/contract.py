@@ -23,8 +23,11 @@ from unas.objectives import RunningTerm, Term
 from unas.objectives._resource import RunningCost
 from unas.objectives.latency import Latency
 
-MARGIN = 0.03  # how far below its limit a candidate is measured that is taken without looking further
-SLACK = 0.05  # how far above its limit an approximate table may predict a candidate that is still measured
+MARGIN = (
+    0.03  # how far below its limit a candidate is measured that is taken without looking further
+)
+# How far above its limit an approximate table may predict a candidate that is still measured
+SLACK = 0.05
 SAMPLES = 100  # runs that a latency is taken from
 
 
@@ -64,7 +67,9 @@ class Contract:
 
     def admits(self, genotype: Genotype) -> bool:
         """Return whether an architecture may meet all budgets, without measuring: counted, or predicted."""
-        return all(self._admits(number, clause, genotype) for number, clause in enumerate(self.clauses))
+        return all(
+            self._admits(number, clause, genotype) for number, clause in enumerate(self.clauses)
+        )
 
     def keeps(self, genotype: Genotype, margin: float = MARGIN) -> bool:
         """Return whether an architecture's real network meets all budgets, what is measured with a margin."""
@@ -87,7 +92,10 @@ class Contract:
         found = [table.least() for table in tables]
         if len({table.blocks for table in tables}) == 1:
             found.append(cheapest(tables, limits))
-        return min(found, key=lambda g: max(t.of(g) / limit for t, limit in zip(tables, limits, strict=True)))
+        return min(
+            found,
+            key=lambda g: max(t.of(g) / limit for t, limit in zip(tables, limits, strict=True)),
+        )
 
     def require_possible(self) -> None:
         """Refuse a budget that even the cheapest architecture breaks; on rank 0 alone.
@@ -98,7 +106,9 @@ class Contract:
         for number, clause in enumerate(self.clauses):
             budget, least = clause.budget, self.least(number)
             if least.low > budget.limit:
-                interval = "" if least.low == least.value else f" (95 %: from {budget.show(least.low)})"
+                interval = (
+                    "" if least.low == least.value else f" (95 %: from {budget.show(least.low)})"
+                )
                 raise UserError(
                     f"budget {budget}: the least possible is {budget.show(least.value)}{interval}, of the cheapest "
                     "architecture's network; raise the limit, or make the network smaller"
@@ -123,9 +133,15 @@ class Contract:
         clause = self.clauses[number]
         space, table = clause.gauge.deployment.space, clause.table
         found = [self._reading_here(number, table.least())]
-        if clause.term is not None and not clause.term.is_exact and found[0].low > clause.budget.limit:
+        if (
+            clause.term is not None
+            and not clause.term.is_exact
+            and found[0].low > clause.budget.limit
+        ):
             drawn = random_genotypes(space, 500, np.random.default_rng(0))
-            found += [self._reading_here(number, genotype) for genotype in sorted(drawn, key=table.of)[:4]]
+            found += [
+                self._reading_here(number, genotype) for genotype in sorted(drawn, key=table.of)[:4]
+            ]
         return min(found, key=lambda reading: reading.low)
 
     def _admits(self, number: int, clause: Clause, genotype: Genotype) -> bool:
@@ -148,7 +164,10 @@ class Contract:
 
 
 def clause_of(
-    budget: Budget, objectives: Mapping[str, Term], terms: Mapping[str, RunningTerm], deployment: Deployment
+    budget: Budget,
+    objectives: Mapping[str, Term],
+    terms: Mapping[str, RunningTerm],
+    deployment: Deployment,
 ) -> Clause:
     """Return a budget with what tells whether it is met.
 
@@ -158,7 +177,9 @@ def clause_of(
         terms: the running ones among them; empty where nothing is searched.
         deployment: the networks.
     """
-    running = next((terms.get(name) for name, term in objectives.items() if is_about(term, budget)), None)
+    running = next(
+        (terms.get(name) for name, term in objectives.items() if is_about(term, budget)), None
+    )
     gauge = _gauge(budget, deployment, backend_of(budget, objectives))
     return Clause(budget, gauge, running if isinstance(running, RunningCost) else None)
 
@@ -167,21 +188,32 @@ def is_about(term: Term, budget: Budget) -> bool:
     """Return whether a term steers toward a budget."""
     if getattr(term, "quantity", None) != budget.quantity:
         return False
-    return not isinstance(term, Latency) or backends.registry.name_of(type(term.backend)) == budget.backend
+    return (
+        not isinstance(term, Latency)
+        or backends.registry.name_of(type(term.backend)) == budget.backend
+    )
 
 
 def backend_of(budget: Budget, objectives: Mapping[str, Term]) -> Backend | None:
     """Return what a latency budget is measured with, with the options of the search's term; None for the others."""
     if budget.backend is None:
         return None
-    named = (term.backend for term in objectives.values() if isinstance(term, Latency) and is_about(term, budget))
+    named = (
+        term.backend
+        for term in objectives.values()
+        if isinstance(term, Latency) and is_about(term, budget)
+    )
     return next(named, None) or backends.create(budget.backend)
 
 
 def as_summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Return verdicts as summary.json has them, figures in the base unit of their quantity; nothing without any."""
     found = [
-        {"budget": str(verdict.budget), "quantity": verdict.budget.quantity, "limit": verdict.budget.limit}
+        {
+            "budget": str(verdict.budget),
+            "quantity": verdict.budget.quantity,
+            "limit": verdict.budget.limit,
+        }
         | {name: getattr(verdict, name) for name in ("value", "low", "high", "passed", "note")}
         | {"line": verdict.line()}
         for verdict in verdicts
@@ -192,4 +224,8 @@ def as_summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def _gauge(budget: Budget, deployment: Deployment, backend: Backend | None) -> Gauge:
     if backend is not None:
         return Stopwatch(deployment, backend, SAMPLES)
-    return Counter(deployment, budget.quantity) if budget.quantity in COUNTS else EnergyMeter(deployment, 0.3)
+    return (
+        Counter(deployment, budget.quantity)
+        if budget.quantity in COUNTS
+        else EnergyMeter(deployment, 0.3)
+    )

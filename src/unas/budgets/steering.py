@@ -14,8 +14,12 @@ from unas.objectives.macs import Macs
 from unas.objectives.memory import Memory
 from unas.objectives.params import Params
 
-WEIGHT = 10.0  # of a cost that is over its limit by all of the limit: 1 % too much counts as 0.1 nats
-AIM = 0.95  # part of the limit that a measured cost is steered to, for the error of a prediction and a clock's noise
+WEIGHT = (
+    10.0  # of a cost that is over its limit by all of the limit: 1 % too much counts as 0.1 nats
+)
+# Part of the limit that a measured cost is steered to, for the error of a prediction and a clock's
+# noise
+AIM = 0.95
 
 
 def lowered(term: Term, limit: float) -> Term:

@@ -53,11 +53,15 @@ def judge_file(
     def verdict(budget: Budget) -> Verdict:
         if budget.quantity == "latency":
             backend = backends.create(budget.backend or "", command, timeout_seconds)
-            found = measure_file(path, size.image_shape, backend, device, threads=threads, samples=samples)
+            found = measure_file(
+                path, size.image_shape, backend, device, threads=threads, samples=samples
+            )
             note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
             return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
         if budget.quantity == "energy":
-            energy = measure_energy(path, size.image_shape, "onnxruntime", device, threads=threads, root=root)
+            energy = measure_energy(
+                path, size.image_shape, "onnxruntime", device, threads=threads, root=root
+            )
             return judge(budget, energy.median_mj, energy.low_mj, energy.high_mj, energy.counter)
         return judge(budget, _counted(size, budget.quantity))
 
@@ -74,7 +78,11 @@ SECONDS = 60.0  # for all of them at the most
 
 
 def judge_delivery(
-    path: Path, network: nn.Module, budgets: Sequence[Budget], objectives: Mapping[str, Term], deployment: Deployment
+    path: Path,
+    network: nn.Module,
+    budgets: Sequence[Budget],
+    objectives: Mapping[str, Term],
+    deployment: Deployment,
 ) -> list[Verdict]:
     """Return whether an exported network meets its budgets, for one image.
 
@@ -100,14 +108,18 @@ def judge_delivery(
     return [verdict(budget) for budget in budgets]
 
 
-def _latency(budget: Budget, path: Path, network: nn.Module, backend: Backend, deployment: Deployment) -> Verdict:
+def _latency(
+    budget: Budget, path: Path, network: nn.Module, backend: Backend, deployment: Deployment
+) -> Verdict:
     """Return the verdict on a latency; what a first measurement leaves open, a longer one decides."""
 
     def measured(samples: int) -> Verdict:
         if budget.backend not in FILES:
             return _judged(budget, Stopwatch(deployment, backend, samples).of(network))
         shape = deployment.image_shape
-        found = quietest(lambda: measure_file(path, shape, backend, samples=samples, max_seconds=SECONDS))
+        found = quietest(
+            lambda: measure_file(path, shape, backend, samples=samples, max_seconds=SECONDS)
+        )
         note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
         return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
 

@@ -40,11 +40,20 @@ _RUN_OPTIONS = (
     ("--device NAME", "auto, cpu, cuda, cuda:N or mps (default: auto)"),
     ("--precision NAME", "auto, float32 or bfloat16 (default: auto)"),
     ("--data-root DIR", "where data sets are (default: $UNAS_DATA, else ./data)"),
-    ("--genotype NAME", "a published name, a JSON file or a run: train it, search nothing (default: none)"),
+    (
+        "--genotype NAME",
+        "a published name, a JSON file or a run: train it, search nothing (default: none)",
+    ),
     ("--space NAME", "another search space; likewise --dataset and --estimator"),
     ("--objective NAME", "one more term of the search's cost; can be repeated"),
-    ("--budget B", "latency<=8ms@onnxruntime, macs<=600M, params<=4M, memory<=200MB, energy<=50mJ; can be repeated"),
-    ("--command LINE", "of a budget latency<=8ms@command: {model} in it is the path of an ONNX file"),
+    (
+        "--budget B",
+        "latency<=8ms@onnxruntime, macs<=600M, params<=4M, memory<=200MB, energy<=50mJ; can be repeated",
+    ),
+    (
+        "--command LINE",
+        "of a budget latency<=8ms@command: {model} in it is the path of an ONNX file",
+    ),
     ("--trust NAME", "with --resume: a component of the run that may be imported; can be repeated"),
 )
 _RUN_NOTE = (
@@ -52,8 +61,14 @@ _RUN_NOTE = (
     "`unas {name} RECIPE --help` lists them with their units and that recipe's values. Exit code 1: a budget isn't met."
 )
 _ON_A_RUN = (
-    ("--data-root DIR", "where data sets are (default: $UNAS_DATA, else ./data); needed if the run was told"),
-    ("--trust NAME", "package.module:Name, a component of the run that may be imported; can be repeated"),
+    (
+        "--data-root DIR",
+        "where data sets are (default: $UNAS_DATA, else ./data); needed if the run was told",
+    ),
+    (
+        "--trust NAME",
+        "package.module:Name, a component of the run that may be imported; can be repeated",
+    ),
 )
 
 COMMANDS: Final[dict[str, Command]] = {

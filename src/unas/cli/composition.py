@@ -30,7 +30,8 @@ def with_components(config: Config, chosen: Mapping[str, list[str]]) -> Config:
 
     Args:
         config: where to put them.
-        chosen: the names given to each of `FLAGS`. An objective is one more term, the others take the old one's place.
+        chosen: the names given to each of `FLAGS`. An objective is one more term, the others take
+            the old one's place.
 
     Raises:
         UserError: there is no such component, or it has options without a default.
@@ -62,14 +63,25 @@ def _with_term(config: Config, name: str) -> Config:
     cls = component_class(Term, name, [name])
     if any(type(term) is cls for term in terms.values()):
         return config
-    key = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower() if ":" in name else name.replace("-", "_")
-    return replace(config, search=replace(config.search, objectives={**terms, key: _made("--objective", name, None)}))
+    key = (
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        if ":" in name
+        else name.replace("-", "_")
+    )
+    return replace(
+        config,
+        search=replace(config.search, objectives={**terms, key: _made("--objective", name, None)}),
+    )
 
 
 def _made(flag: str, name: str, current: Any) -> Any:
     """Return a component with its default options; `current` if it is the one that is named."""
     base = FLAGS[flag]
-    if base is SearchSpace and ":" in name and not _is_space(found := import_callable(name, [name])):
+    if (
+        base is SearchSpace
+        and ":" in name
+        and not _is_space(found := import_callable(name, [name]))
+    ):
         made = ModuleSpace(found)
         return current if made == current else made
     cls = component_class(base, name, [name])

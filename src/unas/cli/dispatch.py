@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows `unas` in a shell; those of this process by default.
 
     Returns:
-        The exit code: 0; 1 if a budget isn't met; 2 for a mistake of the user, told in one line on standard error;
-        128 + the signal's number for a run that was stopped.
+        The exit code: 0; 1 if a budget isn't met; 2 for a mistake of the user, told in one line on
+        standard error; 128 + the signal's number for a run that was stopped.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -70,7 +70,10 @@ def _dispatch(words: list[str]) -> int:
         print(command_help(name))
         return 0
     command = COMMANDS[name]
-    return getattr(importlib.import_module(f"unas.cli.{command.module}"), command.function)(name, rest) or 0
+    return (
+        getattr(importlib.import_module(f"unas.cli.{command.module}"), command.function)(name, rest)
+        or 0
+    )
 
 
 def _rank() -> str:

@@ -23,19 +23,22 @@ class Typed(str):
     __slots__ = ()
 
 
-def parse(options: Any, words: Sequence[str], program: str, description: str, flat: Sequence[str] = ()) -> Any:
+def parse(
+    options: Any, words: Sequence[str], program: str, description: str, flat: Sequence[str] = ()
+) -> Any:
     """Return `options` with what `words` say.
 
     Args:
-        options: a dataclass instance; dataclasses and dicts of dataclasses in it give flags with a prefix. A False is
-            a switch if its name is in `flat`, and takes true or false otherwise.
+        options: a dataclass instance; dataclasses and dicts of dataclasses in it give flags with a
+            prefix. A False is a switch if its name is in `flat`, and takes true or false otherwise.
         words: the command line.
         program: what usage calls it.
         description: printed on top of the help.
         flat: dataclass fields whose own fields have no prefix, and switches.
 
     Raises:
-        UserError: a flag is unknown, has no value or a wrong one, or the resulting object is refused.
+        UserError: a flag is unknown, has no value or a wrong one, or the resulting object is
+            refused.
         SystemExit: help was asked for, and printed.
     """
     known = dict(_flags(options, "", flat))
@@ -82,7 +85,9 @@ def _items(value: Any) -> list[tuple[str, Any]]:
     found = [(each.name, getattr(value, each.name)) for each in fields(value) if each.init]
     # A model can't be typed; an estimator can be called too, but has fields.
     return [
-        (name, item) for name, item in found if type(item) is not type and (is_dataclass(item) or not callable(item))
+        (name, item)
+        for name, item in found
+        if type(item) is not type and (is_dataclass(item) or not callable(item))
     ]
 
 
@@ -91,11 +96,15 @@ def _check_words(words: Sequence[str], known: dict[str, bool], program: str) -> 
     rest, seen = list(words), set()
     while rest:
         word = rest.pop(0)
-        flag, has_value, _ = word.replace("_", "-").partition("=") if word.startswith("--") else (word, "", "")
+        flag, has_value, _ = (
+            word.replace("_", "-").partition("=") if word.startswith("--") else (word, "", "")
+        )
         if flag in {"--help", "-h"}:
             return
         if not word.startswith("-"):
-            raise UserError(f"unexpected argument {word!r}; every value follows its flag, see {program} --help")
+            raise UserError(
+                f"unexpected argument {word!r}; every value follows its flag, see {program} --help"
+            )
         if flag not in known:
             close = difflib.get_close_matches(flag, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"see {program} --help"
@@ -121,12 +130,16 @@ def _mirror(value: Any, flat: Sequence[str]) -> type:
             kind: Any = Annotated[nested, tyro.conf.arg(name="")] if name in flat else nested
             members.append((name, kind, field(default_factory=nested)))
         elif name in flat:
-            switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help=helps.get(name, ""))]
+            switch = Annotated[
+                bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help=helps.get(name, ""))
+            ]
             members.append((name, switch, field(default=item)))
         else:
             members.append((name, _text(hints[name], helps.get(name, "")), field(default=item)))
     mirrored = make_dataclass(cls.__name__, members)
-    mirrored.__doc__ = "" if isinstance(value, dict) else (inspect.getdoc(cls) or "").splitlines()[0]
+    mirrored.__doc__ = (
+        "" if isinstance(value, dict) else (inspect.getdoc(cls) or "").splitlines()[0]
+    )
     return mirrored
 
 

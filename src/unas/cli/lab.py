@@ -47,12 +47,22 @@ def _estimators(command: str, words: list[str]) -> None:
 
 
 def _quality_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [("random, median", f"{100 * report['random_median']:.2f} % test accuracy of {report['cells']} cells")]
+    rows = [
+        (
+            "random, median",
+            f"{100 * report['random_median']:.2f} % test accuracy of {report['cells']} cells",
+        )
+    ]
     for label, place in report["percentile"].items():
         values = report["test_accuracy"][label]
         interval = f"{100 * place['low']:.0f} to {100 * place['high']:.0f}"
         accuracy = f"{100 * sum(values) / len(values):.2f} % test accuracy"
-        rows.append((label, f"{accuracy}, above {100 * place['value']:.0f} % of the random ones (95 %: {interval})"))
+        rows.append(
+            (
+                label,
+                f"{accuracy}, above {100 * place['value']:.0f} % of the random ones (95 %: {interval})",
+            )
+        )
     return rows
 
 
@@ -64,7 +74,11 @@ def _collapse_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
             mean, random = sum(shares) / len(shares), report["random_skip_share"]
             says = f"{100 * mean:.0f} % of the choices that can be one; of random cells {100 * random:.0f} %"
             rows.append((f"{label}, skip connections", says))
-        alarms = [(seed, text) for seed, search in enumerate(searches) for text in search["alarms"].values()]
+        alarms = [
+            (seed, text)
+            for seed, search in enumerate(searches)
+            for text in search["alarms"].values()
+        ]
         rows += [(f"{label}, seed {seed}: alarm", text) for seed, text in alarms]
     return rows
 
@@ -101,7 +115,9 @@ def _table(command: str, words: list[str]) -> None:
     methods, words = take_flag(words, "--method")
     choices, words = take_flag(words, "--choice")
     about = "Compare black-box searches on a table of architectures: a CSV, or the JSON of NAS-Bench-Macro."
-    options: TableOptions = parse(TableOptions(), words, f"unas {command} FILE", about, ("minimize",))
+    options: TableOptions = parse(
+        TableOptions(), words, f"unas {command} FILE", about, ("minimize",)
+    )
     if not options.metric:
         raise UserError("--metric is missing; give the column that is searched for")
     out = Path(options.out) if options.out else new_directory(f"table-{Path(file).stem}")

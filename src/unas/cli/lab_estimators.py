@@ -51,10 +51,17 @@ def estimators(command: str, words: list[str]) -> None:
     problems, words = take_flag(words, "--problem")
     names, words = take_flag(words, "--estimator")
     about = "Measure bias, variance and time of gradient estimators on problems whose gradient is known."
-    options: EstimatorsOptions = parse(EstimatorsOptions(), words, f"unas {command}", about, ("quiet",))
+    options: EstimatorsOptions = parse(
+        EstimatorsOptions(), words, f"unas {command}", about, ("quiet",)
+    )
     out = Path(options.out) if options.out else new_directory("estimators")
-    result = lab_estimators(problems, names, samples=options.samples, seed=options.seed, out=out, quiet=options.quiet)
-    ends = [("table", str(out / "estimators.md")), ("plot", result["plot"] or result["plot_missing"])]
+    result = lab_estimators(
+        problems, names, samples=options.samples, seed=options.seed, out=out, quiet=options.quiet
+    )
+    ends = [
+        ("table", str(out / "estimators.md")),
+        ("plot", result["plot"] or result["plot_missing"]),
+    ]
     print_rows([*_summary(result["rows"]), *ends, ("directory", str(out))])
 
 
@@ -63,9 +70,18 @@ def _on_supernet(command: str, words: list[str]) -> None:
     names, words = take_flag(words, "--estimator")
     calls, words = take_count("--calls", CALLS, words)
     recipe, options = configured(command, words)
-    out = Path(options.out) if options.out else new_directory(f"estimators-{recipe}".replace(":", "-"))
-    result = lab_supernet(options.config, names, calls=calls, out=out, command=typed, quiet=options.quiet)
-    ends = [("table", str(out / "estimators.md")), ("plot", result["plot"] or result["plot_missing"])]
+    out = (
+        Path(options.out)
+        if options.out
+        else new_directory(f"estimators-{recipe}".replace(":", "-"))
+    )
+    result = lab_supernet(
+        options.config, names, calls=calls, out=out, command=typed, quiet=options.quiet
+    )
+    ends = [
+        ("table", str(out / "estimators.md")),
+        ("plot", result["plot"] or result["plot_missing"]),
+    ]
     print_rows([*map(_supernet_figure, result["rows"]), *ends, ("directory", str(out))])
 
 

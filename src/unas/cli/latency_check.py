@@ -45,7 +45,9 @@ def check(command: str, words: list[str]) -> int:
     Raises:
         UserError: a word is wrong, or something can't be measured here.
     """
-    name, words = take_name(words, "MODEL", f'unas {command} model.onnx --budget "latency<=8ms@onnxruntime"')
+    name, words = take_name(
+        words, "MODEL", f'unas {command} model.onnx --budget "latency<=8ms@onnxruntime"'
+    )
     texts, words = take_flag(words, "--budget")
     about = "Hold an ONNX file against its budgets. Exit code 0: it meets them all; 1: it doesn't."
     options: CheckOptions = parse(CheckOptions(), words, f"unas {command} {name}", about)
@@ -56,7 +58,9 @@ def check(command: str, words: list[str]) -> int:
     if not budgets:
         raise UserError('--budget is missing; give one, for example --budget "macs<=600M"')
     if options.command is not None and not any(budget.backend == "command" for budget in budgets):
-        raise UserError("--command is given, but no budget is @command; write it like latency<=8ms@command")
+        raise UserError(
+            "--command is given, but no budget is @command; write it like latency<=8ms@command"
+        )
     verdicts = judge_file(
         file,
         budgets,
@@ -70,7 +74,10 @@ def check(command: str, words: list[str]) -> int:
     for verdict in verdicts:
         print(verdict.line())
     if options.json is not None:
-        write_json(Path(options.json), {"model": name, "verdicts": [as_json(verdict) for verdict in verdicts]})
+        write_json(
+            Path(options.json),
+            {"model": name, "verdicts": [as_json(verdict) for verdict in verdicts]},
+        )
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 

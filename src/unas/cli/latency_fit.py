@@ -31,13 +31,16 @@ class FitOptions:
         space: the search space.
         network: the size of the networks that are measured: that of the one to be deployed.
         where: the backend and the device.
-        input_shape: channels, height and width of an image; none is that of the recipe's data, or 3,32,32 for a space.
-        classes: how many the networks tell apart; none is as many as the recipe's data, or 10 for a space.
+        input_shape: channels, height and width of an image; none is that of the recipe's data, or
+            3,32,32 for a space.
+        classes: how many the networks tell apart; none is as many as the recipe's data, or 10 for a
+            space.
         data_root: where data sets are, if the recipe's must be looked at.
         batch: images of a forward.
         architectures: how many are measured; none is 32, and one for every two kinds of terms.
         held_out: how many others the predictor is compared with.
-        rounds: how often each network has its turn, of one forward to warm up and three that are clocked.
+        rounds: how often each network has its turn, of one forward to warm up and three that are
+            clocked.
         seed: of what is drawn.
         out: the file to write.
     """
@@ -88,7 +91,13 @@ def fit(command: str, words: list[str]) -> int:
         seed=options.seed,
     )
     predictor.save(Path(options.out))
-    print_rows([*_rows(predictor), ("time", readable_time(time.monotonic() - start)), ("written", options.out)])
+    print_rows(
+        [
+            *_rows(predictor),
+            ("time", readable_time(time.monotonic() - start)),
+            ("written", options.out),
+        ]
+    )
     return 0
 
 
@@ -121,7 +130,9 @@ def _recipe(name: str) -> Config | None:
     if name in known:
         return None
     if ":" not in name and name.lower() not in names():
-        raise UserError(f"{name!r} is neither a recipe nor a space; {one_of(name, (*names(), *known))}")
+        raise UserError(
+            f"{name!r} is neither a recipe nor a space; {one_of(name, (*names(), *known))}"
+        )
     with one_line_errors(f"recipe {name!r}"):
         return recipe(name)
 
@@ -135,7 +146,9 @@ def _images(options: FitOptions, config: Config | None) -> tuple[tuple[int, ...]
         shape, classes = shape or loaded.image_shape, classes or loaded.num_classes
     shape, classes = shape or DEFAULT_SHAPE, 10 if classes is None else classes
     if len(shape) != 3 or min(shape) < 1:
-        raise UserError(f"--input-shape is {shape}; give channels, height and width, for example 3,32,32")
+        raise UserError(
+            f"--input-shape is {shape}; give channels, height and width, for example 3,32,32"
+        )
     if classes < 1:
         raise UserError(f"--classes is {classes}; it must be 1 or more")
     return shape, classes

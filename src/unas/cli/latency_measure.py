@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from unas.cli.flags import parse
-from unas.cli.latency_options import Where, default_network, file_of, network_of, shape_of, weights_of
+from unas.cli.latency_options import (
+    Where,
+    default_network,
+    file_of,
+    network_of,
+    shape_of,
+    weights_of,
+)
 from unas.cli.output import print_rows
 from unas.cli.words import take_name
 from unas.common.errors import UserError
@@ -25,7 +32,8 @@ class FileOptions:
 
     Args:
         where: the backend and the device.
-        input_shape: channels, height and width of an image; none is the file's own, or 3,32,32 for a genotype.
+        input_shape: channels, height and width of an image; none is the file's own, or 3,32,32 for
+            a genotype.
         batch: images of a forward.
         samples: how many runs are taken, after warming up.
         seconds: the most that warming up and measuring take.
@@ -68,7 +76,9 @@ def measure(command: str, words: list[str]) -> int:
     latency = _measured(name, options)
     print_rows([("latency", latency.line()), *fingerprint_rows(latency.fingerprint)])
     if options.json is not None:
-        write_json(Path(options.json), {"model": name, **asdict(latency), "is_noisy": latency.is_noisy})
+        write_json(
+            Path(options.json), {"model": name, **asdict(latency), "is_noisy": latency.is_noisy}
+        )
     return 0
 
 
@@ -81,7 +91,10 @@ def fingerprint_rows(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     return [
         ("machine", f"{fingerprint.processor}{cores}{accelerator}"),
         ("on", f"{fingerprint.device}, {threads}, images {shape}"),
-        ("backend", f"{fingerprint.backend} {fingerprint.backend_version}, torch {fingerprint.torch_version}"),
+        (
+            "backend",
+            f"{fingerprint.backend} {fingerprint.backend_version}, torch {fingerprint.torch_version}",
+        ),
     ]
 
 
@@ -96,7 +109,9 @@ def _measured(name: str, options: FileOptions) -> Latency:
         "max_seconds": options.seconds,
     }
     if isinstance(options, GenotypeOptions):
-        return measure_network(network_of(name, options.network, options.classes, images[1:]), images, **where)
+        return measure_network(
+            network_of(name, options.network, options.classes, images[1:]), images, **where
+        )
     assert file is not None  # noqa: S101  for the type checker
     # A run has its trained network beside the file, for the backends that run no files.
     if type(backend).prepare_file is Backend.prepare_file and weights_of(name):

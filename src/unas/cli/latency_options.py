@@ -26,7 +26,8 @@ class Where:
     """Where to measure.
 
     Args:
-        backend: what runs the network: eager, compiled, onnxruntime, command or package.module:Class.
+        backend: what runs the network: eager, compiled, onnxruntime, command or
+            package.module:Class.
         device: cpu, cuda or cuda:N.
         threads: CPU threads; none for as many as PyTorch takes.
         command: of the backend command: a command line; {model} in it is the path of the ONNX file.
@@ -43,7 +44,8 @@ class Where:
         """Return the backend.
 
         Raises:
-            UserError: there is no such backend, or its command is missing; or a command is given to another one.
+            UserError: there is no such backend, or its command is missing; or a command is given to
+                another one.
         """
         name = backends.registry.name_of(backends.get(self.backend))
         if self.command is not None and name != "command":
@@ -73,13 +75,17 @@ def default_network(name: str) -> NetworkOptions:
     """
     genotype = load_genotype(name)
     if ":" in genotype.space:  # somebody else's file must not make us import somebody else's code
-        raise UserError(f"{name} is of the space {genotype.space!r}; measure its run or its ONNX file")
+        raise UserError(
+            f"{name} is of the space {genotype.space!r}; measure its run or its ONNX file"
+        )
     weights = weights_of(name)
     cls = spaces.get(genotype.space).network_options
     return cls.from_keywords(read_description(weights).options) if weights else cls()
 
 
-def network_of(name: str, size: NetworkOptions, classes: int, shape: tuple[int, int, int]) -> nn.Module:
+def network_of(
+    name: str, size: NetworkOptions, classes: int, shape: tuple[int, int, int]
+) -> nn.Module:
     """Return the network of a genotype, untrained."""
     return create_network(load_genotype(name), classes, shape[0], **asdict(size))
 
@@ -91,7 +97,9 @@ def shape_of(name: str, given: tuple[int, ...] | None) -> tuple[int, int, int]:
         UserError: it isn't three positive numbers, or not those of the file.
     """
     if given is not None and (len(given) != 3 or min(given) < 1):
-        raise UserError(f"--input-shape is {given}; give channels, height and width, for example 3,32,32")
+        raise UserError(
+            f"--input-shape is {given}; give channels, height and width, for example 3,32,32"
+        )
     shape = None if given is None else (given[0], given[1], given[2])
     file = file_of(name)
     return input_shape_of(load_onnx(file), file, shape) if file else shape or DEFAULT_SHAPE

@@ -55,7 +55,11 @@ def entries(kind: str) -> Iterator[tuple[str, str]]:
     """Yield (name, one line) of everything of a kind."""
     if kind == "genotypes":
         for name in list_genotypes():
-            document = json.loads((_root() / "architecture" / "genotypes" / f"{name}.json").read_text(encoding="utf-8"))
+            document = json.loads(
+                (_root() / "architecture" / "genotypes" / f"{name}.json").read_text(
+                    encoding="utf-8"
+                )
+            )
             yield name, f"published, in the {document['space']} space"
         return
     folder = _root() / PACKAGES[kind]

@@ -19,7 +19,15 @@ from unas.runs.names import REPORT
 if TYPE_CHECKING:
     from unas.pipeline import Result
 
-_FOUND = ("test_accuracy", "parameters", "macs", "latency", "onnx_max_difference", "validation_accuracy", "alarms")
+_FOUND = (
+    "test_accuracy",
+    "parameters",
+    "macs",
+    "latency",
+    "onnx_max_difference",
+    "validation_accuracy",
+    "alarms",
+)
 _IF_ANY = ("skipped_search_updates", "skipped_training_updates")
 _LABELS = {
     "validation_accuracy": "validation accuracy in the supernet",
@@ -33,7 +41,9 @@ def print_result(result: Result) -> None:
     """Print what a run found and where it is."""
     summary = {key: result.summary[key] for key in _FOUND if key in result.summary}
     summary |= {key: result.summary[key] for key in _IF_ANY if result.summary.get(key)}
-    found = [(f"found: {name}" if name else "found", text) for name, text in cell_lines(result.genotype)]
+    found = [
+        (f"found: {name}" if name else "found", text) for name, text in cell_lines(result.genotype)
+    ]
     report = result.directory / REPORT
     drawn = [("report", str(report))] if report.is_file() else []
     print_rows([*found, *_rows(summary), ("run directory", str(result.directory)), *drawn])
@@ -43,7 +53,9 @@ def print_result(result: Result) -> None:
 
 def print_figures(figures: Mapping[str, Any], title: str) -> None:
     """Print figures of a run by name."""
-    print_rows([*_rows({k: v for k, v in figures.items() if k != "budgets"}), ("run directory", title)])
+    print_rows(
+        [*_rows({k: v for k, v in figures.items() if k != "budgets"}), ("run directory", title)]
+    )
     for verdict in figures.get("budgets", ()):
         print(printable(str(verdict["line"])))
 
@@ -62,7 +74,9 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in rows:
-        table.add_row(Text(printable(label)), Text(printable(text)))  # Text: a path may hold square brackets
+        table.add_row(
+            Text(printable(label)), Text(printable(text))
+        )  # Text: a path may hold square brackets
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console.width = 200  # a file has no edge to wrap at
@@ -83,7 +97,10 @@ def _rows(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 def _latency(item: Mapping[str, Any]) -> tuple[str, str]:
     spread = f"{item['p10']:.3g} to {item['p90']:.3g} from the 10th to the 90th percentile of {item['samples']}"
-    return f"latency: {item['backend']}", f"{item['median_ms']:.3g} ms on {item['device']} ({spread})"
+    return (
+        f"latency: {item['backend']}",
+        f"{item['median_ms']:.3g} ms on {item['device']} ({spread})",
+    )
 
 
 def _figure(key: str, value: Any) -> str:

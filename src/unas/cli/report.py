@@ -22,14 +22,18 @@ def report(command: str, words: list[str]) -> None:
     outs, runs = take_flag(words, "--out")
     for word in runs:
         if word.startswith("-"):
-            raise UserError(f"unrecognised flag {word.partition('=')[0]}; {one_of(word, ('--out', '--help'))}")
+            raise UserError(
+                f"unrecognised flag {word.partition('=')[0]}; {one_of(word, ('--out', '--help'))}"
+            )
     if not runs or not all(runs):
         raise UserError(f"RUN is missing; it comes first, for example: unas {command} runs/demo")
     if len(outs) > 1:
         raise UserError("--out is given twice; leave one out")
     directories = [Path(run) for run in runs]
     places = [directory.absolute() for directory in directories]
-    if twice := next((run for run, place in zip(runs, places, strict=True) if places.count(place) > 1), None):
+    if twice := next(
+        (run for run, place in zip(runs, places, strict=True) if places.count(place) > 1), None
+    ):
         raise UserError(f"{twice} is given twice; leave one out")
     from unas.report import write_report
 

@@ -45,9 +45,12 @@ class Options:
         dataset: another data set, likewise.
         estimator: another estimator of the policy's gradient, likewise.
         objective: one more term of the search's cost, likewise; can be repeated.
-        budget: the most that the network may cost, such as "latency<=8ms@onnxruntime" or "macs<=600M"; can be repeated.
-        command: of a latency budget @command: a command line; {model} in it is the path of an ONNX file.
-        trust: with --resume, a component package.module:Name of the run that may be imported; can be repeated.
+        budget: the most that the network may cost, such as "latency<=8ms@onnxruntime" or
+            "macs<=600M"; can be repeated.
+        command: of a latency budget @command: a command line; {model} in it is the path of an ONNX
+            file.
+        trust: with --resume, a component package.module:Name of the run that may be imported; can
+            be repeated.
         config: the configuration.
     """
 
@@ -73,14 +76,18 @@ def start(command: str, words: list[str]) -> int:
         Interrupted: the user stopped it.
     """
     name, options = configured(command, words)
-    is_main = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started, if it has
+    is_main = (
+        os.environ.get("RANK", "0") == "0"
+    )  # of the processes that torchrun has started, if it has
     if options.dry_run:
         if is_main:
             print_dry_run(options.config)
         return 0
     can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
     if not options.out and can_restart:
-        raise UserError("--out is missing; with --max-restarts a restarted run must find the directory of the first")
+        raise UserError(
+            "--out is missing; with --max-restarts a restarted run must find the directory of the first"
+        )
     out = options.out or new_directory(str(name).rpartition(":")[2])
     run = {"run": pipeline.run, "search": pipeline.search, "train": pipeline.train}[command]
     result = run(options.config, out, resume=options.resume, quiet=options.quiet)
@@ -90,7 +97,10 @@ def start(command: str, words: list[str]) -> int:
     if all(verdict["passed"] for verdict in result.summary.get("budgets", ())):
         return 0
     if can_restart:  # torchrun would do the end of the run again, with the same outcome
-        print("exit code 0 for all that: torchrun --max-restarts would repeat the run's end", file=sys.stderr)
+        print(
+            "exit code 0 for all that: torchrun --max-restarts would repeat the run's end",
+            file=sys.stderr,
+        )
     return int(not can_restart)
 
 
@@ -123,7 +133,9 @@ def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
     return name, options
 
 
-def _recipe_name(command: str, words: list[str], saved: Path | None) -> tuple[str | None, list[str]]:
+def _recipe_name(
+    command: str, words: list[str], saved: Path | None
+) -> tuple[str | None, list[str]]:
     if saved and (not words or words[0].startswith("-")):
         return None, words
     return take_name(words, "RECIPE", f"unas {command} digits")
@@ -137,7 +149,9 @@ def _with_budgets(config: Config, words: list[str]) -> tuple[Config, list[str]]:
         config = replace(config, budgets=tuple(budgets))
     with_terms = with_budget_terms(config, commands[-1] if commands else None)
     if commands and "command" not in component_names(with_terms):
-        raise UserError("--command is given, but no budget is @command; write it like latency<=8ms@command")
+        raise UserError(
+            "--command is given, but no budget is @command; write it like latency<=8ms@command"
+        )
     return with_terms, words
 
 
@@ -150,7 +164,11 @@ def _saved_config(
     directory: Path, named: Config | None, chosen: dict[str, list[str]], trusted: Sequence[str]
 ) -> Config:
     """Return a run's own configuration; only what this command line names is imported for it."""
-    named_here = {name for names in chosen.values() for name in names} | component_names(named) | set(trusted)
+    named_here = (
+        {name for names in chosen.values() for name in names}
+        | component_names(named)
+        | set(trusted)
+    )
     path = directory / CONFIG
     saved = config_from_json(read_text(path), str(path), named_here)
     if named is not None and type(named.dataset) is not type(saved.dataset):
@@ -177,7 +195,9 @@ def _options(command: str, name: str | None, config: Config, words: list[str]) -
 
 def _difference(saved: Config, asked: Config, directory: Path) -> str:
     """Return the line for flags that would change a run."""
-    before, after = (_leaves(parse_json(config_to_json(config), "config"), "") for config in (saved, asked))
+    before, after = (
+        _leaves(parse_json(config_to_json(config), "config"), "") for config in (saved, asked)
+    )
     path = next((path for path in after if before.get(path) != after[path]), "")
     flag = flag_name(path.removeprefix("runtime."))
     return (
@@ -190,7 +210,9 @@ def _leaves(value: object, path: str) -> dict[str, object]:
     if not isinstance(value, dict):
         return {path: value}
     return {
-        key: leaf for name, item in value.items() for key, leaf in _leaves(item, f"{path}.{name}".strip(".")).items()
+        key: leaf
+        for name, item in value.items()
+        for key, leaf in _leaves(item, f"{path}.{name}".strip(".")).items()
     }
 
 
@@ -203,11 +225,15 @@ def _check(command: str, config: Config) -> None:
     config.runtime.build()
     if command == "train" and config.genotype is None:
         names = ", ".join(list_genotypes())
-        raise UserError(f"--genotype is missing; give a published name ({names}), a JSON file or a run directory")
+        raise UserError(
+            f"--genotype is missing; give a published name ({names}), a JSON file or a run directory"
+        )
     if config.genotype is None:
         Policy(config.space.choices, config.search.softening, config.space.name)
         return
     if command == "search":
-        raise UserError(f"--genotype is {config.genotype}, but a search finds its own; use unas train")
+        raise UserError(
+            f"--genotype is {config.genotype}, but a search finds its own; use unas train"
+        )
     with torch.device("meta"):
         config.space.network(load_genotype(config.genotype), 10, 3, **asdict(config.network))

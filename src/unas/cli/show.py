@@ -39,7 +39,9 @@ def show(command: str, words: list[str]) -> None:
         UserError: there is no such genotype, or the file can't be written.
     """
     name, words = take_name(words, "GENOTYPE", f"unas {command} UNAS_CIFAR10")
-    options: Options = parse(Options(), words, f"unas {command} GENOTYPE", "Draw an architecture.", ("json",))
+    options: Options = parse(
+        Options(), words, f"unas {command} GENOTYPE", "Draw an architecture.", ("json",)
+    )
     genotype = load_genotype(name)
     title = Path(name).name or name
     if options.json:
@@ -59,5 +61,7 @@ def size_line(genotype: Genotype) -> str:
     with torch.device("meta"):
         network = create_network(genotype, num_classes=10, **asdict(options))
     size = f"{count_parameters(network) / 1e6:.2f} M parameters"
-    given = ", ".join(f"{name} {value}" for name, value in asdict(options).items() if type(value) in {int, str})
+    given = ", ".join(
+        f"{name} {value}" for name, value in asdict(options).items() if type(value) in {int, str}
+    )
     return f"{size} with 10 classes, {given}" if given else f"{size} with 10 classes"

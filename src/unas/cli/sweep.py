@@ -32,7 +32,9 @@ def sweep(command: str, words: list[str]) -> int:
     """
     import torch
 
-    recipes, words = take_name(words, "RECIPE", f"unas {command} digits --seeds 0,1,2 --out runs/sweep")
+    recipes, words = take_name(
+        words, "RECIPE", f"unas {command} digits --seeds 0,1,2 --out runs/sweep"
+    )
     seeds, words = take_flag(words, "--seeds")
     settings, words = take_flag(words, "--set")
     budgets, words = take_flag(words, "--budget")
@@ -42,8 +44,12 @@ def sweep(command: str, words: list[str]) -> int:
     jobs, words = take_count("--jobs", max(1, gpus), words)
     for flag in ("--seed", "--resume", "--quiet", "--dry-run"):
         if any(word.partition("=")[0] == flag for word in words):
-            raise UserError(f"{flag} is not a flag of unas {command}; it does that by itself for every run")
-    rows = rows_of(recipes.split(","), seeds_of(seeds[-1] if seeds else "0"), settings, budgets, words)
+            raise UserError(
+                f"{flag} is not a flag of unas {command}; it does that by itself for every run"
+            )
+    rows = rows_of(
+        recipes.split(","), seeds_of(seeds[-1] if seeds else "0"), settings, budgets, words
+    )
     for row in {(row.recipe, *row.settings.values()): row for row in rows}.values():
         configured("run", [row.recipe, *row.words])  # a mistake is told before the first run
     out = Path(outs[-1]) if outs else new_directory("sweep")
@@ -52,12 +58,16 @@ def sweep(command: str, words: list[str]) -> int:
         if addresses:
             run_on_ray(addresses[-1], results.waiting(), out, results.note, lambda: stop.requested)
         else:
-            run_here(results.waiting(), out, results.note, lambda: stop.requested, jobs=jobs, gpus=gpus)
+            run_here(
+                results.waiting(), out, results.note, lambda: stop.requested, jobs=jobs, gpus=gpus
+            )
     results.write()
     _print(results)
     if stop.signal_number is not None:
         left = len(results.waiting())
-        raise UserError(f"stopped with {left} of {len(rows)} runs to go; the same command with --out {out} goes on")
+        raise UserError(
+            f"stopped with {left} of {len(rows)} runs to go; the same command with --out {out} goes on"
+        )
     return 1 if results.failed else 0
 
 
@@ -71,7 +81,9 @@ def _prepared(out: Path, rows: list[Row]) -> Path:
     commands = {row.name: shlex.join(["unas", *row.command(out)]) for row in rows}
     path = out / SWEEP
     if path.exists() and read_json(path) != commands:
-        raise UserError(f"{out} holds another sweep ({SWEEP}); use another --out, or the same command as before")
+        raise UserError(
+            f"{out} holds another sweep ({SWEEP}); use another --out, or the same command as before"
+        )
     write_json(path, commands)
     return out
 

@@ -73,7 +73,9 @@ def _run_all(
             for job in running:
                 job.process.send_signal(signal.SIGTERM)
         while waiting and len(running) < jobs and not is_stopping:
-            slot = next(number for number in range(jobs) if all(number != job.slot for job in running))
+            slot = next(
+                number for number in range(jobs) if all(number != job.slot for job in running)
+            )
             running.append(_start(waiting.pop(0), out, slot, jobs, gpus))
         for job in [job for job in running if job.process.poll() is not None]:
             running.remove(job)
@@ -94,7 +96,9 @@ def _end(running: list[_Job]) -> None:
 
 def _start(row: Row, out: Path, slot: int, jobs: int, gpus: int) -> _Job:
     environment = {key: value for key, value in os.environ.items() if key not in _OF_TORCHRUN}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // jobs)))
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = _gpus(gpus)[slot % gpus]
@@ -117,7 +121,11 @@ def _start(row: Row, out: Path, slot: int, jobs: int, gpus: int) -> _Job:
 
 def _gpus(count: int) -> list[str]:
     """Return what each GPU that this process sees is called: a user may have named those to use."""
-    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    names = [
+        name.strip()
+        for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        if name.strip()
+    ]
     return names if len(names) >= count else [str(number) for number in range(count)]
 
 
@@ -125,5 +133,9 @@ def last_line(path: Path) -> str:
     """Return the last line of a log that says something, without "error: "."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line.strip()
+            for line in file.read().decode(errors="replace").splitlines()
+            if line.strip()
+        ]
     return lines[-1].removeprefix("error: ") if lines else ""

@@ -19,7 +19,11 @@ _RETRIES = 5  # enough for lost machines, and an end for a run that kills its ow
 
 
 def run_on_ray(
-    address: str, rows: list[Row], out: Path, note: Callable[[Row, int, str], None], stopped: Callable[[], bool]
+    address: str,
+    rows: list[Row],
+    out: Path,
+    note: Callable[[Row, int, str], None],
+    stopped: Callable[[], bool],
 ) -> None:
     """Run all rows on a cluster whose machines share the directory `out`.
 
@@ -45,7 +49,9 @@ def run_on_ray(
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--ray {address}: no cluster was found there ({reason}); start one with ray start") from error
+        raise UserError(
+            f"--ray {address}: no cluster was found there ({reason}); start one with ray start"
+        ) from error
     try:
         gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
         # A process for one run alone, and another try when that is lost.

@@ -33,7 +33,10 @@ class Row:
     @property
     def name(self) -> str:
         """The name of its directory, for example digits-epochs=2-seed0; a long one is cut, with a hash of the rest."""
-        parts = [self.recipe, *(f"{flag.rpartition('.')[2]}={value}" for flag, value in self.settings.items())]
+        parts = [
+            self.recipe,
+            *(f"{flag.rpartition('.')[2]}={value}" for flag, value in self.settings.items()),
+        ]
         whole, seed = "-".join(parts), f"seed{self.seed}"
         name = re.sub(r"[^\w.=-]+", "_", f"{whole}-{seed}")
         if len(name.encode()) <= _LONGEST_NAME:
@@ -43,11 +46,23 @@ class Row:
 
     def command(self, out: Path) -> list[str]:
         """Return the words after `unas` that begin this run, or go on with it, in a directory of `out`."""
-        return ["run", self.recipe, *self.words, "--out", str(out / self.name), "--resume", "--quiet"]
+        return [
+            "run",
+            self.recipe,
+            *self.words,
+            "--out",
+            str(out / self.name),
+            "--resume",
+            "--quiet",
+        ]
 
 
 def rows_of(
-    recipes: Sequence[str], seeds: Sequence[int], settings: Sequence[str], budgets: Sequence[str], words: Sequence[str]
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    settings: Sequence[str],
+    budgets: Sequence[str],
+    words: Sequence[str],
 ) -> list[Row]:
     """Return a run for every recipe, setting, budget and seed together.
 
@@ -55,7 +70,8 @@ def rows_of(
         recipes: their names.
         seeds: of the runs.
         settings: "flag=a,b" each; flag is one of `unas run`, without dashes.
-        budgets: one budget each, or several that are to hold at once, joined by "&"; none for no budget.
+        budgets: one budget each, or several that are to hold at once, joined by "&"; none for no
+            budget.
         words: flags that all runs have.
 
     Raises:
@@ -72,7 +88,9 @@ def rows_of(
     rows = []
     for recipe, picked in itertools.product(recipes, itertools.product(*choices)):
         own = [word for flag, value in picked for word in _words(flag, value)]
-        rows += [Row(recipe, seed, dict(picked), (*words, *own, "--seed", str(seed))) for seed in seeds]
+        rows += [
+            Row(recipe, seed, dict(picked), (*words, *own, "--seed", str(seed))) for seed in seeds
+        ]
     names = [row.name for row in rows]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two runs of the sweep are called {twice}; give every value once")

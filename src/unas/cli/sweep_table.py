@@ -73,15 +73,25 @@ class Results:
             spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
             mean = f"{100 * statistics.mean(values):.2f} %{spread}" if values else ""
             accuracy = {"test accuracy, mean ± standard deviation": mean}
-            found.append({"recipe": first.recipe, **first.settings, "seeds": str(len(values)), **accuracy})
+            found.append(
+                {"recipe": first.recipe, **first.settings, "seeds": str(len(values)), **accuracy}
+            )
         return found
 
     def _cells(self, row: Row) -> dict[str, str]:
         state, message = self._states[row.name]
         summary = self._read(row)
-        figures = {name: "" if (value := summary.get(name)) is None else f"{value:.6g}" for name in _FIGURES}
-        latency = next((item for item in summary.get("latency") or [] if isinstance(item, dict)), {})
-        budgets = [f"{item['budget']}: {'PASS' if item['passed'] else 'FAIL'}" for item in summary.get("budgets") or []]
+        figures = {
+            name: "" if (value := summary.get(name)) is None else f"{value:.6g}"
+            for name in _FIGURES
+        }
+        latency = next(
+            (item for item in summary.get("latency") or [] if isinstance(item, dict)), {}
+        )
+        budgets = [
+            f"{item['budget']}: {'PASS' if item['passed'] else 'FAIL'}"
+            for item in summary.get("budgets") or []
+        ]
         return {
             "run": row.name,
             "recipe": row.recipe,
@@ -106,7 +116,11 @@ class Results:
 def _has_ended_well(summary: Mapping[str, Any]) -> bool:
     """Return whether a run has written the last thing that it writes, and its ONNX file was right."""
     difference = summary.get("onnx_max_difference")
-    return bool(summary.get("latency")) and isinstance(difference, int | float) and difference <= ONNX_TOLERANCE
+    return (
+        bool(summary.get("latency"))
+        and isinstance(difference, int | float)
+        and difference <= ONNX_TOLERANCE
+    )
 
 
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
@@ -114,4 +128,6 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
     head = list(rows[0])
-    return line(head) + line(["---"] * len(head)) + "".join(line(list(row.values())) for row in rows)
+    return (
+        line(head) + line(["---"] * len(head)) + "".join(line(list(row.values())) for row in rows)
+    )

@@ -29,9 +29,16 @@ class Interrupted(Exception):  # noqa: N818 -- a wish of the user, not an error
     """
 
     def __init__(
-        self, directory: Path, phase: str, step: int, command: str, signal_number: int = signal.SIGINT
+        self,
+        directory: Path,
+        phase: str,
+        step: int,
+        command: str,
+        signal_number: int = signal.SIGINT,
     ) -> None:
-        super().__init__(f"stopped after {phase} step {step}, saved in {directory}; go on with: {command}")
+        super().__init__(
+            f"stopped after {phase} step {step}, saved in {directory}; go on with: {command}"
+        )
         self.directory = directory
         self.phase = phase
         self.step = step

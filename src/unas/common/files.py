@@ -24,9 +24,13 @@ def write_error(path: Path, error: OSError | ValueError, needed: int | None = No
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         need = "" if needed is None else f"{readable_size(needed)} needed, "
         free = readable_size(shutil.disk_usage(path.parent).free)
-        return UserError(f"{path}: the disk is full: {need}{free} free; make room, then go on with --resume")
+        return UserError(
+            f"{path}: the disk is full: {need}{free} free; make room, then go on with --resume"
+        )
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return UserError(f"{path} can't be written: {reason}; use another --out or change its permissions")
+    return UserError(
+        f"{path} can't be written: {reason}; use another --out or change its permissions"
+    )
 
 
 def make_directory(path: Path) -> None:
@@ -47,7 +51,9 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems can't; their renames are still atomic
+        if (
+            error.errno != errno.EINVAL
+        ):  # some network file systems can't; their renames are still atomic
             raise
     finally:
         os.close(descriptor)
@@ -62,7 +68,8 @@ def _remove(path: Path) -> None:
 def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
     """Hand out a temporary path beside `path`; when the block ends well, it replaces `path` in one step.
 
-    Whatever happens, `path` holds either its old content or the whole new one, also after a power cut.
+    Whatever happens, `path` holds either its old content or the whole new one, also after a power
+    cut.
 
     Args:
         path: the file to write or replace.
@@ -96,7 +103,10 @@ def remove_leftovers(directory: Path) -> None:
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     """Write a file atomically and durably from its parts in order; see `replacing`."""
-    with replacing(path, sum(len(part) for part in parts)) as temporary, temporary.open("wb") as file:
+    with (
+        replacing(path, sum(len(part) for part in parts)) as temporary,
+        temporary.open("wb") as file,
+    ):
         for part in parts:
             file.write(part)
 
@@ -151,19 +161,27 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
         with path.open("rb") as file:
             content = file.read(limit + 1)
         if len(content) > limit:
-            raise UserError(f"{path} is larger than {readable_size(limit)}; unas writes no such file")
+            raise UserError(
+                f"{path} is larger than {readable_size(limit)}; unas writes no such file"
+            )
         return content.decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text (byte {error.start}); is it damaged?") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise UserError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(
+            f"{path} can't be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _require_flat(value: Any) -> None:
     """Refuse a document that is nested so deeply that a function which follows it would run out of stack."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        nested = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        nested = (
+            each.values() if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, dict | list)
+        )
         level = [item for each in nested for item in each if isinstance(item, dict | list)]
         if not level:
             return
@@ -187,7 +205,9 @@ def parse_json(text: str | bytes, name: str) -> Any:
     except json.JSONDecodeError as error:
         whole = error.pos < len(error.doc.rstrip())
         what = "is not JSON" if whole else "is empty or ends too soon; is it truncated?"
-        raise UserError(f"{name} {what} ({error.msg} at line {error.lineno}, column {error.colno})") from error
+        raise UserError(
+            f"{name} {what} ({error.msg} at line {error.lineno}, column {error.colno})"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name} is not JSON that unas writes: {error}") from error
 
@@ -204,7 +224,8 @@ def read_json(path: Path) -> Any:
 def require_inside(directory: Path, names: Iterable[str] | None = None) -> None:
     """Refuse a directory in which one of `names`, or anything, is a link that leads out of it.
 
-    A run directory may be somebody else's: what is read and written in it must not be somewhere else.
+    A run directory may be somebody else's: what is read and written in it must not be somewhere
+    else.
 
     Raises:
         UserError: names the link.
@@ -213,8 +234,13 @@ def require_inside(directory: Path, names: Iterable[str] | None = None) -> None:
         path = directory / name
         try:
             if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
-                raise UserError(f"{path} is a link that leads out of {directory}; put a copy of the file there")
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
+                raise UserError(
+                    f"{path} is a link that leads out of {directory}; put a copy of the file there"
+                )
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # RuntimeError: links in a circle, up to Python 3.12
             raise UserError(f"{path} is a link that leads nowhere; put the file there") from error
 
 

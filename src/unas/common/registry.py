@@ -29,7 +29,9 @@ def import_object(path: str, kind: str) -> object:
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
-        raise UserError(f"{kind} {path!r}: no module {error.name!r}; is its folder on PYTHONPATH?") from error
+        raise UserError(
+            f"{kind} {path!r}: no module {error.name!r}; is its folder on PYTHONPATH?"
+        ) from error
     except (AttributeError, ValueError) as error:
         raise UserError(f"{kind} {path!r}: {module_name} has no {attribute!r}") from error
 
@@ -37,8 +39,8 @@ def import_object(path: str, kind: str) -> object:
 class Registry(Generic[T]):
     """The components of one kind: the public modules of a package, one component each.
 
-    A module `gumbel_softmax.py` defines one concrete subclass of `base` and is known as `gumbel_softmax`.
-    Nothing is imported before it is asked for.
+    A module `gumbel_softmax.py` defines one concrete subclass of `base` and is known as
+    `gumbel_softmax`. Nothing is imported before it is asked for.
 
     Args:
         kind: the word for messages, for example "estimator".
@@ -55,7 +57,9 @@ class Registry(Generic[T]):
         """Return the names of the built-in components, sorted."""
         path = importlib.import_module(self.package).__path__
         modules = (module.name for module in pkgutil.iter_modules(path))
-        return tuple(sorted(name for name in modules if not name.startswith("_") and name != "base"))
+        return tuple(
+            sorted(name for name in modules if not name.startswith("_") and name != "base")
+        )
 
     def get(self, name: str) -> type[T]:
         """Return the class called `name`: a built-in component or `package.module:Class`.
@@ -82,9 +86,15 @@ class Registry(Generic[T]):
     def name_of(self, component: type[T]) -> str:
         """Return the name that `get` knows `component` by."""
         package, _, module = component.__module__.rpartition(".")
-        return module if package == self.package else f"{component.__module__}:{component.__qualname__}"
+        return (
+            module
+            if package == self.package
+            else f"{component.__module__}:{component.__qualname__}"
+        )
 
     def _checked(self, component: object, name: str) -> type[T]:
         if inspect.isclass(component) and issubclass(component, self.base):
             return component
-        raise UserError(f"{self.kind} {name!r} is not a subclass of {self.base.__module__}:{self.base.__name__}")
+        raise UserError(
+            f"{self.kind} {name!r} is not a subclass of {self.base.__module__}:{self.base.__name__}"
+        )

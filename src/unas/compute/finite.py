@@ -27,8 +27,8 @@ def all_finite(value: Any) -> bool:
 def carried_by_gradient(loss: Tensor) -> Tensor:
     """Return the loss; where it is not finite, one whose gradient is not finite either.
 
-    A loss can be infinite and its gradient zero. With the loss in the gradients, one look at these (and, with many
-    processes, their one sum) says whether to update.
+    A loss can be infinite and its gradient zero. With the loss in the gradients, one look at these
+    (and, with many processes, their one sum) says whether to update.
     """
     return loss * (1 + 0 * loss.detach())
 
@@ -94,16 +94,23 @@ class FiniteBuffers:
             return
         tensors = self._tensors()
         with torch.no_grad():
-            for tensor, kept in zip(tensors, torch.split(self._kept, [t.numel() for t in tensors]), strict=True):
+            for tensor, kept in zip(
+                tensors, torch.split(self._kept, [t.numel() for t in tensors]), strict=True
+            ):
                 tensor.copy_(kept.view_as(tensor))
 
     def _tensors(self) -> list[Tensor]:
         return [buffer for buffer in self._module.buffers() if buffer.is_floating_point()]
 
     def _flat(self) -> Tensor:
-        # One tensor, so that hundreds of BatchNorms cost one copy a step. Not of mixed types: cat widens them.
+        # One tensor, so that hundreds of BatchNorms cost one copy a step. Not of mixed types: cat
+        # widens them.
         tensors = self._tensors()
-        return torch.cat([tensor.detach().flatten() for tensor in tensors]) if tensors else torch.zeros(0)
+        return (
+            torch.cat([tensor.detach().flatten() for tensor in tensors])
+            if tensors
+            else torch.zeros(0)
+        )
 
 
 class WeightUpdates:
@@ -115,7 +122,9 @@ class WeightUpdates:
         clip_norm: largest norm of the gradient.
     """
 
-    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer, clip_norm: float) -> None:
+    def __init__(
+        self, network: nn.Module, optimiser: torch.optim.Optimizer, clip_norm: float
+    ) -> None:
         self._optimiser, self._clip_norm = optimiser, clip_norm
         self._buffers = FiniteBuffers(network)
 
@@ -166,7 +175,9 @@ def step_if_all_finite(optimiser: torch.optim.Optimizer) -> bool:
     return False
 
 
-def too_many(phase: str, step: int, skips: Skips, figures: Mapping[str, float], good: str) -> UserError:
+def too_many(
+    phase: str, step: int, skips: Skips, figures: Mapping[str, float], good: str
+) -> UserError:
     """Return the one line for a phase that has come to its end.
 
     Args:

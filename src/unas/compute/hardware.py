@@ -14,7 +14,9 @@ import torch
 def cpu_name() -> str:
     """Return the model of this machine's processor."""
     with contextlib.suppress(OSError):
-        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        match = re.search(
+            r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
+        )
         if match:
             return match[1].strip()
     return platform.processor() or platform.machine()

@@ -53,14 +53,19 @@ class Ranks:
         """
         if count % self.size:
             more = count + -count % self.size
-            raise UserError(f"{name} is {count}, which {self.size} processes can't share out evenly; make it {more}")
+            raise UserError(
+                f"{name} is {count}, which {self.size} processes can't share out evenly; make it {more}"
+            )
         return count // self.size
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Return what all ranks have, [size, …]; the tensors are of one shape, on the host or a CUDA device."""
         if self.size == 1:
             return tensor[None]
-        found = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        found = [
+            torch.empty_like(tensor, memory_format=torch.contiguous_format)
+            for _ in range(self.size)
+        ]
         with others_needed():
             dist.all_gather(found, tensor.contiguous())
         return torch.stack(found)
@@ -73,7 +78,9 @@ class Ranks:
         carried = flat if flat.device.type in {"cpu", "cuda"} else flat.cpu()
         with others_needed():
             dist.all_reduce(carried)
-        parts = torch.split((carried / self.size).to(flat.device), [tensor.numel() for tensor in tensors])
+        parts = torch.split(
+            (carried / self.size).to(flat.device), [tensor.numel() for tensor in tensors]
+        )
         return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
     def mean_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
@@ -179,7 +186,9 @@ def _receive() -> dict[str, Any]:
         dist.broadcast(length, 0)
         content = torch.empty(int(length), dtype=torch.uint8)
         dist.broadcast(content, 0)
-    told: dict[str, Any] = torch.load(io.BytesIO(content.numpy().tobytes()), map_location="cpu", weights_only=True)
+    told: dict[str, Any] = torch.load(
+        io.BytesIO(content.numpy().tobytes()), map_location="cpu", weights_only=True
+    )
     return told
 
 

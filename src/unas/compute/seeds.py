@@ -25,7 +25,8 @@ def step_seed(seed: int, stream: str, step: int) -> int:
 def generator_for(seed: int, stream: str, step: int) -> torch.Generator:
     """Return a fresh CPU generator for `step` in the stream called `stream`.
 
-    It lives on the host on every device, so that a run draws the same numbers on each of them. (PyTorch's CPU
-    generator takes the low 32 bits of a seed: two given steps share their numbers with probability 2**-32.)
+    It lives on the host on every device, so that a run draws the same numbers on each of them.
+    (PyTorch's CPU generator takes the low 32 bits of a seed: two given steps share their numbers
+    with probability 2**-32.)
     """
     return torch.Generator().manual_seed(step_seed(seed, stream, step))

@@ -87,9 +87,9 @@ _PAUSE = 0.05
 def meet(store: Store, rank: int, size: int, timeout: float) -> Store:
     """Return a part of the store that the present processes share and no earlier ones have written to.
 
-    torchrun's own store lives on when it restarts processes, with the addresses of the dead ones in it. So each
-    process leaves a word of its own; rank 0 collects them under a new token, and the token counts once every process
-    has confirmed it, which only the living can.
+    torchrun's own store lives on when it restarts processes, with the addresses of the dead ones in
+    it. So each process leaves a word of its own; rank 0 collects them under a new token, and the
+    token counts once every process has confirmed it, which only the living can.
 
     Args:
         store: torchrun's.
@@ -118,4 +118,6 @@ def meet(store: Store, rank: int, size: int, timeout: float) -> Store:
             if store.check([f"unas/{token}/{other}" for other in range(size)]):
                 return PrefixStore(f"unas/{token}", store)
         time.sleep(_PAUSE)
-    raise UserError(f"not all {size} processes have started within {timeout:.0f} s; start all with torchrun")
+    raise UserError(
+        f"not all {size} processes have started within {timeout:.0f} s; start all with torchrun"
+    )

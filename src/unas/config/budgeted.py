@@ -25,7 +25,11 @@ def with_budget_terms(config: Config, command: str | None = None) -> Config:
         about = {name: term for name, term in terms.items() if is_about(term, budget)}
         terms |= {name: lowered(term, budget.limit) for name, term in about.items()}
         if not about:
-            name = budget.quantity if budget.quantity not in terms else f"{budget.quantity}_{budget.backend}"
+            name = (
+                budget.quantity
+                if budget.quantity not in terms
+                else f"{budget.quantity}_{budget.backend}"
+            )
             terms[name] = term_for(budget, command)
     if terms == dict(config.search.objectives):
         return config

@@ -53,8 +53,12 @@ def component_names(value: Any) -> set[str]:
     if is_dataclass(value) and not isinstance(value, type):
         base = base_of(type(value))
         own = {NAMES[base].name_of(type(value))} if base else set()
-        return own | {name for field in fields(value) for name in component_names(getattr(value, field.name))}
-    return {callable_name(value, "")} if inspect.isclass(value) or inspect.isfunction(value) else set()
+        return own | {
+            name for field in fields(value) for name in component_names(getattr(value, field.name))
+        }
+    return (
+        {callable_name(value, "")} if inspect.isclass(value) or inspect.isfunction(value) else set()
+    )
 
 
 def is_outside(name: str) -> bool:
@@ -97,7 +101,9 @@ def callable_name(value: Any, path: str) -> str:
     """
     name = getattr(value, "__qualname__", "")
     if not name.isidentifier():
-        raise UserError(f"{path} is a {type(value).__qualname__}; give a class or a function on top of a module")
+        raise UserError(
+            f"{path} is a {type(value).__qualname__}; give a class or a function on top of a module"
+        )
     return f"{value.__module__}:{name}"
 
 

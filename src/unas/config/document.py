@@ -40,14 +40,16 @@ def config_to_json(config: Config) -> str:
     return to_json({"format": FORMAT, "version": VERSION, **_encode(config, "")}, indent=2) + "\n"
 
 
-def config_from_json(text: str, source: str = "config.json", trusted: Collection[str] = ()) -> Config:
+def config_from_json(
+    text: str, source: str = "config.json", trusted: Collection[str] = ()
+) -> Config:
     """Read what `config_to_json` wrote; fields that are missing take their defaults.
 
     Args:
         text: a JSON document.
         source: what messages call it.
-        trusted: components outside unas, `package.module:Class`, that may be imported. No others are: a run
-            directory may be somebody else's.
+        trusted: components outside unas, `package.module:Class`, that may be imported. No others
+            are: a run directory may be somebody else's.
 
     Raises:
         UserError: names the field by its dotted path.
@@ -56,7 +58,9 @@ def config_from_json(text: str, source: str = "config.json", trusted: Collection
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UserError(f'{source}: not a configuration; the document needs "format": "{FORMAT}"')
     if document.get("version") != VERSION:
-        raise UserError(f"{source}: version is {shown(document.get('version'))}; this unas reads version {VERSION}")
+        raise UserError(
+            f"{source}: version is {shown(document.get('version'))}; this unas reads version {VERSION}"
+        )
     rest = {name: value for name, value in document.items() if name not in {"format", "version"}}
     try:
         return cast("Config", _Reader(trusted).instance(Config, rest, ""))
@@ -74,7 +78,11 @@ def naming(path: str) -> Iterator[None]:
         message, own = str(error), path.rpartition(".")[2]
         if not path:
             raise
-        text = path + message.removeprefix(own) if message.startswith(f"{own}.") else f"{path}: {message}"
+        text = (
+            path + message.removeprefix(own)
+            if message.startswith(f"{own}.")
+            else f"{path}: {message}"
+        )
         raise UserError(text) from error
 
 
@@ -85,10 +93,15 @@ def join(path: str, name: str) -> str:
 
 def _encode(value: Any, path: str) -> dict[str, Any]:
     if isinstance(value, dict):
-        return {_term_name(key, path): _encode_field(type(item), item, join(path, key)) for key, item in value.items()}
+        return {
+            _term_name(key, path): _encode_field(type(item), item, join(path, key))
+            for key, item in value.items()
+        }
     hints = get_type_hints(type(value))
     content = {
-        field.name: _encode_field(hints[field.name], getattr(value, field.name), join(path, field.name))
+        field.name: _encode_field(
+            hints[field.name], getattr(value, field.name), join(path, field.name)
+        )
         for field in fields(value)
         if field.init
     }
@@ -99,7 +112,11 @@ def _encode(value: Any, path: str) -> dict[str, Any]:
 def _encode_field(hint: Any, value: Any, path: str) -> Any:
     if is_callable_hint(hint):
         return callable_name(value, path)
-    return _encode(value, path) if isinstance(value, dict) or is_dataclass(value) else check_value(hint, value, path)
+    return (
+        _encode(value, path)
+        if isinstance(value, dict) or is_dataclass(value)
+        else check_value(hint, value, path)
+    )
 
 
 def _term_name(name: str, path: str) -> str:
@@ -124,11 +141,17 @@ class _Reader:
         for name in document:
             if name not in known:
                 owner = f"{path} has" if path else "there is"
-                raise UserError(f"{owner} no field {shown(name)}; {one_of(name, known) if known else 'it has none'}")
+                raise UserError(
+                    f"{owner} no field {shown(name)}; {one_of(name, known) if known else 'it has none'}"
+                )
         hints = get_type_hints(cls)
         values: dict[str, Any] = {}
         for field in fields(cls):
-            hint = type(values["space"]).network_options if hints[field.name] is NetworkOptions else hints[field.name]
+            hint = (
+                type(values["space"]).network_options
+                if hints[field.name] is NetworkOptions
+                else hints[field.name]
+            )
             if field.name in document:
                 values[field.name] = self.value(hint, document[field.name], join(path, field.name))
             elif is_required(field):
@@ -144,7 +167,10 @@ class _Reader:
             return self._component(hint, value, path)
         if get_origin(hint) is dict:
             items = _object(value, path).items()
-            return {_term_name(key, path): self.value(get_args(hint)[1], item, join(path, key)) for key, item in items}
+            return {
+                _term_name(key, path): self.value(get_args(hint)[1], item, join(path, key))
+                for key, item in items
+            }
         if is_dataclass(hint) and isinstance(hint, type):
             return self.instance(hint, _object(value, path), path)
         if is_callable_hint(hint):
@@ -159,7 +185,9 @@ class _Reader:
         name = check_value(str, document["name"], f"{path}.name")
         with naming(f"{path}.name"):
             cls = component_class(base, name, self.trusted)
-        return self.instance(cls, {key: item for key, item in document.items() if key != "name"}, path)
+        return self.instance(
+            cls, {key: item for key, item in document.items() if key != "name"}, path
+        )
 
     def _missing(self, hint: Any, path: str) -> Any:
         if isinstance(hint, type) and issubclass(hint, NetworkOptions):

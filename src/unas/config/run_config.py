@@ -29,8 +29,10 @@ class Config:
         training: how to train its network from scratch.
         runtime: device and precision.
         checkpoint: how often to save.
-        budgets: the most that the network may cost, such as "latency<=8ms@onnxruntime" or "macs<=600M".
-        genotype: an architecture to take instead of searching: a published name, a JSON file or a run directory.
+        budgets: the most that the network may cost, such as "latency<=8ms@onnxruntime" or
+            "macs<=600M".
+        genotype: an architecture to take instead of searching: a published name, a JSON file or a
+            run directory.
         data_root: where data sets are; the environment's UNAS_DATA, else ./data, when not given.
         seed: of everything random.
 

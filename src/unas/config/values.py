@@ -9,7 +9,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 from unas.common.errors import UserError
 from unas.common.text import shown
 
-_WORDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", NoneType: "none"}
+_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "text",
+    NoneType: "none",
+}
 
 
 def expectation(hint: Any) -> str:
@@ -21,7 +27,9 @@ def expectation(hint: Any) -> str:
         return " or ".join(str(option) for option in arguments)
     if origin is tuple:
         parts = [expectation(member) for member in arguments if member is not Ellipsis]
-        return f"a list, each {parts[0]}" if Ellipsis in arguments else f"a list of {', '.join(parts)}"
+        return (
+            f"a list, each {parts[0]}" if Ellipsis in arguments else f"a list of {', '.join(parts)}"
+        )
     return _WORDS.get(hint, "of another type")
 
 
@@ -71,7 +79,9 @@ def _convert(hint: Any, value: Any) -> Any:
     if origin in {Union, UnionType}:
         return _first(arguments, value)
     if origin is Literal:
-        return next(_only(option for option in arguments if type(option) is type(value) and option == value))
+        return next(
+            _only(option for option in arguments if type(option) is type(value) and option == value)
+        )
     if origin is tuple:
         return _convert_items(arguments, value)
     if hint is float and type(value) is int:

@@ -1,9 +1,10 @@
 """What the latency of an architecture is a sum of: one term for each choice, or for each pair of choices of a slot.
 
-An operation's cost depends on its input, in a reduction cell even on the stride that the input brings. So where a space
-has slots of (input, operation), a slot is one block with a weight for every pair; every other choice is a block of its
-own. The sum is multilinear in the one-hot choices: it is differentiable in relaxed ones, and since choices are drawn
-independently, its expectation is its value at the probabilities.
+An operation's cost depends on its input, in a reduction cell even on the stride that the input
+brings. So where a space has slots of (input, operation), a slot is one block with a weight for
+every pair; every other choice is a block of its own. The sum is multilinear in the one-hot choices:
+it is differentiable in relaxed ones, and since choices are drawn independently, its expectation is
+its value at the probabilities.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def blocks_of(space: SearchSpace) -> tuple[Block, ...]:
 class Terms:
     """The terms of a space, and which of them should cost the same.
 
-    The terms of a block are counted from its first: a term is the difference that its options make. Two terms whose
-    networks differ from that first in the same modules form a group, wherever they are.
+    The terms of a block are counted from its first: a term is the difference that its options make.
+    Two terms whose networks differ from that first in the same modules form a group, wherever they
+    are.
 
     Args:
         space: the search space.
@@ -47,7 +49,8 @@ class Terms:
         self.choices = space.choices
         self.blocks = blocks_of(space)
         self.entries: tuple[tuple[Entry, ...], ...] = tuple(
-            tuple(itertools.product(*(self.choices[name] for name in block))) for block in self.blocks
+            tuple(itertools.product(*(self.choices[name] for name in block)))
+            for block in self.blocks
         )
         self._offsets = np.cumsum([0, *(len(entries) for entries in self.entries)])
         self._index = [{entry: i for i, entry in enumerate(entries)} for entries in self.entries]
@@ -67,7 +70,11 @@ class Terms:
         """Return the architecture of all first options, and for each group one that differs from it by a term of it."""
         base = {name: options[0] for name, options in self.choices.items()}
         found = {0: base}
-        pairs = ((block, entry) for block, entries in zip(self.blocks, self.entries, strict=True) for entry in entries)
+        pairs = (
+            (block, entry)
+            for block, entries in zip(self.blocks, self.entries, strict=True)
+            for entry in entries
+        )
         for group, (block, entry) in zip(self.groups, pairs, strict=True):
             found.setdefault(int(group), base | dict(zip(block, entry, strict=True)))
         return [Genotype(self.space.name, choices) for _, choices in sorted(found.items())]
@@ -100,16 +107,24 @@ class Terms:
         for block, entries in zip(self.blocks, self.entries, strict=True):
             for position, entry in enumerate(entries):
                 changed = base | dict(zip(block, entry, strict=True))
-                modules = _modules(build(Genotype(self.space.name, changed))) if position else nothing
+                modules = (
+                    _modules(build(Genotype(self.space.name, changed))) if position else nothing
+                )
                 found.append(numbers.setdefault(_difference(modules, nothing), len(numbers)))
         return np.array(found)
 
 
-def random_genotypes(space: SearchSpace, count: int, generator: np.random.Generator) -> list[Genotype]:
+def random_genotypes(
+    space: SearchSpace, count: int, generator: np.random.Generator
+) -> list[Genotype]:
     """Return architectures drawn uniformly."""
     return [
         Genotype(
-            space.name, {name: options[generator.integers(len(options))] for name, options in space.choices.items()}
+            space.name,
+            {
+                name: options[generator.integers(len(options))]
+                for name, options in space.choices.items()
+            },
         )
         for _ in range(count)
     ]
@@ -125,7 +140,9 @@ def _modules(network: nn.Module) -> Counter[str]:
     )
 
 
-def _difference(modules: Mapping[str, int], others: Mapping[str, int]) -> frozenset[tuple[str, int]]:
+def _difference(
+    modules: Mapping[str, int], others: Mapping[str, int]
+) -> frozenset[tuple[str, int]]:
     names = set(modules) | set(others)
     changes = {name: modules.get(name, 0) - others.get(name, 0) for name in names}
     return frozenset((name, change) for name, change in changes.items() if change)

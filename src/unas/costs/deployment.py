@@ -32,7 +32,9 @@ class Deployment:
     def network(self, genotype: Genotype) -> nn.Module:
         """Return the untrained network, on the CPU; torch's generators are left as they are."""
         with torch.random.fork_rng(devices=[]):
-            return self.space.network(genotype, self.num_classes, self.image_shape[0], **asdict(self.options))
+            return self.space.network(
+                genotype, self.num_classes, self.image_shape[0], **asdict(self.options)
+            )
 
     def skeleton(self, genotype: Genotype) -> nn.Module:
         """Return the network without memory for its weights: enough to count it."""

@@ -77,5 +77,7 @@ class Counter(Gauge):
 
     def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
-        value = COUNTS[self.quantity](self.deployment.skeleton(genotype), self.deployment.image_shape)
+        value = COUNTS[self.quantity](
+            self.deployment.skeleton(genotype), self.deployment.image_shape
+        )
         return Reading(value, value, value)

@@ -25,8 +25,9 @@ RIDGE = 1e-2  # relative to the mean square of a column
 class CostTable:
     """c(z) = intercept + Σ_blocks ⟨weights, ⊗ of the block's choices⟩, a block being one choice, or the two of a slot.
 
-    Multilinear in the one-hot choices, so it is defined and differentiable at relaxed ones; no choice is in two blocks
-    and choices are independent under a policy, so mean and variance are sums of those of the blocks.
+    Multilinear in the one-hot choices, so it is defined and differentiable at relaxed ones; no
+    choice is in two blocks and choices are independent under a policy, so mean and variance are
+    sums of those of the blocks.
 
     Args:
         layout: the space's choices.
@@ -52,14 +53,21 @@ class CostTable:
         """Return the cost of one architecture."""
         total = self.intercept
         for block, weights in zip(self.blocks, self.weights, strict=True):
-            total += float(weights[tuple(self.layout.choices[n].index(genotype.choices[n]) for n in block)])
+            total += float(
+                weights[tuple(self.layout.choices[n].index(genotype.choices[n]) for n in block)]
+            )
         return total
 
     def moments(self, policy: Policy) -> tuple[Tensor, Tensor]:
         """Return the exact mean and variance of the cost under a policy, [] each, differentiable in its logits."""
         groups, where = policy.log_probabilities(), policy.layout.position
-        p = {name: groups[where[name][0]][where[name][1]].exp()[None] for name in self.layout.choices}
-        mean, variance = torch.zeros((), dtype=torch.float64) + self.intercept, torch.zeros((), dtype=torch.float64)
+        p = {
+            name: groups[where[name][0]][where[name][1]].exp()[None] for name in self.layout.choices
+        }
+        mean, variance = (
+            torch.zeros((), dtype=torch.float64) + self.intercept,
+            torch.zeros((), dtype=torch.float64),
+        )
         for block, weights in zip(self.blocks, self.weights, strict=True):
             joint = _joint(p, block)[0]
             own = (joint * weights).sum()
@@ -72,7 +80,11 @@ class CostTable:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the figures as a checkpoint can hold them."""
-        return {"intercept": self.intercept, "blocks": [list(b) for b in self.blocks], "weights": list(self.weights)}
+        return {
+            "intercept": self.intercept,
+            "blocks": [list(b) for b in self.blocks],
+            "weights": list(self.weights),
+        }
 
     @classmethod
     def from_state(cls, layout: Layout, state: Mapping[str, Any]) -> CostTable:
@@ -86,9 +98,13 @@ def cheapest(tables: Sequence[CostTable], scales: Sequence[float]) -> Genotype:
     first = tables[0]
     picked: dict[str, str] = {}
     for position, block in enumerate(first.blocks):
-        total = torch.stack([t.weights[position] / s for t, s in zip(tables, scales, strict=True)]).sum(0)
+        total = torch.stack(
+            [t.weights[position] / s for t, s in zip(tables, scales, strict=True)]
+        ).sum(0)
         best = torch.unravel_index(total.argmin(), total.shape)
-        picked |= {name: first.layout.choices[name][int(i)] for name, i in zip(block, best, strict=True)}
+        picked |= {
+            name: first.layout.choices[name][int(i)] for name, i in zip(block, best, strict=True)
+        }
     return Genotype(first.layout.space, {name: picked[name] for name in first.layout.choices})
 
 
@@ -97,8 +113,9 @@ def exact_table(
 ) -> CostTable | None:
     """Return the table of a cost, by differences from the architecture of all first options; None if it is no sum.
 
-    Entries whose networks differ from the first one's in the same modules are counted once. That they cost the same is
-    a guess, which random architectures test; if it is wrong, every entry is counted.
+    Entries whose networks differ from the first one's in the same modules are counted once. That
+    they cost the same is a guess, which random architectures test; if it is wrong, every entry is
+    counted.
 
     Args:
         space: the search space.
@@ -112,22 +129,35 @@ def exact_table(
     expected = [cost(genotype) for genotype in tested]
     layout = Layout(space.choices, space.name)
     for values in (lambda: by_group[terms.groups], lambda: _differences(terms, cost, first)):
-        weights = tuple(torch.tensor(part, dtype=torch.float64) for part in terms.by_block(values()))
+        weights = tuple(
+            torch.tensor(part, dtype=torch.float64) for part in terms.by_block(values())
+        )
         table = CostTable(layout, float(first), terms.blocks, weights)
         if [table.of(genotype) for genotype in tested] == expected:
             return table
     return None
 
 
-def _differences(terms: Terms, cost: Callable[[Genotype], float], first: float) -> npt.NDArray[np.float64]:
+def _differences(
+    terms: Terms, cost: Callable[[Genotype], float], first: float
+) -> npt.NDArray[np.float64]:
     """Return what each entry alone adds to the architecture of all first options."""
     base = {name: options[0] for name, options in terms.choices.items()}
-    pairs = [(block, entry) for block, own in zip(terms.blocks, terms.entries, strict=True) for entry in own]
-    changed = (Genotype(terms.space.name, base | dict(zip(block, entry, strict=True))) for block, entry in pairs)
+    pairs = [
+        (block, entry)
+        for block, own in zip(terms.blocks, terms.entries, strict=True)
+        for entry in own
+    ]
+    changed = (
+        Genotype(terms.space.name, base | dict(zip(block, entry, strict=True)))
+        for block, entry in pairs
+    )
     return np.array([cost(genotype) - first for genotype in changed])
 
 
-def fitted_table(space: SearchSpace, cost: Callable[[Genotype], float], count: int = FITTED) -> CostTable:
+def fitted_table(
+    space: SearchSpace, cost: Callable[[Genotype], float], count: int = FITTED
+) -> CostTable:
     """Return the ridge regression of a cost on the one-hot blocks of random architectures: an approximation.
 
     Args:
@@ -142,7 +172,9 @@ def fitted_table(space: SearchSpace, cost: Callable[[Genotype], float], count: i
     y = torch.tensor([cost(genotype) for genotype in genotypes], dtype=torch.float64)
     centred, level = columns - columns.mean(0), y.mean()
     gram = centred @ centred.T
-    dual = torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * torch.eye(count, dtype=gram.dtype), y - level)
+    dual = torch.linalg.solve(
+        gram + RIDGE * gram.diagonal().mean() * torch.eye(count, dtype=gram.dtype), y - level
+    )
     found = centred.T @ dual
     shapes = [[len(space.choices[name]) for name in block] for block in blocks]
     parts = found.split([int(np.prod(shape)) for shape in shapes])

@@ -19,12 +19,13 @@ class Augmentation:
     """What is done at random to training images; 0 or false leaves a part out.
 
     Args:
-        crop_padding: pixels of black added to each side before a crop of the old size at a random place.
+        crop_padding: pixels of black added to each side before a crop of the old size at a random
+            place.
         flip: mirror each image left to right with probability 1/2.
         cutout: side, in pixels, of a square around a random pixel that is set to the mean colour
             (DeVries & Taylor, arXiv 1708.04552, with the square cut off at the image's border).
-        crop_share: least share of an image's area, from 0 to 1, in a random crop that is scaled to the full size
-            (Szegedy et al., arXiv 1409.4842: 0.08).
+        crop_share: least share of an image's area, from 0 to 1, in a random crop that is scaled to
+            the full size (Szegedy et al., arXiv 1409.4842: 0.08).
         brightness: factors of the brightness are from 1 - this, and not below 0, to 1 + this.
         contrast: likewise, of the distance of each colour from the image's mean grey.
         saturation: likewise, of the distance of each colour from its own grey.
@@ -44,10 +45,14 @@ class Augmentation:
         for field in fields(self):
             unit = ", in pixels" if field.name in {"crop_padding", "cutout"} else ""
             if not (value := getattr(self, field.name)) >= 0:
-                raise UserError(f"augmentation.{field.name} is {value}; it must be 0 (off) or more{unit}")
+                raise UserError(
+                    f"augmentation.{field.name} is {value}; it must be 0 (off) or more{unit}"
+                )
         for name, most in (("crop_share", 1.0), ("hue", 0.5)):
             if getattr(self, name) > most:
-                raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}")
+                raise UserError(
+                    f"augmentation.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}"
+                )
 
     @property
     def strengths(self) -> tuple[float, ...]:
@@ -77,10 +82,13 @@ class Decisions(NamedTuple):
         return Decisions(*(part[start:stop] for part in self))
 
 
-def draw(augmentation: Augmentation, batch: int, size: tuple[int, int], generator: torch.Generator) -> Decisions:
+def draw(
+    augmentation: Augmentation, batch: int, size: tuple[int, int], generator: torch.Generator
+) -> Decisions:
     """Draw what happens to `batch` images of `size` (height, width), on the CPU; `draw_crops` is apart.
 
-    Every part is drawn whether it is used or not, so that switching one off leaves the others' numbers alone.
+    Every part is drawn whether it is used or not, so that switching one off leaves the others'
+    numbers alone.
     """
     height, width = size
     offsets = torch.randint(2 * augmentation.crop_padding + 1, (batch, 2), generator=generator)
@@ -88,7 +96,9 @@ def draw(augmentation: Augmentation, batch: int, size: tuple[int, int], generato
     rows = torch.randint(height, (batch,), generator=generator)
     columns = torch.randint(width, (batch,), generator=generator)
     factors, orders = draw_jitter(augmentation.strengths, batch, generator)
-    return Decisions(offsets, flips * augmentation.flip, torch.stack((rows, columns), dim=1), factors, orders)
+    return Decisions(
+        offsets, flips * augmentation.flip, torch.stack((rows, columns), dim=1), factors, orders
+    )
 
 
 def apply(
@@ -104,7 +114,11 @@ def apply(
     """
     if any(augmentation.strengths) and images.device.type == "cpu" and len(images) > 1:
         # One at a time, a large image and what is made of it stay in the cache.
-        single = zip(images.unsqueeze(1), (decisions.rows(row, row + 1) for row in range(len(images))), strict=True)
+        single = zip(
+            images.unsqueeze(1),
+            (decisions.rows(row, row + 1) for row in range(len(images))),
+            strict=True,
+        )
         return torch.cat([apply(image, augmentation, drawn, mean, std) for image, drawn in single])
     # One small copy that the host doesn't wait for.
     drawn = torch.cat((decisions.offsets, decisions.flips[:, None], decisions.centres), dim=1)

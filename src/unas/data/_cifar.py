@@ -61,7 +61,8 @@ def load_cifar(root: Path, cifar: CifarFormat) -> ImageData:
     """Return the images from the folder under `root`, or from the archive there, which is downloaded if need be.
 
     Raises:
-        UserError: there is neither and no network, or a file is not what it should be; the line names it.
+        UserError: there is neither and no network, or a file is not what it should be; the line
+            names it.
     """
     folder, archive = root / cifar.folder, root / cifar.archive.name
     # os.path: a folder that may not be entered is "not there", and the download says why.
@@ -114,7 +115,9 @@ def _archive_files(archive: Path, cifar: CifarFormat) -> dict[str, bytes]:
         size = f"{archive.stat().st_size:,} bytes"
         raise UserError(f"{archive}: truncated ({size}){_remedy(archive, cifar)}") from error
     except (OSError, tarfile.TarError, zlib.error) as error:
-        raise UserError(f"{archive}: not a readable .tar.gz ({error}){_remedy(archive, cifar)}") from error
+        raise UserError(
+            f"{archive}: not a readable .tar.gz ({error}){_remedy(archive, cifar)}"
+        ) from error
     return contents
 
 
@@ -127,7 +130,9 @@ def _check_records(content: bytes, label: str, source: Path, cifar: CifarFormat)
     worst = int(np.frombuffer(content, np.uint8)[cifar.label_bytes - 1 :: size].max())
     if worst >= len(cifar.class_names):
         highest = len(cifar.class_names) - 1
-        raise UserError(f"{label} has the label {worst}; labels are 0 … {highest}{_remedy(source, cifar)}")
+        raise UserError(
+            f"{label} has the label {worst}; labels are 0 … {highest}{_remedy(source, cifar)}"
+        )
 
 
 def _images(contents: Iterable[bytes], cifar: CifarFormat) -> ImagesInMemory:

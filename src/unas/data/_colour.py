@@ -12,16 +12,20 @@ PARTS = ("brightness", "contrast", "saturation", "hue")
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as torchvision has them
 
 
-def draw_jitter(strengths: tuple[float, ...], batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_jitter(
+    strengths: tuple[float, ...], batch: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Draw the jitter of `batch` images, on the CPU, as torchvision's ColorJitter does for one.
 
     Args:
-        strengths: of each of `PARTS`: factors are from max(0, 1 - strength) to 1 + strength, for hue from - to + it.
+        strengths: of each of `PARTS`: factors are from max(0, 1 - strength) to 1 + strength, for
+            hue from - to + it.
         batch: B.
         generator: on the CPU.
 
     Returns:
-        factors, float32 [B, 4], of each of `PARTS`; and orders, int64 [B, 4], in which the parts are done.
+        factors, float32 [B, 4], of each of `PARTS`; and orders, int64 [B, 4], in which the parts
+        are done.
     """
     drawn = torch.rand(batch, 4, generator=generator)
     orders = torch.rand(batch, 4, generator=generator).argsort(1)
@@ -35,8 +39,8 @@ def jitter(images: Tensor, factors: Tensor, orders: Tensor, strengths: tuple[flo
     """Return the images with other colours.
 
     Args:
-        images: float32 [B, C, H, W] from 0 to 1, not channels last, and changed here; C is 3, or 1 for grey images,
-            which have no saturation and hue.
+        images: float32 [B, C, H, W] from 0 to 1, not channels last, and changed here; C is 3, or 1
+            for grey images, which have no saturation and hue.
         factors: float32 [B, 4], see `draw_jitter`.
         orders: int64 [B, 4] on the CPU: the host knows which images come when.
         strengths: of each of `PARTS`; parts with strength 0 are left out.
@@ -85,7 +89,8 @@ def _hue(images: Tensor, factor: Tensor) -> Tensor:
     spread = high - low
     # Grey has differences of 0, so any scale will do.
     scale = spread.clamp(min=1e-9).mul_(6).reciprocal_()
-    # The largest channel says which third of the circle it is. Chosen by arithmetic: `where` is far slower on a CPU.
+    # The largest channel says which third of the circle it is. Chosen by arithmetic: `where` is far
+    # slower on a CPU.
     turn = (red - green).mul_(scale).add_(2 / 3)
     for difference, other, third in ((blue - red, green, 1 / 3), (green - blue, red, 0.0)):
         here = difference.mul_(scale).add_(third)
@@ -93,8 +98,17 @@ def _hue(images: Tensor, factor: Tensor) -> Tensor:
     turn.add_(factor)
     turn.sub_(turn.floor()).mul_(6)
     # How much of the spread each channel has: a trapezium around its own hue.
-    shares = ((turn - 3).abs_().sub_(1), (turn - 2).abs_().neg_().add_(2), (turn - 4).abs_().neg_().add_(2))
+    shares = (
+        (turn - 3).abs_().sub_(1),
+        (turn - 2).abs_().neg_().add_(2),
+        (turn - 4).abs_().neg_().add_(2),
+    )
     return torch.cat([torch.addcmul(low, share.clamp_(0, 1), spread) for share in shares], dim=1)
 
 
-_FUNCTIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (_brightness, _contrast, _saturation, _hue)
+_FUNCTIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    _brightness,
+    _contrast,
+    _saturation,
+    _hue,
+)

@@ -13,12 +13,14 @@ from PIL import Image
 from unas.data._crops import Box, Crops
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-# What the files are is told by their content. Pillow knows other formats too, some through programs of their own.
+# What the files are is told by their content. Pillow knows other formats too, some through programs
+# of their own.
 _FORMATS = ("JPEG", "PNG", "WEBP")
-# A part is decoded to at least this many times its final size; the difference is measured in docs/benchmarks.md.
+# A part is decoded to at least this many times its final size; the difference is measured in
+# docs/benchmarks.md.
 DRAFT_MARGIN = 2
-# For evaluation, no more than this many times an image's shorter side is scaled: one of 30,000 × 1 pixels would become
-# one of 7,680,000 × 256. Photographs are far from it.
+# For evaluation, no more than this many times an image's shorter side is scaled: one of 30,000 × 1
+# pixels would become one of 7,680,000 × 256. Photographs are far from it.
 _LONGEST = 32
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -32,18 +34,21 @@ _UPRIGHT = {
 }
 
 
-def read_view(path: Path | str, side: int, crops: Crops | None = None, row: int = 0) -> npt.NDArray[np.uint8]:
+def read_view(
+    path: Path | str, side: int, crops: Crops | None = None, row: int = 0
+) -> npt.NDArray[np.uint8]:
     """Return an image, upright and in RGB, as uint8 [side, side, 3].
 
     Args:
         path: a JPEG, PNG or WebP file.
         side: of the result, in pixels.
-        crops: what is scaled to the result; None for the middle of the image whose shorter side is scaled to
-            `resized_side`, as for the evaluation on ImageNet.
+        crops: what is scaled to the result; None for the middle of the image whose shorter side is
+            scaled to `resized_side`, as for the evaluation on ImageNet.
         row: the image's row in `crops`.
 
     Raises:
-        Exception: the file can't be read; Pillow raises many kinds, and warns of some that it reads.
+        Exception: the file can't be read; Pillow raises many kinds, and warns of some that it
+            reads.
     """
     with Image.open(path, formats=_FORMATS) as image:
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
@@ -58,7 +63,8 @@ def read_view(path: Path | str, side: int, crops: Crops | None = None, row: int 
         image.load()
         upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
         part = _cut(_rgb(upright), _in_pixels_of(upright, box, height, width))
-    # What torchvision's resize and center_crop do, without its import, which takes longer than that of PyTorch.
+    # What torchvision's resize and center_crop do, without its import, which takes longer than that
+    # of PyTorch.
     pixels = torch.from_numpy(part).permute(2, 0, 1)[None]
     pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
     top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
@@ -74,7 +80,9 @@ def _middle(height: int, width: int) -> Box:
     """Return all of an image; of one that is far longer than wide, as much as surrounds its middle."""
     length = _LONGEST * min(height, width)
     # As many pixels are cut off before the middle as behind it.
-    rows, columns = (side if side <= length else length + (side - length) % 2 for side in (height, width))
+    rows, columns = (
+        side if side <= length else length + (side - length) % 2 for side in (height, width)
+    )
     return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 

@@ -42,8 +42,8 @@ class RemoteFile:
 def fetch(dataset: str, remote: RemoteFile, path: Path, note: str = "") -> None:
     """Download `remote` to `path`: the whole file with its published checksum, or none.
 
-    torchvision's own `download_url` waits without limit on a dead network, prints, and leaves half a file
-    behind when it is interrupted.
+    torchvision's own `download_url` waits without limit on a dead network, prints, and leaves half
+    a file behind when it is interrupted.
 
     Args:
         dataset: the word that an error line begins with.
@@ -52,9 +52,12 @@ def fetch(dataset: str, remote: RemoteFile, path: Path, note: str = "") -> None:
         note: ends the error line, where there is more to say.
 
     Raises:
-        UserError: there is no network, or the file is another one: the line says which file to put where.
+        UserError: there is no network, or the file is another one: the line says which file to put
+            where.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")  # two runs that start together don't share it
+    partial = path.with_name(
+        f"{path.name}.{os.getpid()}.part"
+    )  # two runs that start together don't share it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _log.info("downloading %s to %s", remote.url, path)

@@ -24,8 +24,9 @@ _SKIPPED = -1
 class Readers:
     """Threads that read images; they are started when first needed, and end with the last set that has them.
 
-    Pillow and PyTorch let go of Python's lock while they decode and scale, so threads use all processors. They share
-    the index of the files, and nothing has to be told to them or cleaned up after them, as with processes.
+    Pillow and PyTorch let go of Python's lock while they decode and scale, so threads use all
+    processors. They share the index of the files, and nothing has to be told to them or cleaned up
+    after them, as with processes.
 
     Args:
         count: of threads; 0 is one for each processor that this process may use.
@@ -91,7 +92,8 @@ class ImageFiles(ImageSet):
     def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> _Batch:
         """Begin to read the images at `indices`, int64 [B] on the CPU.
 
-        An image that can't be read is replaced by the next one of the set that can, which is mostly of the same
+        An image that can't be read is replaced by the next one of the set that can, which is mostly
+        of the same
         class: the set has the order of its files.
         """
         shape = (len(indices), self.side, self.side, 3)
@@ -133,7 +135,9 @@ class _Batch:
         if not is_read.all():
             pixels, found = pixels[is_read], found[is_read]
         labels = self.images.labels[found]
-        return pixels.to(self.images.device, non_blocking=True), labels.to(self.images.device, non_blocking=True)
+        return pixels.to(self.images.device, non_blocking=True), labels.to(
+            self.images.device, non_blocking=True
+        )
 
     def __del__(self) -> None:
         for future in self.found:

@@ -34,8 +34,8 @@ class ImageTree(NamedTuple):
 def find_images(dataset: str, folder: Path) -> ImageTree:
     """Return the images in the folders of `folder`, each of which is a class.
 
-    Links are followed wherever they lead: a tree of links is a common way to take a part of ImageNet. Names that
-    begin with a dot are passed over, and so is what has no suffix of an image.
+    Links are followed wherever they lead: a tree of links is a common way to take a part of
+    ImageNet. Names that begin with a dot are passed over, and so is what has no suffix of an image.
 
     Args:
         dataset: the word that an error line begins with.
@@ -46,7 +46,11 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
     """
     files, classes = _entries(dataset, folder)
     if not classes:
-        fix = "put them into a folder for each class" if files else "give each class a folder of images there"
+        fix = (
+            "put them into a folder for each class"
+            if files
+            else "give each class a folder of images there"
+        )
         raise UserError(f"{dataset}: {folder} has {len(files)} images and no folders; {fix}")
     names: list[str] = []
     counts = []
@@ -55,7 +59,9 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
         if not files:
             inside = f", only folders (the first is {folders[0]})" if folders else ""
             kinds = ", ".join(SUFFIXES)
-            raise UserError(f"{dataset}: {folder / name} has no images ({kinds}){inside}; add some, or remove it")
+            raise UserError(
+                f"{dataset}: {folder / name} has no images ({kinds}){inside}; add some, or remove it"
+            )
         names += [f"{name}/{file}" for file in files]
         counts.append(len(files))
     labels = torch.from_numpy(np.repeat(np.arange(len(classes)), counts))
@@ -90,5 +96,7 @@ def _entries(dataset: str, folder: Path) -> tuple[list[str], list[str]]:
                 elif entry.name.lower().endswith(SUFFIXES):
                     files.append(entry.name)
     except OSError as error:
-        raise UserError(f"{dataset}: {folder} can't be read ({error.strerror}); is it there, and yours?") from error
+        raise UserError(
+            f"{dataset}: {folder} can't be read ({error.strerror}); is it there, and yours?"
+        ) from error
     return sorted(files), sorted(folders)

@@ -33,7 +33,9 @@ class ImagesInMemory(ImageSet):
             raise UserError(f"images are {found}; they must be torch.uint8 [N, C, H, W]")
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
             found = f"{self.labels.dtype} {list(self.labels.shape)}"
-            raise UserError(f"labels are {found}; they must be torch.int64 [{len(self.images)}], one an image")
+            raise UserError(
+                f"labels are {found}; they must be torch.int64 [{len(self.images)}], one an image"
+            )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -53,7 +55,10 @@ class ImagesInMemory(ImageSet):
     def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> _Ready:  # noqa: ARG002
         """Return the images at `indices`; nothing has to be waited for."""
         images = self.images.index_select(0, indices)
-        return _Ready(images if crops is None else crop_batch(images, crops), self.labels.index_select(0, indices))
+        return _Ready(
+            images if crops is None else crop_batch(images, crops),
+            self.labels.index_select(0, indices),
+        )
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ from unas.data.base import ImageSet, Reading
 class BatchStream:
     """An endless stream of training batches; every epoch is a new random order of the images.
 
-    The images that don't fill a last batch are left out of an epoch. With several ranks, each takes its own
-    rows of one global batch, whose images and augmentation don't depend on the number of ranks.
+    The images that don't fill a last batch are left out of an epoch. With several ranks, each takes
+    its own rows of one global batch, whose images and augmentation don't depend on the number of
+    ranks.
 
-    Where reading images takes time, those of the next batches are asked for ahead. That changes no batch.
+    Where reading images takes time, those of the next batches are asked for ahead. That changes no
+    batch.
 
     Args:
         image_set: the images, on the device that the batches are to be on.
@@ -55,10 +57,16 @@ class BatchStream:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; it must be 1 or more")
         if global_batch > len(image_set):
-            ranks = f" on each of {world_size} ranks ({global_batch} together)" if world_size > 1 else ""
+            ranks = (
+                f" on each of {world_size} ranks ({global_batch} together)"
+                if world_size > 1
+                else ""
+            )
             most = len(image_set) // world_size
             fix = f"make it {most} or less" if most else "use fewer ranks"
-            raise UserError(f"batch_size is {batch_size}{ranks}, but {stream} has {len(image_set)} images; {fix}")
+            raise UserError(
+                f"batch_size is {batch_size}{ranks}, but {stream} has {len(image_set)} images; {fix}"
+            )
         self.image_set = image_set
         self.batch_size = batch_size
         self.steps_per_epoch = len(image_set) // global_batch
@@ -67,7 +75,10 @@ class BatchStream:
         self._seed, self._stream = seed, stream
         self._global_batch = global_batch
         self._rows = (rank * batch_size, (rank + 1) * batch_size)
-        self._order: tuple[int, Tensor] = (-1, torch.empty(0))  # the newest epoch's, only to save time
+        self._order: tuple[int, Tensor] = (
+            -1,
+            torch.empty(0),
+        )  # the newest epoch's, only to save time
         self._asked: dict[int, tuple[Reading, Decisions]] = {}
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -122,7 +133,8 @@ def evaluation_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all images in order, only normalised, as `BatchStream.batch` does; the last batch may be smaller.
 
-    Images that can't be read are left out. With several ranks, each gets every `world_size`-th batch.
+    Images that can't be read are left out. With several ranks, each gets every `world_size`-th
+    batch.
 
     Raises:
         UserError: too many images can't be read.

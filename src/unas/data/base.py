@@ -31,7 +31,8 @@ class ImageSet(ABC):
 
     Attributes:
         labels: int64 [N].
-        ahead: how many batches are worth asking for before they are needed; 0 where reading takes no time.
+        ahead: how many batches are worth asking for before they are needed; 0 where reading takes
+            no time.
     """
 
     labels: Tensor
@@ -51,13 +52,17 @@ class ImageSet(ABC):
         """Return the images at `indices`, int64 [M] on any device, in that order."""
 
     @abstractmethod
-    def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> Reading:
+    def read(
+        self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False
+    ) -> Reading:
         """Begin to read the images at `indices`, int64 [B] on the device of `labels`.
 
         Args:
             indices: which images.
-            crops: the part of each image that is scaled to the full size; the whole image when not given.
-            replace: put another image of the set, always the same one, where one can't be read; leave it out otherwise.
+            crops: the part of each image that is scaled to the full size; the whole image when not
+                given.
+            replace: put another image of the set, always the same one, where one can't be read;
+                leave it out otherwise.
         """
 
     def __len__(self) -> int:
@@ -93,19 +98,25 @@ class ImageData:
         shape, channels = self.image_shape, len(self.mean)
         if self.test.image_shape != shape:
             test = list(self.test.image_shape)
-            raise UserError(f"{self.name}: test images are {test}, training images {list(shape)}; make them equal")
+            raise UserError(
+                f"{self.name}: test images are {test}, training images {list(shape)}; make them equal"
+            )
         if not channels == len(self.std) == shape[0]:
             counts = f"{channels} means and {len(self.std)} standard deviations"
             raise UserError(f"{self.name}: {counts} for {shape[0]} channels; give one a channel")
         if len(self.class_names) != self.num_classes:
-            raise UserError(f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes")
+            raise UserError(
+                f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes"
+            )
         for part, labels in (("train", self.train.labels), ("test", self.test.labels)):
             if len(labels) == 0:
                 raise UserError(f"{self.name}: {part} has no images")
             low, high = int(labels.min()), int(labels.max())
             if low < 0 or high >= self.num_classes:
                 bad = low if low < 0 else high
-                raise UserError(f"{self.name}: {part} has the label {bad}; labels are 0 … {self.num_classes - 1}")
+                raise UserError(
+                    f"{self.name}: {part} has the label {bad}; labels are 0 … {self.num_classes - 1}"
+                )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -121,8 +132,8 @@ class ImageData:
 class Dataset(ABC):
     """Something that images can be loaded from: a frozen dataclass of its own options, one file each.
 
-    Loading is the same on every machine and for every seed. `num_classes` and `image_channels` are given where they
-    are known without loading.
+    Loading is the same on every machine and for every seed. `num_classes` and `image_channels` are
+    given where they are known without loading.
     """
 
     num_classes: ClassVar[int | None] = None
@@ -133,8 +144,8 @@ class Dataset(ABC):
         """Return the images, on the CPU, and download them to `root` first if they are not there and can be.
 
         Raises:
-            UserError: they are not there and can't be downloaded (the line says which file to put where), or
-                what is there is not what it should be.
+            UserError: they are not there and can't be downloaded (the line says which file to put
+                where), or what is there is not what it should be.
         """
 
 
@@ -144,8 +155,8 @@ Images = TypeVar("Images", bound=ImageSet)
 def split(image_set: Images, validation_fraction: float, seed: int) -> tuple[Images, Images]:
     """Split at random into (training, validation) images, each class in the same proportion.
 
-    The validation set has round(N · validation_fraction) images, and of each class within one of its share.
-    Both keep the order of `image_set`.
+    The validation set has round(N · validation_fraction) images, and of each class within one of
+    its share. Both keep the order of `image_set`.
 
     Args:
         image_set: N images.

@@ -16,8 +16,9 @@ from unas.data.base import Dataset, ImageData, split
 class Digits(Dataset):
     """Handwritten digits with one channel of 8 by 8, nothing to download.
 
-    The test part of the UCI "Optical Recognition of Handwritten Digits" set (Alpaydin & Kaynak, 1998), as
-    scikit-learn has it. It comes in one part: a fixed fifth of each class is the test set here.
+    The test part of the UCI "Optical Recognition of Handwritten Digits" set (Alpaydin & Kaynak,
+    1998), as scikit-learn has it. It comes in one part: a fixed fifth of each class is the test set
+    here.
     """
 
     num_classes: ClassVar[int | None] = 10

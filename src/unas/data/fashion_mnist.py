@@ -93,7 +93,9 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
             header = np.frombuffer(file.read(header_bytes).ljust(header_bytes, b"\0"), dtype=">u4")
             count = int(header[1])
             if [header[0], *header[2:]] != list(expected) or not 0 < count <= _MAX_IMAGES:
-                raise UserError(f"{path}: not an idx file of bytes {[_MAX_IMAGES, *shape]}{_REMEDY}")
+                raise UserError(
+                    f"{path}: not an idx file of bytes {[_MAX_IMAGES, *shape]}{_REMEDY}"
+                )
             size = count * int(np.prod(shape))
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:

@@ -22,16 +22,16 @@ _TEST_FOLDERS = ("val", "test")
 class ImageFolder(Dataset):
     """Images in the folders of the data root: train/CLASS/*.jpg, and val/CLASS/*.jpg (or test/) for the final figure.
 
-    JPEG, PNG and WebP files are read when they are needed and become RGB; they are turned upright as their EXIF data
-    say, and transparency is dropped. Without augmentation, the shorter side is scaled to size · 256 / 224 and the
-    middle is cut out. Classes have the names of their folders.
+    JPEG, PNG and WebP files are read when they are needed and become RGB; they are turned upright
+    as their EXIF data say, and transparency is dropped. Without augmentation, the shorter side is
+    scaled to size · 256 / 224 and the middle is cut out. Classes have the names of their folders.
 
     Args:
         size: side of the images as networks see them, in pixels.
-        test_fraction: share of train/ that is the test part where there is no val/ and no test/; always the same
-            images.
-        max_corrupt: largest share of files that may be unreadable; each is named in the log and another one of the
-            training images takes its place.
+        test_fraction: share of train/ that is the test part where there is no val/ and no test/;
+            always the same images.
+        max_corrupt: largest share of files that may be unreadable; each is named in the log and
+            another one of the training images takes its place.
         workers: threads that read files; 0 is one for each processor. They change no result.
         mean: of red, green and blue, on a scale where 255 is 1; those of ImageNet unless changed.
         std: standard deviations, likewise.
@@ -50,14 +50,21 @@ class ImageFolder(Dataset):
     image_channels: ClassVar[int | None] = 3
 
     def __post_init__(self) -> None:
-        # The upper ends are for configurations of somebody else: images and threads fit into any memory.
+        # The upper ends are for configurations of somebody else: images and threads fit into any
+        # memory.
         for name, least, most in (("size", 8, 2048), ("workers", 0, 1024)):
             if not least <= getattr(self, name) <= most:
-                raise UserError(f"dataset.{name} is {getattr(self, name)}; it must be from {least} to {most}")
+                raise UserError(
+                    f"dataset.{name} is {getattr(self, name)}; it must be from {least} to {most}"
+                )
         if not 0 <= self.max_corrupt < 1:
-            raise UserError(f"dataset.max_corrupt is {self.max_corrupt}; it is a share, from 0 to below 1")
+            raise UserError(
+                f"dataset.max_corrupt is {self.max_corrupt}; it is a share, from 0 to below 1"
+            )
         if not 0 < self.test_fraction < 1:
-            raise UserError(f"dataset.test_fraction is {self.test_fraction}; it is a share, between 0 and 1")
+            raise UserError(
+                f"dataset.test_fraction is {self.test_fraction}; it is a share, between 0 and 1"
+            )
         if not all(map(math.isfinite, self.mean)):
             raise UserError(f"dataset.mean is {self.mean}; each must be finite")
         if not all(0 < value < math.inf for value in self.std):
@@ -74,7 +81,9 @@ class ImageFolder(Dataset):
                 "with --data-root or UNAS_DATA"
             )
         trees = [find_images(name, root / "train")]
-        trees += [find_images(name, root / folder) for folder in _TEST_FOLDERS if (root / folder).is_dir()][:1]
+        trees += [
+            find_images(name, root / folder) for folder in _TEST_FOLDERS if (root / folder).is_dir()
+        ][:1]
         readers = Readers(self.workers)
         skipped = SkippedFiles(name, sum(len(tree.names) for tree in trees), self.max_corrupt)
         parts = [self._images(tree, readers, skipped) for tree in trees]
@@ -90,6 +99,8 @@ class ImageFolder(Dataset):
 
     def _split(self, name: str, images: ImageFiles) -> tuple[ImageFiles, ImageFiles]:
         if len(images) * self.test_fraction < 1:
-            raise UserError(f"{name}: {images.folder} has {len(images)} images, too few to take some for the test part")
+            raise UserError(
+                f"{name}: {images.folder} has {len(images)} images, too few to take some for the test part"
+            )
         # Seed 0 whatever the run's seed: the test images are always the same ones.
         return split(images, self.test_fraction, seed=0)

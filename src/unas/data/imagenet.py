@@ -17,15 +17,18 @@ _PAGE = "https://image-net.org/challenges/LSVRC/2012/"
 class ImageNet(ImageFolder):
     """ImageNet (ILSVRC 2012; Russakovsky et al., arXiv 1409.0575): train/WNID/*.JPEG and val/WNID/*.JPEG.
 
-    They are in the data root, or in a folder imagenet there. A tree with fewer classes works as well: there are as
-    many classes as folders. Labels are the order of the WordNet ids, the usual one.
+    They are in the data root, or in a folder imagenet there. A tree with fewer classes works as
+    well: there are as many classes as folders. Labels are the order of the WordNet ids, the usual
+    one.
     """
 
     num_classes: ClassVar[int | None] = 1000
 
     def load(self, root: Path) -> ImageData:
         """Return the images, none of which is read yet."""
-        found = next((folder for folder in (root, root / "imagenet") if (folder / "train").is_dir()), None)
+        found = next(
+            (folder for folder in (root, root / "imagenet") if (folder / "train").is_dir()), None
+        )
         if found is None:
             wanted = root / "imagenet"
             raise UserError(

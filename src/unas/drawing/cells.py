@@ -69,11 +69,17 @@ def cells_of(genotype: Genotype) -> tuple[Cell, ...]:
     edges: dict[str, list[Edge]] = {}
     for (cell, node, _), slot in sorted(found.items()):
         source = slot.get("input", "")
-        if "op" not in slot or not re.fullmatch(_NUMBER, source) or int(source) >= node + NUM_INPUTS:
+        if (
+            "op" not in slot
+            or not re.fullmatch(_NUMBER, source)
+            or int(source) >= node + NUM_INPUTS
+        ):
             return ()
         edges.setdefault(cell, []).append(Edge(int(source), node, slot["op"]))
     cells = tuple(Cell(name, tuple(found)) for name, found in edges.items())
-    return cells if all(cell.slots(node) for cell in cells for node in range(cell.num_nodes)) else ()
+    return (
+        cells if all(cell.slots(node) for cell in cells for node in range(cell.num_nodes)) else ()
+    )
 
 
 def state_label(state: int) -> str:
@@ -91,7 +97,10 @@ def cell_lines(genotype: Genotype) -> list[tuple[str, str]]:
     cells = cells_of(genotype)
     if not cells:
         return [("", " ".join(genotype.choices.values()))]
-    return [(cell.name, "  ".join(_node_line(cell, node) for node in range(cell.num_nodes))) for cell in cells]
+    return [
+        (cell.name, "  ".join(_node_line(cell, node) for node in range(cell.num_nodes)))
+        for cell in cells
+    ]
 
 
 def _node_line(cell: Cell, node: int) -> str:

@@ -1,7 +1,7 @@
 """Where the parts of a cell go in a drawing: layers from left to right, and a row for each node.
 
-No other box stands in a node's row. An edge turns into the row right after its source and then runs straight along it,
-so it can cross other edges but never runs through a label or a box.
+No other box stands in a node's row. An edge turns into the row right after its source and then runs
+straight along it, so it can cross other edges but never runs through a label or a box.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ def lay_out(cell: Cell) -> Layout:
     for node in range(cell.num_nodes):
         before = [edge.source - NUM_INPUTS for edge in cell.slots(node)]
         layers.append(1 + max(layers[source] if source >= 0 else 0 for source in before))
-    orders = permutations(range(cell.num_nodes)) if cell.num_nodes <= _MOST_PERMUTED else [range(cell.num_nodes)]
+    orders = (
+        permutations(range(cell.num_nodes))
+        if cell.num_nodes <= _MOST_PERMUTED
+        else [range(cell.num_nodes)]
+    )
     layouts = [Layout(tuple(layers), tuple(order)) for order in orders]
     return min(layouts, key=lambda layout: _climb(cell, layout))
 

@@ -60,9 +60,9 @@ def _line(edge: Edge, layout: Layout, offset: float) -> str:
         f"C{stub + STUB / 2:g} {row:g} {stub + STUB / 2:g} {inside:g} {stub + STUB:g} {inside:g}"
     )
     about = quoteattr(f"{state_label(edge.source)} to node {edge.node}: {edge.operation}")
-    return (
-        f'<path class="edge" stroke="{family_of(edge.operation).line}" d="{path}"><title>{about[1:-1]}</title></path>'
-    )
+    colour = family_of(edge.operation).line
+    title = f"<title>{about[1:-1]}</title>"
+    return f'<path class="edge" stroke="{colour}" d="{path}">{title}</path>'
 
 
 def _label(edge: Edge, layout: Layout, offset: float) -> str:
@@ -80,7 +80,9 @@ def _label(edge: Edge, layout: Layout, offset: float) -> str:
 def _squeezed(label: str) -> str:
     """Return the end of a text element; what is too long for its box is narrowed to fit."""
     room = LABEL_WIDTH - 16
-    fits = f' textLength="{room}" lengthAdjust="spacingAndGlyphs"' if len(label) * 6.8 > room else ""
+    fits = (
+        f' textLength="{room}" lengthAdjust="spacingAndGlyphs"' if len(label) * 6.8 > room else ""
+    )
     return f"{fits}>{xml_text(label)}"
 
 

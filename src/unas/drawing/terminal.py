@@ -16,7 +16,9 @@ from unas.drawing.cells import Cell, cells_of, operation_label, state_label
 from unas.drawing.families import family_of
 
 
-def draw_terminal(genotype: Genotype, title: str, subtitle: str = "", file: TextIO | None = None) -> None:
+def draw_terminal(
+    genotype: Genotype, title: str, subtitle: str = "", file: TextIO | None = None
+) -> None:
     """Print an architecture: each node of a cell with the operations that flow into it.
 
     Args:
@@ -33,9 +35,15 @@ def draw_terminal(genotype: Genotype, title: str, subtitle: str = "", file: Text
     console.print()
     genotype = _printable(genotype)
     cells = cells_of(genotype)
-    console.print(Columns([Padding(_cell(cell), (0, 4, 1, 0)) for cell in cells]) if cells else _chain(genotype))
+    console.print(
+        Columns([Padding(_cell(cell), (0, 4, 1, 0)) for cell in cells])
+        if cells
+        else _chain(genotype)
+    )
     if cells:
-        last = "each node is the sum of its operations; a cell's output is all its nodes, concatenated"
+        last = (
+            "each node is the sum of its operations; a cell's output is all its nodes, concatenated"
+        )
         console.print(Text(last, style="dim"))
 
 
@@ -54,7 +62,15 @@ def _cell(cell: Cell) -> Group:
             label = operation_label(edge.operation)
             line = "─" * (operations - len(label) + 2)
             is_last = position == len(slots) - 1
-            joint = "───▶ " if len(slots) == 1 else "┴──▶ " if is_last else "╮" if position == 0 else "┤"
+            joint = (
+                "───▶ "
+                if len(slots) == 1
+                else "┴──▶ "
+                if is_last
+                else "╮"
+                if position == 0
+                else "┤"
+            )
             style = family_of(edge.operation).terminal
             lines.append(
                 Text.assemble(
@@ -70,7 +86,9 @@ def _chain(genotype: Genotype) -> Group:
     width = max(len(name) for name in genotype.choices)
     return Group(
         *(
-            Text.assemble((f"{name:<{width}}  ", "default"), (option, f"bold {family_of(option).terminal}"))
+            Text.assemble(
+                (f"{name:<{width}}  ", "default"), (option, f"bold {family_of(option).terminal}")
+            )
             for name, option in genotype.choices.items()
         )
     )

@@ -15,7 +15,8 @@ from unas.estimators.reinforce import MovingAverage
 class QuadraticControlVariate:
     """c_ψ(ζ) = m + s·(b + w·ζ + ζᵀMζ) of the concatenated weights ζ, with the mean m and deviation s of past costs.
 
-    A product of two weights is what two choices do together; scaled by s, one learning rate fits every cost.
+    A product of two weights is what two choices do together; scaled by s, one learning rate fits
+    every cost.
 
     Args:
         lr: Adam's learning rate of ψ = (b, w, M).
@@ -38,13 +39,15 @@ class QuadraticControlVariate:
         if not self.parameters or len(self.parameters[1]) != flat.shape[1]:
             self._start(flat.shape[1])
         bias, linear, matrix = self.parameters
-        return self.mean.value + self.deviation * (bias + flat @ linear + ((flat @ matrix) * flat).sum(1))
+        return self.mean.value + self.deviation * (
+            bias + flat @ linear + ((flat @ matrix) * flat).sum(1)
+        )
 
     def learn(self, gradients: Groups, costs: Tensor) -> None:
         """Take one step down the mean squared gradient estimate, then take `costs` into the mean and deviation.
 
-        Since the estimate's mean does not depend on ψ, its square falls only as its variance does (Grathwohl et al.
-        2018, equation 10).
+        Since the estimate's mean does not depend on ψ, its square falls only as its variance does
+        (Grathwohl et al. 2018, equation 10).
 
         Args:
             gradients: the estimate of each architecture, [G, n, K], differentiable in ψ.
@@ -67,7 +70,11 @@ class QuadraticControlVariate:
         if not self.parameters:
             return {"averages": averages, "parameters": [], "optimiser": {}}
         parameters = [parameter.detach().clone() for parameter in self.parameters]
-        return {"averages": averages, "parameters": parameters, "optimiser": self.optimiser.state_dict()}
+        return {
+            "averages": averages,
+            "parameters": parameters,
+            "optimiser": self.optimiser.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
@@ -82,5 +89,7 @@ class QuadraticControlVariate:
 
     def _start(self, width: int) -> None:
         shapes: tuple[tuple[int, ...], ...] = ((), (width,), (width, width))
-        self.parameters = [torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+        self.parameters = [
+            torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes
+        ]
         self.optimiser = torch.optim.Adam(self.parameters, lr=self.lr)

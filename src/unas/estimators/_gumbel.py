@@ -1,7 +1,8 @@
 """Relaxed, hard and conditional samples of a policy from given noise.
 
-Noise v enters as the Gumbel variable −log(−log v), and everything is a float64 logarithm until the sample is made:
-probabilities as small as float64 logits can express cost no precision, and no value needs clamping.
+Noise v enters as the Gumbel variable −log(−log v), and everything is a float64 logarithm until the
+sample is made: probabilities as small as float64 logits can express cost no precision, and no value
+needs clamping.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
 
 Groups = tuple[Tensor, ...]
-_SMALLEST = 2.0**-54  # half of the resolution of torch.rand in float64, which can return 0 but not 1
+_SMALLEST = (
+    2.0**-54
+)  # half of the resolution of torch.rand in float64, which can return 0 but not 1
 
 
 def uniform_noise(policy: Policy, num_samples: int, generator: torch.Generator | None) -> Groups:
@@ -23,8 +26,12 @@ def uniform_noise(policy: Policy, num_samples: int, generator: torch.Generator |
         UserError: `num_samples` is less than 1.
     """
     check_num_samples(num_samples)
-    shapes = ((num_samples, len(names), len(policy.choices[names[0]])) for names in policy.layout.groups)
-    return tuple(torch.rand(s, generator=generator, dtype=torch.float64).clamp_min(_SMALLEST) for s in shapes)
+    shapes = (
+        (num_samples, len(names), len(policy.choices[names[0]])) for names in policy.layout.groups
+    )
+    return tuple(
+        torch.rand(s, generator=generator, dtype=torch.float64).clamp_min(_SMALLEST) for s in shapes
+    )
 
 
 def gumbel_noise(policy: Policy, num_samples: int, generator: torch.Generator | None) -> Groups:
@@ -58,16 +65,19 @@ def _conditional(log_p: Tensor, is_picked: Tensor, noise: Tensor) -> Tensor:
 def coupled_noise(log_p: Groups, z_hard: Groups, perturbed_log_p: Groups) -> Groups:
     """Return the Gumbel noise, a constant, for which `conditional` equals `perturbed_log_p` (UNAS, section 3.2).
 
-    In uniform noise: log v_k = log u_k / p_k for the picked k, log v_i = log u_i − p_i·log v_k for the others.
+    In uniform noise: log v_k = log u_k / p_k for the picked k, log v_i = log u_i − p_i·log v_k for
+    the others.
     """
     return tuple(
-        _coupled(p.detach(), z.bool(), top.detach()) for p, z, top in zip(log_p, z_hard, perturbed_log_p, strict=True)
+        _coupled(p.detach(), z.bool(), top.detach())
+        for p, z, top in zip(log_p, z_hard, perturbed_log_p, strict=True)
     )
 
 
 def _coupled(log_p: Tensor, is_picked: Tensor, noisy: Tensor) -> Tensor:
     top = torch.where(is_picked, noisy, 0.0).sum(-1, keepdim=True)
-    # −log u_i/p_i = exp(−ζ̂_i); the difference from exp(−ζ̂_k) is taken with expm1, which is exact near a tie.
+    # −log u_i/p_i = exp(−ζ̂_i); the difference from exp(−ζ̂_k) is taken with expm1, which is exact
+    # near a tie.
     others = noisy - (-torch.expm1(noisy - top)).log() - log_p
     return torch.where(is_picked, noisy, others)
 
@@ -75,7 +85,9 @@ def _coupled(log_p: Tensor, is_picked: Tensor, noisy: Tensor) -> Tensor:
 def one_hot_argmax(perturbed_log_p: Groups) -> Groups:
     """Return exact one-hot picks of the largest entries, as constants."""
     return tuple(
-        torch.zeros_like(group, requires_grad=False).scatter_(-1, group.detach().argmax(-1, keepdim=True), 1.0)
+        torch.zeros_like(group, requires_grad=False).scatter_(
+            -1, group.detach().argmax(-1, keepdim=True), 1.0
+        )
         for group in perturbed_log_p
     )
 
@@ -95,7 +107,9 @@ def draw_hard(policy: Policy, num_samples: int, generator: torch.Generator | Non
     """Draw G = `num_samples` architectures from the policy."""
     with torch.no_grad():
         noise = gumbel_noise(policy, num_samples, generator)
-        return make_sample(policy, one_hot_argmax(perturbed(policy.log_probabilities(), noise)), is_hard=True)
+        return make_sample(
+            policy, one_hot_argmax(perturbed(policy.log_probabilities(), noise)), is_hard=True
+        )
 
 
 def draw_relaxed(
@@ -103,7 +117,9 @@ def draw_relaxed(
 ) -> Sample:
     """Draw G = `num_samples` relaxed architectures whose weights are differentiable in the policy's logits."""
     noise = gumbel_noise(policy, num_samples, generator)
-    return make_sample(policy, relax(perturbed(policy.log_probabilities(), noise), temperature), is_hard=False)
+    return make_sample(
+        policy, relax(perturbed(policy.log_probabilities(), noise), temperature), is_hard=False
+    )
 
 
 def check_num_samples(num_samples: int) -> None:

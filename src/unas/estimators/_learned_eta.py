@@ -13,9 +13,10 @@ from unas.estimators._gumbel import Groups
 class LearnedEta:
     """η* = −E⟨a, b⟩/E⟨b, b⟩ for estimates a + ηb, which minimises E|a + ηb|² and with it the variance.
 
-    One η a choice: the gradient of a choice's logits is unbiased for any coefficient of its own. The expectations are
-    exponential averages over past calls, so η never depends on the call that it is used in. As long as the history
-    is short, η stays near its start: its weight is how much of the average's window has been filled.
+    One η a choice: the gradient of a choice's logits is unbiased for any coefficient of its own.
+    The expectations are exponential averages over past calls, so η never depends on the call that
+    it is used in. As long as the history is short, η stays near its start: its weight is how much
+    of the average's window has been filled.
 
     Args:
         start: η before the first call.
@@ -48,12 +49,20 @@ class LearnedEta:
         """
         self.weight = self.decay * self.weight + (1 - self.decay)
         for i, (a, b) in enumerate(zip(without, control, strict=True)):
-            self.products[i] = self.decay * self.products[i] - (1 - self.decay) * (a * b).sum(-1).mean(0)
-            self.squares[i] = self.decay * self.squares[i] + (1 - self.decay) * (b * b).sum(-1).mean(0)
+            self.products[i] = self.decay * self.products[i] - (1 - self.decay) * (a * b).sum(
+                -1
+            ).mean(0)
+            self.squares[i] = self.decay * self.squares[i] + (1 - self.decay) * (b * b).sum(
+                -1
+            ).mean(0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the averages."""
-        return {"weight": self.weight, "products": list(self.products), "squares": list(self.squares)}
+        return {
+            "weight": self.weight,
+            "products": list(self.products),
+            "squares": list(self.squares),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""

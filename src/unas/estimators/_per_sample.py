@@ -11,15 +11,20 @@ from unas.estimators._gumbel import Groups
 
 def copies(log_p: Groups, num_samples: int) -> Groups:
     """Return a copy [G, n, K] of log p [n, K] for each architecture, each with a gradient of its own."""
-    return tuple(group.detach().expand(num_samples, -1, -1).clone().requires_grad_() for group in log_p)
+    return tuple(
+        group.detach().expand(num_samples, -1, -1).clone().requires_grad_() for group in log_p
+    )
 
 
 def in_logits(policy: Policy, in_log_p: Groups) -> Groups:
     """Turn gradients in log p into gradients in the logits φ, [G, n, K] each.
 
-    With s = softmax(φ) and p = (s + ε)/(1 + Kε), ∂log p_i/∂φ_j = r_i (δ_ij − s_j), r_i = s_i/(p_i (1 + Kε)).
+    With s = softmax(φ) and p = (s + ε)/(1 + Kε), ∂log p_i/∂φ_j = r_i (δ_ij − s_j), r_i = s_i/(p_i
+    (1 + Kε)).
     """
-    stacked = policy.layout.stack({name: policy.logits[name].detach().double() for name in policy.choices})
+    stacked = policy.layout.stack(
+        {name: policy.logits[name].detach().double() for name in policy.choices}
+    )
     found = []
     for logits, gradient in zip(stacked, in_log_p, strict=True):
         share = logits.softmax(-1)

@@ -19,8 +19,9 @@ Cost = Callable[[Sample], Tensor]
 class Estimator(ABC):
     """An estimate of the gradient of E[cost(z)], z drawn from a policy, in the policy's logits.
 
-    A pure function of the policy, the cost and the noise; what it remembers between calls, if anything, is in
-    `state_dict`. `dataclasses.replace(estimator)` is the same estimator with nothing remembered.
+    A pure function of the policy, the cost and the noise; what it remembers between calls, if
+    anything, is in `state_dict`. `dataclasses.replace(estimator)` is the same estimator with
+    nothing remembered.
     """
 
     is_unbiased: ClassVar[bool]
@@ -29,14 +30,19 @@ class Estimator(ABC):
 
     @abstractmethod
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 1, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return a scalar whose `backward()` leaves the gradient estimate on the policy's logits.
 
         Args:
             policy: the distribution.
-            cost: maps a sample of G architectures to their costs [G], or one of m·G, copy after copy, to [m·G]:
-                architecture r·G + g is then evaluated on the same images as g.
+            cost: maps a sample of G architectures to their costs [G], or one of m·G, copy after
+                copy, to [m·G]: architecture r·G + g is then evaluated on the same images as g.
             num_samples: G, how many architectures a batch of images is shared out to.
             generator: the source of noise, on the CPU.
         """

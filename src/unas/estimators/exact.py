@@ -53,11 +53,17 @@ class Exact(Estimator):
                 f"exact: {count} architectures are more than limit {self.limit}; use rebar or reinforce_loo"
             )
         rows = itertools.product(*policy.choices.values())
-        genotypes = (Genotype(policy.layout.space, dict(zip(policy.choices, row, strict=True))) for row in rows)
+        genotypes = (
+            Genotype(policy.layout.space, dict(zip(policy.choices, row, strict=True)))
+            for row in rows
+        )
         total = torch.zeros(())
         while chunk := list(itertools.islice(genotypes, num_samples)):
-            # The last chunk is filled up: a supernet shares its batch out to `num_samples` architectures, no fewer.
-            sample = Sample.from_genotypes(policy.layout, chunk + chunk[-1:] * (num_samples - len(chunk)))
+            # The last chunk is filled up: a supernet shares its batch out to `num_samples`
+            # architectures, no fewer.
+            sample = Sample.from_genotypes(
+                policy.layout, chunk + chunk[-1:] * (num_samples - len(chunk))
+            )
             with torch.no_grad():
                 costs = cost(sample).to("cpu")
             total = total + (policy.log_prob(sample).exp() * costs)[: len(chunk)].sum()

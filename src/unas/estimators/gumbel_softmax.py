@@ -30,7 +30,12 @@ class GumbelSoftmax(Estimator):
         check_temperature(self.temperature)
 
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 1, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """See `Estimator`."""
         return cost(draw_relaxed(policy, num_samples, self.temperature, generator)).mean()

@@ -30,17 +30,21 @@ from unas.estimators.base import Cost, Estimator
 class Rebar(Estimator):
     """sg[L(z) − η·L(ζ)]·∇log p(z) + η·(∇L(ζ) − ∇L(ζ̃)): REINFORCE with the relaxed cost as control variate.
 
-    Tucker et al. 2017, equation 7, for categorical choices; UNAS, equation 7. ζ̃ is a relaxed sample drawn given z.
+    Tucker et al. 2017, equation 7, for categorical choices; UNAS, equation 7. ζ̃ is a relaxed
+    sample drawn given z.
 
     Args:
         temperature: τ of the relaxed samples.
         eta: η, the control variate's coefficient; UNAS has 1. Any η is unbiased.
-        is_coupled: ζ̃ is made from the same noise as ζ, so it equals ζ and one evaluation of the cost serves both
-            (UNAS); otherwise ζ̃ has noise of its own and the cost is evaluated once more (REBAR's derivation).
-        leave_one_out: with G ≥ 2 architectures, each L(z) − η·L(ζ̃) has the mean of the others' as its baseline. The
-            others are drawn independently, so it adds no bias. (A network whose normalisation mixes the images of
-            several architectures couples their costs, as in `reinforce_loo`.)
-        learn_eta: each choice has an η of its own, which starts at `eta` and minimises the variance of past calls.
+        is_coupled: ζ̃ is made from the same noise as ζ, so it equals ζ and one evaluation of the
+            cost serves both (UNAS); otherwise ζ̃ has noise of its own and the cost is evaluated
+            once more (REBAR's derivation).
+        leave_one_out: with G ≥ 2 architectures, each L(z) − η·L(ζ̃) has the mean of the others' as
+            its baseline. The others are drawn independently, so it adds no bias. (A network whose
+            normalisation mixes the images of several architectures couples their costs, as in
+            `reinforce_loo`.)
+        learn_eta: each choice has an η of its own, which starts at `eta` and minimises the variance
+            of past calls.
         eta_decay: how much of its history that learning keeps at each call.
     """
 
@@ -62,7 +66,12 @@ class Rebar(Estimator):
         object.__setattr__(self, "_eta", LearnedEta(self.eta, self.eta_decay))
 
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 1, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """See `Estimator`.
 
@@ -70,7 +79,9 @@ class Rebar(Estimator):
             UserError: `leave_one_out` with one architecture.
         """
         if self.leave_one_out and num_samples < 2:
-            raise UserError(f"leave_one_out: num_samples is {num_samples}; it needs 2 or more architectures a batch")
+            raise UserError(
+                f"leave_one_out: num_samples is {num_samples}; it needs 2 or more architectures a batch"
+            )
         log_p = policy.log_probabilities()
         own_log_p = copies(log_p, num_samples) if self.learn_eta else log_p
         noisy = perturbed(own_log_p, gumbel_noise(policy, num_samples, generator))
@@ -86,14 +97,21 @@ class Rebar(Estimator):
         return (score + self.eta * pathwise).mean()
 
     def _controls(
-        self, policy: Policy, cost: Cost, log_p: Groups, noisy: Groups, generator: torch.Generator | None
+        self,
+        policy: Policy,
+        cost: Cost,
+        log_p: Groups,
+        noisy: Groups,
+        generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
         """Return the cost of ζ̃, and a scalar with the gradient of L(ζ) − L(ζ̃), of each architecture, [G]."""
         picked = one_hot_argmax(noisy)
         relaxed = relax(noisy, self.temperature)
         if self.is_coupled:
             noise = coupled_noise(log_p, picked, noisy)
-            corrected = self._minus_conditional(relaxed, relax(conditional(log_p, picked, noise), self.temperature))
+            corrected = self._minus_conditional(
+                relaxed, relax(conditional(log_p, picked, noise), self.temperature)
+            )
             control = cost(make_sample(policy, corrected, is_hard=False)).to("cpu")
             return control, control
         noise = gumbel_noise(policy, len(picked[0]), generator)
@@ -102,7 +120,9 @@ class Rebar(Estimator):
         conditional_control = cost(make_sample(policy, given_z, is_hard=False)).to("cpu")
         return conditional_control, control - conditional_control
 
-    def _with_learned_eta(self, policy: Policy, costs: tuple[Tensor, Tensor], picked: Groups, path: Groups) -> Tensor:
+    def _with_learned_eta(
+        self, policy: Policy, costs: tuple[Tensor, Tensor], picked: Groups, path: Groups
+    ) -> Tensor:
         """Return the loss for the present η of each choice, and learn from its two parts.
 
         Args:
@@ -123,7 +143,11 @@ class Rebar(Estimator):
     def _minus_others(self, costs: Tensor) -> Tensor:
         """Subtract from each of the costs [G] the mean of the others, if that is asked for."""
         num_samples = len(costs)
-        return (costs - costs.mean()) * (num_samples / (num_samples - 1)) if self.leave_one_out else costs
+        return (
+            (costs - costs.mean()) * (num_samples / (num_samples - 1))
+            if self.leave_one_out
+            else costs
+        )
 
     @staticmethod
     def _minus_conditional(relaxed: Groups, given_z: Groups) -> Groups:

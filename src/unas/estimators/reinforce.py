@@ -44,14 +44,21 @@ class Reinforce(Estimator):
     needs_cost_gradient: ClassVar[bool] = False
 
     decay: float = 0.9
-    _baseline: MovingAverage = field(default_factory=MovingAverage, init=False, repr=False, compare=False)
+    _baseline: MovingAverage = field(
+        default_factory=MovingAverage, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
             raise UserError(f"decay is {self.decay}; it must be in [0, 1) (UNAS: 0.9)")
 
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 1, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """See `Estimator`."""
         sample = draw_hard(policy, num_samples, generator)

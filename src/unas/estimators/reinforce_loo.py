@@ -18,14 +18,16 @@ from unas.estimators.base import Cost, Estimator
 class ReinforceLeaveOneOut(Estimator):
     """Architectures drawn together, each with the mean cost of the others as its baseline (Kool et al. 2019).
 
-    With several `draws`, the others are those that the same images were seen under, so what makes images hard or easy
-    cancels; with one, they are the G architectures of the batch, each on images of its own.
+    With several `draws`, the others are those that the same images were seen under, so what makes
+    images hard or easy cancels; with one, they are the G architectures of the batch, each on images
+    of its own.
 
-    (A network whose normalisation mixes the images of several architectures couples their costs: what one
-    architecture's pick changes in another's cost is left out, as in every estimator here.)
+    (A network whose normalisation mixes the images of several architectures couples their costs:
+    what one architecture's pick changes in another's cost is left out, as in every estimator here.)
 
     Args:
-        draws: m, how many architectures each image is seen under in one call; the cost is then asked for m·G.
+        draws: m, how many architectures each image is seen under in one call; the cost is then
+            asked for m·G.
     """
 
     is_unbiased: ClassVar[bool] = True
@@ -38,7 +40,12 @@ class ReinforceLeaveOneOut(Estimator):
             raise UserError(f"draws is {self.draws}; it must be 1 or more")
 
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 2, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 2,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """See `Estimator`.
 

@@ -29,8 +29,9 @@ from unas.estimators.base import Cost, Estimator
 class Relax(Estimator):
     """[cost(z) − c_ψ(ζ̃)]·∇log p(z) + ∇c_ψ(ζ) − ∇c_ψ(ζ̃), Grathwohl et al. 2018, equation 8.
 
-    ζ̃ is drawn given z from the noise of ζ, so it equals ζ (UNAS). The cost is asked for hard architectures only. ψ is
-    updated after the estimate is made, so what it is made with depends on earlier calls only and adds no bias.
+    ζ̃ is drawn given z from the noise of ζ, so it equals ζ (UNAS). The cost is asked for hard
+    architectures only. ψ is updated after the estimate is made, so what it is made with depends on
+    earlier calls only and adds no bias.
 
     Args:
         temperature: τ of the relaxed samples.
@@ -55,7 +56,12 @@ class Relax(Estimator):
         object.__setattr__(self, "_variate", QuadraticControlVariate(self.lr, self.decay))
 
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 1, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """See `Estimator`."""
         log_p = policy.log_probabilities()
@@ -70,7 +76,9 @@ class Relax(Estimator):
         corrected = tuple(z - (c - c.detach()) for z, c in zip(relaxed, conditioned, strict=True))
         control = self._variate(corrected)
         path = torch.autograd.grad(control.sum(), own_log_p, create_graph=True)
-        estimate = tuple(((costs - control)[:, None, None] * z) + p for z, p in zip(picked, path, strict=True))
+        estimate = tuple(
+            ((costs - control)[:, None, None] * z) + p for z, p in zip(picked, path, strict=True)
+        )
         loss = as_loss(log_p, estimate)
         self._variate.learn(in_logits(policy, estimate), costs)
         return loss

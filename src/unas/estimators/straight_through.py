@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from unas.architecture.policy import Policy
-from unas.estimators._gumbel import check_temperature, gumbel_noise, make_sample, one_hot_argmax, perturbed, relax
+from unas.estimators._gumbel import (
+    check_temperature,
+    gumbel_noise,
+    make_sample,
+    one_hot_argmax,
+    perturbed,
+    relax,
+)
 from unas.estimators.base import Cost, Estimator
 
 
@@ -30,7 +37,12 @@ class StraightThrough(Estimator):
         check_temperature(self.temperature)
 
     def __call__(
-        self, policy: Policy, cost: Cost, *, num_samples: int = 1, generator: torch.Generator | None = None
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """See `Estimator`."""
         noisy = perturbed(policy.log_probabilities(), gumbel_noise(policy, num_samples, generator))

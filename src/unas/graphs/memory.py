@@ -1,9 +1,10 @@
 """Peak activation memory: what a device needs beside the weights, by one definition for modules and ONNX graphs.
 
-An activation is a float32 tensor that depends on the image. It lives from the operator that makes it until the last
-one that uses it, the image from the beginning and results to the end; while an operator runs, what it reads and what it
-writes live together. An elementwise operator (with BatchNorm) writes over an input of its size that nothing uses later;
-a view takes nothing. The peak is the largest sum of what lives at one time, for one image, in the order of the graph.
+An activation is a float32 tensor that depends on the image. It lives from the operator that makes
+it until the last one that uses it, the image from the beginning and results to the end; while an
+operator runs, what it reads and what it writes live together. An elementwise operator (with
+BatchNorm) writes over an input of its size that nothing uses later; a view takes nothing. The peak
+is the largest sum of what lives at one time, for one image, in the order of the graph.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from unas.graphs.operators import Operator, record
 
 BYTES_OF_A_FLOAT = 4
 _VIEWS = frozenset(
-    {"view", "_unsafe_view", "_reshape_alias", "unsqueeze", "squeeze", "detach", "alias", "lift_fresh", "flatten"}
+    {
+        "view",
+        "_unsafe_view",
+        "_reshape_alias",
+        "unsqueeze",
+        "squeeze",
+        "detach",
+        "alias",
+        "lift_fresh",
+        "flatten",
+    }
 )
 
 
@@ -44,7 +55,8 @@ def peak_memory(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Return the peak activation memory of a network in evaluation mode, in bytes; see the module for what it is.
 
     Args:
-        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is left as it is.
+        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is
+            left as it is.
         image_shape: (C, H, W).
 
     Raises:
@@ -52,11 +64,16 @@ def peak_memory(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """
     recording = record(network, image_shape)
     sizes = [BYTES_OF_A_FLOAT * math.prod(shape) for shape in recording.shapes]
-    return peak_bytes(sizes, [_step(operator) for operator in recording.operators], recording.results)
+    return peak_bytes(
+        sizes, [_step(operator) for operator in recording.operators], recording.results
+    )
 
 
 def peak_bytes(
-    sizes: Sequence[int], steps: Sequence[Step], results: Sequence[int], images: Sequence[int] = (0,)
+    sizes: Sequence[int],
+    steps: Sequence[Step],
+    results: Sequence[int],
+    images: Sequence[int] = (0,),
 ) -> int:
     """Return the largest sum of the sizes of the activations that live at one time.
 
@@ -72,11 +89,17 @@ def peak_bytes(
     live = set(images)
     peak = sum(sizes[index] for index in live)
     for position, step in enumerate(steps):
-        made = {home[index] for index in step.outputs if home[index] in last}  # what nobody reads isn't kept
+        made = {
+            home[index] for index in step.outputs if home[index] in last
+        }  # what nobody reads isn't kept
         reused: set[int] = set()
         if step.is_elementwise and len(made) == 1:
             (output,) = made
-            dying = [home[i] for i in step.inputs if last[home[i]] == position and sizes[home[i]] == sizes[output]]
+            dying = [
+                home[i]
+                for i in step.inputs
+                if last[home[i]] == position and sizes[home[i]] == sizes[output]
+            ]
             reused = set(dying[:1]) - {output}
         live |= made
         peak = max(peak, sum(sizes[index] for index in live - reused))

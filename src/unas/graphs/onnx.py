@@ -39,7 +39,9 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
     example = torch.zeros(2, *image_shape)
     with torch.no_grad(), warnings.catch_warnings():
         # PyTorch 2.11's exporter uses what PyTorch 2.11 calls deprecated.
-        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning)
+        warnings.filterwarnings(
+            "ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning
+        )
         program = torch.onnx.export(
             cpu_copy(network),
             (example,),
@@ -52,7 +54,8 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
     assert program is not None  # noqa: S101  for the type checker
     model = program.model_proto
     for described in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        # The exporter leaves stack traces there: half of a small file, with the paths of this machine.
+        # The exporter leaves stack traces there: half of a small file, with the paths of this
+        # machine.
         del described.metadata_props[:]
         described.doc_string = ""
     return model
@@ -87,8 +90,8 @@ def export_onnx(
         network: maps images to logits in evaluation mode; it is left as it is.
         image_shape: (C, H, W).
         path: the file; it is replaced in one step.
-        metadata: what a user of the file must know, for example "mean", "std", "classes", "genotype"; read back as
-            `metadata_props`.
+        metadata: what a user of the file must know, for example "mean", "std", "classes",
+            "genotype"; read back as `metadata_props`.
 
     Raises:
         UserError: the file can't be written.
@@ -119,7 +122,9 @@ def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
     try:
         session = open_session(path)
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise UserError(f"{path} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"{path} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}"
+        ) from error
     largest = 0.0
     for batch in (images, images[:1]):
         inputs = batch.detach().to(device="cpu", dtype=torch.float32).contiguous()

@@ -72,12 +72,25 @@ def _evaluated_batch_norm(graph: GraphBuilder, operator: Operator) -> None:
 
 def _max_pool(graph: GraphBuilder, operator: Operator) -> None:
     images, kernel, stride, padding, dilation, ceil = _filled(operator, [], [0, 0], [1, 1], False)
-    sizes = {"strides": _pair(stride or kernel), "pads": _pads(padding), "dilations": _pair(dilation)}
-    graph.emit(operator, "MaxPool", [graph.of(images)], kernel_shape=_pair(kernel), ceil_mode=int(ceil), **sizes)
+    sizes = {
+        "strides": _pair(stride or kernel),
+        "pads": _pads(padding),
+        "dilations": _pair(dilation),
+    }
+    graph.emit(
+        operator,
+        "MaxPool",
+        [graph.of(images)],
+        kernel_shape=_pair(kernel),
+        ceil_mode=int(ceil),
+        **sizes,
+    )
 
 
 def _average_pool(graph: GraphBuilder, operator: Operator) -> None:
-    images, kernel, stride, padding, ceil, includes_pad, divisor = _filled(operator, [], [0, 0], False, True, None)
+    images, kernel, stride, padding, ceil, includes_pad, divisor = _filled(
+        operator, [], [0, 0], False, True, None
+    )
     if divisor is not None:
         raise UnknownOperatorError("divisor")
     sizes = {"strides": _pair(stride or kernel), "pads": _pads(padding), "ceil_mode": int(ceil)}
@@ -113,12 +126,20 @@ def _pad(graph: GraphBuilder, operator: Operator) -> None:
     before, after = [0] * rank, [0] * rank
     for axis in range(len(sizes) // 2):  # PyTorch begins with the last axis
         before[rank - 1 - axis], after[rank - 1 - axis] = sizes[2 * axis], sizes[2 * axis + 1]
-    graph.emit(operator, "Pad", [graph.of(images), graph.constant(torch.tensor(before + after)), graph.of(value)])
+    graph.emit(
+        operator,
+        "Pad",
+        [graph.of(images), graph.constant(torch.tensor(before + after)), graph.of(value)],
+    )
 
 
 def _mean(graph: GraphBuilder, operator: Operator) -> None:
     images, axes = operator.arguments[:2]
-    keeps = operator.arguments[2] if len(operator.arguments) > 2 else operator.keywords.get("keepdim", False)
+    keeps = (
+        operator.arguments[2]
+        if len(operator.arguments) > 2
+        else operator.keywords.get("keepdim", False)
+    )
     inputs = [graph.of(images), graph.constant(torch.tensor(list(axes)))]
     graph.emit(operator, "ReduceMean", inputs, keepdims=int(keeps))
 
@@ -209,7 +230,11 @@ class GraphBuilder:
         """Return the name of an argument: an activation, a weight or a number."""
         if isinstance(value, Value):
             return self.name(value.index)
-        return self.constant(value) if isinstance(value, Tensor) else self.constant(torch.tensor(float(value)))
+        return (
+            self.constant(value)
+            if isinstance(value, Tensor)
+            else self.constant(torch.tensor(float(value)))
+        )
 
     def constant(self, tensor: Tensor) -> str:
         """Return the name of a weight, added to the graph at its first use."""
@@ -220,7 +245,10 @@ class GraphBuilder:
             kept = tensor.detach()
             array = (kept.float() if kept.is_floating_point() else kept).contiguous().numpy()
             self.initializers.append(numpy_helper.from_array(array, name))
-            self._constants[id(tensor)] = (name, tensor)  # an id is unique as long as its tensor lives
+            self._constants[id(tensor)] = (
+                name,
+                tensor,
+            )  # an id is unique as long as its tensor lives
         return self._constants[id(tensor)][0]
 
     def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -232,4 +260,6 @@ class GraphBuilder:
 
     def emit(self, operator: Operator, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
         """Add a node whose output is the operator's first."""
-        self._names[operator.outputs[0]] = self.add(kind, inputs, f"value{len(self.nodes)}", **attributes)
+        self._names[operator.outputs[0]] = self.add(
+            kind, inputs, f"value{len(self.nodes)}", **attributes
+        )

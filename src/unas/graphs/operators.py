@@ -31,7 +31,8 @@ class Operator:
 
     Args:
         kind: the operator, an `OpOverload` such as `torch.ops.aten.relu.default`.
-        arguments: positional arguments; activations are `Value`s, other tensors (weights) themselves.
+        arguments: positional arguments; activations are `Value`s, other tensors (weights)
+            themselves.
         keywords: the others.
         inputs: the activations among the arguments.
         outputs: the activations that it returns; one of its inputs if it works in place.
@@ -97,10 +98,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def indices(self, values: Any) -> list[int]:
         """Return the indices of the activations in any structure."""
-        return [self._indices[id(leaf)] for leaf in tree_flatten(values)[0] if id(leaf) in self._indices]
+        return [
+            self._indices[id(leaf)] for leaf in tree_flatten(values)[0] if id(leaf) in self._indices
+        ]
 
     def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run the operator; if it takes an activation, its results are activations too."""
         keywords = kwargs or {}
@@ -108,8 +115,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = func(*args, **keywords)
         if inputs:
             arguments, named = tree_map_only(Tensor, self._reference, (args, keywords))
-            made = tuple(self.name(leaf) for leaf in tree_flatten(outputs)[0] if isinstance(leaf, Tensor))
-            self.recording.operators.append(Operator(func, tuple(arguments), named, tuple(inputs), made))
+            made = tuple(
+                self.name(leaf) for leaf in tree_flatten(outputs)[0] if isinstance(leaf, Tensor)
+            )
+            self.recording.operators.append(
+                Operator(func, tuple(arguments), named, tuple(inputs), made)
+            )
         return outputs
 
     def _reference(self, tensor: Tensor) -> Tensor | Value:

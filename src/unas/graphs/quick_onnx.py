@@ -1,7 +1,7 @@
 """A network as ONNX, operator by operator: what PyTorch's exporter takes seconds for, in a hundredth of the time.
 
-ONNX Runtime folds and fuses the graph when it opens it, as it does with the exporter's. An operator that isn't known
-here sends the network to the exporter.
+ONNX Runtime folds and fuses the graph when it opens it, as it does with the exporter's. An operator
+that isn't known here sends the network to the exporter.
 """
 
 from __future__ import annotations
@@ -58,7 +58,13 @@ def direct_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.M
         builder.nodes,
         "network",
         [onnx.helper.make_tensor_value_info(INPUT, float32, ["batch", *image_shape])],
-        [onnx.helper.make_tensor_value_info(OUTPUT, float32, ["batch", *recording.shapes[recording.results[0]][1:]])],
+        [
+            onnx.helper.make_tensor_value_info(
+                OUTPUT, float32, ["batch", *recording.shapes[recording.results[0]][1:]]
+            )
+        ],
         builder.initializers,
     )
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10)
+    return onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10
+    )

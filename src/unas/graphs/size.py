@@ -21,13 +21,16 @@ def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
         auxiliary: count the auxiliary head, the submodule called `auxiliary`, too.
     """
     parameters = network.named_parameters()
-    return sum(p.numel() for name, p in parameters if auxiliary or not name.startswith("auxiliary."))
+    return sum(
+        p.numel() for name, p in parameters if auxiliary or not name.startswith("auxiliary.")
+    )
 
 
 def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Return the multiply-adds of the convolutions and linear layers for one image, in evaluation mode.
 
-    What a network computes outside of `nn.Conv2d` and `nn.Linear` is not counted. The network is left as it was.
+    What a network computes outside of `nn.Conv2d` and `nn.Linear` is not counted. The network is
+    left as it was.
 
     Args:
         network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing).
@@ -60,7 +63,9 @@ def one_image(network: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
         UserError: the shape is not three positive numbers.
     """
     if len(image_shape) != 3 or min(image_shape) < 1:
-        raise UserError(f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)")
+        raise UserError(
+            f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)"
+        )
     tensors = itertools.chain(network.parameters(), network.buffers())
     like = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)

@@ -18,11 +18,14 @@ MAX_OPTIONS = 64
 MAX_COLUMNS = 1000
 
 
-def parse_csv(text: str, metrics: Sequence[str] = (), choices: Sequence[str] = ()) -> ArchitectureTable:
+def parse_csv(
+    text: str, metrics: Sequence[str] = (), choices: Sequence[str] = ()
+) -> ArchitectureTable:
     """Read a table; see `unas.lab.table_files.read_table` for what is a choice and what a metric.
 
     Raises:
-        UserError: a line has too many or too few fields, a metric isn't a number, or there is no choice or no metric.
+        UserError: a line has too many or too few fields, a metric isn't a number, or there is no
+            choice or no metric.
     """
     columns = _columns(text)
     for name in (*metrics, *choices):
@@ -30,11 +33,19 @@ def parse_csv(text: str, metrics: Sequence[str] = (), choices: Sequence[str] = (
             raise UserError(f"there is no column {name!r}; {one_of(name, tuple(columns))}")
     both = sorted(set(metrics) & set(choices))
     if both:
-        raise UserError(f"column {both[0]!r} is given as a metric and as a choice; it can be one of them")
-    picked = choices or [name for name, values in columns.items() if name not in metrics and _is_choice(values)]
-    numbers = {name: _numbers(name, values) for name, values in columns.items() if name not in picked}
+        raise UserError(
+            f"column {both[0]!r} is given as a metric and as a choice; it can be one of them"
+        )
+    picked = choices or [
+        name for name, values in columns.items() if name not in metrics and _is_choice(values)
+    ]
+    numbers = {
+        name: _numbers(name, values) for name, values in columns.items() if name not in picked
+    }
     if not picked:
-        raise UserError("no column is a choice: each has fractions or more than 64 different values; name them")
+        raise UserError(
+            "no column is a choice: each has fractions or more than 64 different values; name them"
+        )
     if not numbers:
         raise UserError("no column is a metric: all look like choices; name the metric")
     options = {name: tuple(sorted(set(columns[name]), key=_natural)) for name in picked}
@@ -47,18 +58,29 @@ def _columns(text: str) -> dict[str, list[str]]:
     lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
-        if not any(header) or "" in header or len(set(header)) < len(header) or len(header) > MAX_COLUMNS:
-            raise UserError("the first line must name every column, each with a name of its own, 1000 at most")
+        if (
+            not any(header)
+            or "" in header
+            or len(set(header)) < len(header)
+            or len(header) > MAX_COLUMNS
+        ):
+            raise UserError(
+                "the first line must name every column, each with a name of its own, 1000 at most"
+            )
         rows = []
         for row in lines:
             if row and len(row) != len(header):
-                raise UserError(f"line {lines.line_num} has {len(row)} fields; the header has {len(header)}")
+                raise UserError(
+                    f"line {lines.line_num} has {len(row)} fields; the header has {len(header)}"
+                )
             if row:
                 rows.append([field.strip() for field in row])
     except csv.Error as error:
         raise UserError(f"line {lines.line_num} is not CSV: {error}") from error
     if not rows:
-        raise UserError("there is no line after the header; a table needs one for each architecture")
+        raise UserError(
+            "there is no line after the header; a table needs one for each architecture"
+        )
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}
 
 

@@ -12,7 +12,15 @@ from unas.common.files import replacing
 # Told apart by dash and marker, so that a grey print keeps them apart too.
 DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), "-", (0, (8, 3)))
 MARKERS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "*", "X", "P", "<", "p", ">", "h")
-COLOURS: tuple[Any, ...] = ("#0a5fa5", "#5b8c2a", "#7f7f7f", "#b2431f", "#8a4fa3", "#000000", "#c98a00")
+COLOURS: tuple[Any, ...] = (
+    "#0a5fa5",
+    "#5b8c2a",
+    "#7f7f7f",
+    "#b2431f",
+    "#8a4fa3",
+    "#000000",
+    "#c98a00",
+)
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -29,7 +37,9 @@ def new_figure(width: float, height: float) -> Any:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UserError("plots need matplotlib, which isn't installed; pip install 'unas[lab]'") from error
+        raise UserError(
+            "plots need matplotlib, which isn't installed; pip install 'unas[lab]'"
+        ) from error
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -22,16 +22,22 @@ def parse_macro(document: Any) -> ArchitectureTable:
         UserError: it isn't such a document.
     """
     if not isinstance(document, dict) or not document:
-        raise UserError("not a table as NAS-Bench-Macro is published: a JSON object of architectures written as digits")
+        raise UserError(
+            "not a table as NAS-Bench-Macro is published: a JSON object of architectures written as digits"
+        )
     layers = len(next(iter(document)))
     for key in document:
         if not 0 < len(key) <= MAX_LAYERS or len(key) != layers or set(key) - set("012"):
-            raise UserError(f"architecture {key[:80]!r} must be written as {layers} digits 0, 1 or 2, like all others")
+            raise UserError(
+                f"architecture {key[:80]!r} must be written as {layers} digits 0, 1 or 2, like all others"
+            )
     found = {key: _metrics(key, value) for key, value in document.items()}
     names = tuple(next(iter(found.values())))
     for key, metrics in found.items():
         if tuple(metrics) != names:
-            raise UserError(f"architecture {key}: its metrics are not those of the first: {', '.join(names) or 'none'}")
+            raise UserError(
+                f"architecture {key}: its metrics are not those of the first: {', '.join(names) or 'none'}"
+            )
     if not names:
         raise UserError("architectures have no metrics; each needs the same names with numbers")
     return ArchitectureTable(
@@ -47,7 +53,9 @@ def _metrics(key: str, value: Any) -> dict[str, float]:
     found = {}
     for name, entry in sorted(value.items()):
         if isinstance(entry, list):
-            found.update({f"{name}_{i + 1}": _number(key, name, item) for i, item in enumerate(entry)})
+            found.update(
+                {f"{name}_{i + 1}": _number(key, name, item) for i, item in enumerate(entry)}
+            )
         else:
             found[name] = _number(key, name, entry)
     return found
@@ -55,9 +63,15 @@ def _metrics(key: str, value: Any) -> dict[str, float]:
 
 def _number(key: str, name: str, value: Any) -> float:
     try:
-        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
+        number = (
+            float(value)
+            if isinstance(value, int | float) and not isinstance(value, bool)
+            else float("nan")
+        )
     except OverflowError:
         number = float("inf")
     if not np.isfinite(number):
-        raise UserError(f"architecture {key}: {name[:40]} is {str(value)[:40]!r}; it must be a finite number")
+        raise UserError(
+            f"architecture {key}: {name[:40]} is {str(value)[:40]!r}; it must be a finite number"
+        )
     return number

@@ -29,9 +29,11 @@ class Found:
         method: with its options.
         positions: [S, Q] of that architecture in the table.
         value: [S, Q], its metric.
-        rank: [S, Q], its rank by the reported metric in percent of all architectures; the best has 100/N.
+        rank: [S, Q], its rank by the reported metric in percent of all architectures; the best has
+            100/N.
         report: [S, Q], its reported metric.
-        queries_made: [S]; a method whose last 1000 questions brought nothing new ends early and keeps its best.
+        queries_made: [S]; a method whose last 1000 questions brought nothing new ends early and
+            keeps its best.
         seconds: of one seed, the mean.
     """
 
@@ -89,7 +91,9 @@ class Comparison:
             "options": dataclasses.asdict(found.method),
             "seconds_per_seed": found.seconds,
             "queries_made": found.queries_made,
-            "final_architectures": [{n: o[k] for (n, o), k in zip(choices, row, strict=True)} for row in best],
+            "final_architectures": [
+                {n: o[k] for (n, o), k in zip(choices, row, strict=True)} for row in best
+            ],
             **{f"final_{name}": curve[:, -1].tolist() for name, curve in curves.items()},
             **{
                 name: dict(zip(("mean", "standard_error"), summary(curve), strict=True))
@@ -100,7 +104,9 @@ class Comparison:
 
 def summary(curves: Curves) -> tuple[list[float], list[float]]:
     """Return the mean over seeds after each query, and its standard error (0 with one seed)."""
-    errors = curves.std(0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.zeros(curves.shape[1])
+    errors = (
+        curves.std(0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.zeros(curves.shape[1])
+    )
     return curves.mean(0).tolist(), errors.tolist()
 
 
@@ -142,7 +148,11 @@ def compare(
         raise UserError("nothing to compare; give at least one seed and one method")
     costs = table.costs(metric, minimize=minimize)
     rank = ranks(table.costs(report or metric, minimize=minimize))
-    made = methods if isinstance(methods, Mapping) else {name: registry.get(name)() for name in methods}
+    made = (
+        methods
+        if isinstance(methods, Mapping)
+        else {name: registry.get(name)() for name in methods}
+    )
     found = {}
     for name, method in made.items():
         start = time.perf_counter()
@@ -151,7 +161,9 @@ def compare(
         best = np.array([_best_so_far(run, queries) for run in runs])
         values, reported = table.metric(metric), table.metric(report or metric)
         made_queries = [len(run.answers) for run in runs]
-        found[name] = Found(method, best, values[best], rank[best], reported[best], made_queries, seconds)
+        found[name] = Found(
+            method, best, values[best], rank[best], reported[best], made_queries, seconds
+        )
     return Comparison(table, metric, report or metric, minimize, found)
 
 
@@ -160,7 +172,9 @@ def _run(method: BlackBoxMethod, queries: Queries, seed: int) -> Queries:
         method.search(queries, seed)
     except BudgetSpentError:
         return queries
-    raise RuntimeError(f"{type(method).__name__} ended by itself after {len(queries.answers)} queries")
+    raise RuntimeError(
+        f"{type(method).__name__} ended by itself after {len(queries.answers)} queries"
+    )
 
 
 def _best_so_far(queries: Queries, length: int) -> list[int]:

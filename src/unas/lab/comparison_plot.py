@@ -26,7 +26,10 @@ def write_plot(comparisons: Mapping[str, Mapping[str, Any]], path: Path) -> None
     for row, (title, comparison) in zip(rows, comparisons.items(), strict=True):
         seeds = len(next(iter(comparison["methods"].values()))["queries_made"])
         architectures = comparison["architectures"]
-        row.suptitle(f"{title} ({architectures:,} architectures; mean ± standard error of {seeds} seeds)", fontsize=11)
+        row.suptitle(
+            f"{title} ({architectures:,} architectures; mean ± standard error of {seeds} seeds)",
+            fontsize=11,
+        )
         left, right = row.subplots(1, 2)
         _draw(left, comparison["methods"], "best")
         left.set(ylabel=f"best {comparison['metric']} so far")
@@ -44,10 +47,20 @@ def _draw(axis: Any, methods: Mapping[str, Any], curve: str) -> None:
         mean, error = (np.array(found[curve][part]) for part in ("mean", "standard_error"))
         queries = np.arange(1, len(mean) + 1)
         every = max(1, len(mean) // 8)
-        start = min(len(mean) - 1, i * every // len(methods))  # markers of two methods don't coincide
-        look = {"linestyle": dash, "color": colour, "marker": marker, "markersize": 5, "markevery": (start, every)}
+        start = min(
+            len(mean) - 1, i * every // len(methods)
+        )  # markers of two methods don't coincide
+        look = {
+            "linestyle": dash,
+            "color": colour,
+            "marker": marker,
+            "markersize": 5,
+            "markevery": (start, every),
+        }
         axis.plot(queries, mean, label=name, **look)
-        low = np.maximum(mean - error, mean / 10) if curve == "rank_percent" else mean - error  # its axis has no 0
+        low = (
+            np.maximum(mean - error, mean / 10) if curve == "rank_percent" else mean - error
+        )  # its axis has no 0
         axis.fill_between(queries, low, mean + error, color=colour, alpha=0.15, linewidth=0)
     axis.set_xlabel("queries (different architectures asked for)")
     grid(axis)

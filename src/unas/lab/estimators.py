@@ -82,31 +82,40 @@ def lab_estimators(
 
     Args:
         problems: names; all by default.
-        estimators: names, also of `VARIANTS` and package.module:Class; all but `exact` by default. `reinforce`, which
-            the others' variances are divided by, is always among them.
+        estimators: names, also of `VARIANTS` and package.module:Class; all but `exact` by default.
+            `reinforce`, which the others' variances are divided by, is always among them.
         samples: architectures a row, in calls of `GROUP`.
         seed: of the noise.
         out: the directory to write to; it is made.
         quiet: show no progress.
 
     Returns:
-        what estimators.json holds, with `plot`, the picture's path, or None, and then `plot_missing` says why.
+        what estimators.json holds, with `plot`, the picture's path, or None, and then
+        `plot_missing` says why.
 
     Raises:
         UserError: a name or a number is wrong, or `out` can't be written.
     """
     if samples < 2 * GROUP:
-        raise UserError(f"samples is {samples}; it must be {2 * GROUP} or more: two calls of {GROUP}")
+        raise UserError(
+            f"samples is {samples}; it must be {2 * GROUP} or more: two calls of {GROUP}"
+        )
     asked = list(dict.fromkeys(map(_problem, problems))) or list(PROBLEMS)
     cases = named_estimators(estimators)
     make_directory(out)
     rows: list[Row] = []
-    with _one_thread(), Progress("estimators", len(asked) * len(cases), out, quiet=quiet) as progress:
+    with (
+        _one_thread(),
+        Progress("estimators", len(asked) * len(cases), out, quiet=quiet) as progress,
+    ):
         for problem in asked:
             for row in _rows(problem, cases, samples // GROUP, seed):
                 rows.append(row)
                 progress.update(len(rows))
-    result = {"command": _command(problems, estimators, samples, seed), **_circumstances(cases, samples, seed)}
+    result = {
+        "command": _command(problems, estimators, samples, seed),
+        **_circumstances(cases, samples, seed),
+    }
     result["rows"] = [asdict(row) for row in rows]
     write_json(out / "estimators.json", result)
     write_text(out / "estimators.md", markdown(result))
@@ -114,8 +123,13 @@ def lab_estimators(
 
 
 def _command(problems: Sequence[str], estimators: Sequence[str], samples: int, seed: int) -> str:
-    chosen = [*(f"--problem={name}" for name in problems), *(f"--estimator={name}" for name in estimators)]
-    return shlex.join(["unas", "lab", "estimators", *chosen, "--samples", str(samples), "--seed", str(seed)])
+    chosen = [
+        *(f"--problem={name}" for name in problems),
+        *(f"--estimator={name}" for name in estimators),
+    ]
+    return shlex.join(
+        ["unas", "lab", "estimators", *chosen, "--samples", str(samples), "--seed", str(seed)]
+    )
 
 
 def _circumstances(cases: Mapping[str, Estimator], samples: int, seed: int) -> dict[str, Any]:
@@ -136,7 +150,9 @@ def _circumstances(cases: Mapping[str, Estimator], samples: int, seed: int) -> d
 def _problem(name: str) -> Problem:
     by_name = {_plain(problem.name): problem for problem in PROBLEMS}
     if _plain(name) not in by_name:
-        raise UserError(f"problem {name!r} does not exist; {one_of(name, tuple(problem.name for problem in PROBLEMS))}")
+        raise UserError(
+            f"problem {name!r} does not exist; {one_of(name, tuple(problem.name for problem in PROBLEMS))}"
+        )
     return by_name[_plain(name)]
 
 
@@ -178,7 +194,9 @@ def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: in
             ratio=ratio,
             ratio_low=low,
             ratio_high=high,
-            microseconds=median_microseconds(estimator, problem, num_samples=GROUP, calls=min(TIMED_CALLS, calls)),
+            microseconds=median_microseconds(
+                estimator, problem, num_samples=GROUP, calls=min(TIMED_CALLS, calls)
+            ),
         )
 
 

@@ -41,16 +41,28 @@ def write_plot(result: Mapping[str, Any], path: Path) -> None:
     variance.set_xticks(range(len(problems)), problems)
     variance.set_xlabel("problem with a known gradient")
     calls, group = result["calls"], result["architectures_per_call"]
-    figure.suptitle(f"Gradient estimates against enumeration, {calls} calls of {group} architectures", fontsize=11)
+    figure.suptitle(
+        f"Gradient estimates against enumeration, {calls} calls of {group} architectures",
+        fontsize=11,
+    )
     handles, labels = variance.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(5, len(names)), fontsize="small", frameon=False
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(5, len(names)),
+        fontsize="small",
+        frameon=False,
     )
     save_figure(figure, path)
 
 
 def _draw(
-    axis: Any, at: Sequence[float], rows: Sequence[Mapping[str, Any]], fields: tuple[str, str, str], i: int
+    axis: Any,
+    at: Sequence[float],
+    rows: Sequence[Mapping[str, Any]],
+    fields: tuple[str, str, str],
+    i: int,
 ) -> None:
     """Draw an estimator's markers, hollow if it is biased, each with a line from `fields[1]` to `fields[2]`."""
     colour, is_unbiased = COLOURS[i % len(COLOURS)], rows[0]["is_unbiased"]
@@ -72,13 +84,18 @@ def _finish_bias(axis: Any) -> None:
     axis.set_yscale("symlog", linthresh=1.0, linscale=0.6)
     top = max(2 * TELLING, 1.3 * axis.get_ylim()[1])
     axis.set_ylim(-0.08, top)  # a marker at 0 is seen whole
-    axis.set_yticks([0, 0.5, *(tick for tick in (1, 2, 4, 10, 20, 50, 100, 200, 500) if tick < top)])
+    axis.set_yticks(
+        [0, 0.5, *(tick for tick in (1, 2, 4, 10, 20, 50, 100, 200, 500) if tick < top)]
+    )
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.axhline(1, color="black", linewidth=0.8, linestyle="--", zorder=-1)
-    axis.axhspan(TELLING, top, facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, zorder=-1)
+    axis.axhspan(
+        TELLING, top, facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, zorder=-1
+    )
     axis.set_ylabel("bias, RMS over logits\n(standard errors; line: to the largest logit)")
     axis.set_title(
-        f"dashed: expected of an unbiased estimator; hatched: more than {TELLING:g} standard errors", fontsize=9
+        f"dashed: expected of an unbiased estimator; hatched: more than {TELLING:g} standard errors",
+        fontsize=9,
     )
 
 

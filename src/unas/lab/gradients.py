@@ -62,7 +62,8 @@ def measure(
     generator = torch.Generator().manual_seed(seed)
     policy = problem.policy()
     rows = [
-        gradient(estimator, problem, policy, num_samples=num_samples, generator=generator) for _ in range(num_estimates)
+        gradient(estimator, problem, policy, num_samples=num_samples, generator=generator)
+        for _ in range(num_estimates)
     ]
     exact = gradient(Exact(), problem, problem.policy(torch.float64), num_samples=512)
     return GradientErrors(torch.stack(rows), exact, num_samples)
@@ -78,7 +79,9 @@ def variance_ratio(found: GradientErrors, reference: GradientErrors) -> tuple[fl
     return ratio, ratio / spread, ratio * spread
 
 
-def median_microseconds(estimator: Estimator, problem: Problem, *, num_samples: int, calls: int) -> float:
+def median_microseconds(
+    estimator: Estimator, problem: Problem, *, num_samples: int, calls: int
+) -> float:
     """Return the processor time in µs of one estimate with its backward pass, the median of some calls.
 
     Processor time rather than the clock's: it is the same beside other work.
@@ -101,10 +104,14 @@ def gradient(
 ) -> Tensor:
     """Return one estimate for all logits in a row, [D] float64."""
     policy.zero_grad()
-    torch.autograd.backward(estimator(policy, problem.cost, num_samples=num_samples, generator=generator))
+    torch.autograd.backward(
+        estimator(policy, problem.cost, num_samples=num_samples, generator=generator)
+    )
     return torch.cat(
         [
-            torch.zeros_like(logits, dtype=torch.float64) if logits.grad is None else logits.grad.double()
+            torch.zeros_like(logits, dtype=torch.float64)
+            if logits.grad is None
+            else logits.grad.double()
             for logits in policy.parameters()
         ]
     )

@@ -1,7 +1,8 @@
 """Small non-linear costs on which the exact gradient of a policy is known by enumeration.
 
-Every cost is continuous in relaxed weights, differentiable almost everywhere, and well-defined at hard ones. Together
-they cover 2 to 7 options, 1 to 4 choices, softening 0 and 0.08, and policies from uniform to nearly decided.
+Every cost is continuous in relaxed weights, differentiable almost everywhere, and well-defined at
+hard ones. Together they cover 2 to 7 options, 1 to 4 choices, softening 0 and 0.08, and policies
+from uniform to nearly decided.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ class Problem:
 
     def policy(self, dtype: torch.dtype = torch.float32) -> Policy:
         """Return a new policy with the problem's logits."""
-        choices = {f"choice{i}": [f"option{k}" for k in range(len(row))] for i, row in enumerate(self.logits)}
+        choices = {
+            f"choice{i}": [f"option{k}" for k in range(len(row))]
+            for i, row in enumerate(self.logits)
+        }
         policy = Policy(choices, self.softening).to(dtype)
         with torch.no_grad():
             for parameter, row in zip(policy.logits.values(), self.logits, strict=True):
@@ -126,12 +130,21 @@ PROBLEMS: tuple[Problem, ...] = (
         _hinge,
         softening=0.08,
     ),
-    Problem("log-sum-exp", ((0.0, 0.5, -0.5, 1.0, -1.0, 2.0, 0.2), (0.3, 0.0, -0.7, 1.2, 0.1)), _log_sum_exp),
+    Problem(
+        "log-sum-exp",
+        ((0.0, 0.5, -0.5, 1.0, -1.0, 2.0, 0.2), (0.3, 0.0, -0.7, 1.2, 0.1)),
+        _log_sum_exp,
+    ),
     Problem("table", ((0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)), _table),
     Problem("cross-entropy", ((5.0, 1.0, -2.0, 0.0, 3.0, -1.0),), _cross_entropy),
     Problem(
         "network",
-        ((0.5, 0.0), (1.0, -1.0, 0.0), (0.2, 0.0, -0.4, 0.9, 0.0), (0.0, 1.5, -1.5, 0.3, 0.0, 0.6, -0.3)),
+        (
+            (0.5, 0.0),
+            (1.0, -1.0, 0.0),
+            (0.2, 0.0, -0.4, 0.9, 0.0),
+            (0.0, 1.5, -1.5, 0.3, 0.0, 0.6, -0.3),
+        ),
         _network,
         softening=0.08,
     ),

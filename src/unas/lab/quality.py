@@ -33,7 +33,8 @@ class Percentile:
     """Where the found cell lies among the random ones.
 
     Args:
-        value: share of the random cells whose mean accuracy is lower, ties counted half, from 0 to 1.
+        value: share of the random cells whose mean accuracy is lower, ties counted half, from 0 to
+            1.
         low: lower end of the 95 % interval (Wilson) of that share.
         high: its upper end.
         cells: how many random cells.
@@ -49,7 +50,10 @@ def percentile(found: float, others: Sequence[float]) -> Percentile:
     """Return the percentile of one accuracy among others, with Wilson's 95 % interval."""
     n, z = len(others), 1.959964
     share = sum((other < found) + 0.5 * (other == found) for other in others) / n
-    centre, half = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    centre, half = (
+        share + z * z / (2 * n),
+        z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5,
+    )
     low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
     return Percentile(share, max(low, 0.0), min(high, 1.0), n)
 
@@ -66,24 +70,28 @@ def quality(
 ) -> dict[str, Any]:
     """Search with each seed, train what was found and random cells alike, and say where the found ones lie.
 
-    Every search and training is a run directory below `out`; those that are there already are not repeated, so the
-    same call goes on where it was stopped.
+    Every search and training is a run directory below `out`; those that are there already are not
+    repeated, so the same call goes on where it was stopped.
 
     Args:
         config: the recipe.
-        out: the directory for all of it; gets quality.json and, where matplotlib is there, quality.png.
+        out: the directory for all of it; gets quality.json and, where matplotlib is there,
+            quality.png.
         cells: N, how many random cells.
-        seeds: S, how many searches, and how many trainings of each cell; training s of every cell has the same seed.
+        seeds: S, how many searches, and how many trainings of each cell; training s of every cell
+            has the same seed.
         estimators: names of other estimators whose found cells are trained too.
         quiet: show no progress.
         say: gets a line after each training.
 
     Returns:
-        what quality.json holds: the test accuracies of each cell, of each searched one the percentile, and for each
-        of its seeds what would tell a collapse; with `plot`, the picture's path, or None, and then `plot_missing`
-        says why.
+        what quality.json holds: the test accuracies of each cell, of each searched one the
+        percentile, and for each of its seeds what would tell a collapse; with `plot`, the picture's
+        path, or None, and then `plot_missing` says why.
     """
-    searched = {FOUND: config.search.estimator} | {name: get_estimator(name)() for name in estimators}
+    searched = {FOUND: config.search.estimator} | {
+        name: get_estimator(name)() for name in estimators
+    }
     accuracies: dict[str, list[float]] = {}
     collapses: dict[str, list[dict[str, Any]]] = {}
     for seed in range(seeds):
@@ -98,7 +106,9 @@ def quality(
     drawn = random_genotypes(config, cells)
     for n, genotype in enumerate(drawn):
         label = f"random-{n}"
-        accuracies[label] = [_train(config, out / f"train-{label}-{s}", genotype, s, quiet) for s in range(seeds)]
+        accuracies[label] = [
+            _train(config, out / f"train-{label}-{s}", genotype, s, quiet) for s in range(seeds)
+        ]
         say(f"{label}: {np.mean(accuracies[label]):.4f}")
     means = {label: float(np.mean(values)) for label, values in accuracies.items()}
     others = [value for label, value in means.items() if label.startswith("random-")]
@@ -119,16 +129,22 @@ def random_genotypes(config: Config, count: int) -> list[Genotype]:
     """Return different architectures drawn uniformly from the recipe's space, always the same ones."""
     policy, found = Policy(config.space.choices, space=config.space.name), dict[Genotype, None]()
     for step in range(100 * count):
-        found.update(dict.fromkeys(draw_hard(policy, 1, generator_for(0, "quality", step)).genotypes()))
+        found.update(
+            dict.fromkeys(draw_hard(policy, 1, generator_for(0, "quality", step)).genotypes())
+        )
         if len(found) == count:
             break
     return list(found)
 
 
-def _search(config: Config, directory: Path, estimator: Estimator, seed: int, *, quiet: bool) -> Genotype:
+def _search(
+    config: Config, directory: Path, estimator: Estimator, seed: int, *, quiet: bool
+) -> Genotype:
     if not (directory / SUMMARY).exists():
         search = replace(config.search, estimator=estimator)
-        pipeline.search(replace(config, search=search, seed=seed), directory, resume=True, quiet=quiet)
+        pipeline.search(
+            replace(config, search=search, seed=seed), directory, resume=True, quiet=quiet
+        )
     return Genotype.from_json(files.read_text(directory / GENOTYPE), str(directory / GENOTYPE))
 
 
@@ -143,8 +159,14 @@ def _collapse(config: Config, directory: Path, genotype: Genotype) -> dict[str, 
 
 
 def _mean_skip_share(config: Config, genotypes: Sequence[Genotype]) -> float | None:
-    shares = [collapse(config.space, genotype).figures().get("skip_share") for genotype in genotypes]
-    return float(np.mean([share for share in shares if share is not None])) if None not in shares else None
+    shares = [
+        collapse(config.space, genotype).figures().get("skip_share") for genotype in genotypes
+    ]
+    return (
+        float(np.mean([share for share in shares if share is not None]))
+        if None not in shares
+        else None
+    )
 
 
 def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet: bool) -> float:

@@ -23,7 +23,9 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
     Raises:
         UserError: matplotlib isn't installed, or the file can't be written.
     """
-    accuracies = {label: 100 * np.array(values) for label, values in report["test_accuracy"].items()}
+    accuracies = {
+        label: 100 * np.array(values) for label, values in report["test_accuracy"].items()
+    }
     order = sorted(accuracies, key=lambda label: float(accuracies[label].mean()))
     place = {label: n + 1 for n, label in enumerate(order)}
     searched = list(report["percentile"])
@@ -32,9 +34,18 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
     others = {place[label]: accuracies[label] for label in order if label not in searched}
     _draw(axis, others, (RANDOM, MARKERS[0]), "random")
     median = 100 * report["random_median"]
-    axis.axhline(median, color="black", linewidth=0.9, linestyle="--", label=f"median of the random, {median:.2f} %")
+    axis.axhline(
+        median,
+        color="black",
+        linewidth=0.9,
+        linestyle="--",
+        label=f"median of the random, {median:.2f} %",
+    )
     for i, label in enumerate(searched):
-        look = COLOURS[i % len(COLOURS)], MARKERS[(i + 1) % len(MARKERS)]  # the first marker is the random cells'
+        look = (
+            COLOURS[i % len(COLOURS)],
+            MARKERS[(i + 1) % len(MARKERS)],
+        )  # the first marker is the random cells'
         says = _says(label, accuracies[label].mean(), report["percentile"][label])
         _draw(axis, {place[label]: accuracies[label]}, look, says)
     grid(axis, "y")
@@ -44,7 +55,9 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
     axis.xaxis.get_major_locator().set_params(integer=True)
     cells, seeds = report["cells"], report["seeds"]
     spread = f"mean of {seeds} seeds, a dot each" if seeds > 1 else "one seed"
-    figure.suptitle(f"Found cells among {cells} random ones of the same space ({spread})", fontsize=11)
+    figure.suptitle(
+        f"Found cells among {cells} random ones of the same space ({spread})", fontsize=11
+    )
     figure.legend(loc="outside lower center", ncols=1, fontsize="small", frameon=False)
     save_figure(figure, path)
 
@@ -55,7 +68,9 @@ def _draw(axis: Any, cells: Mapping[int, Any], look: tuple[str, str], label: str
     is_random = colour == RANDOM
     for x, values in cells.items():
         if len(values) > 1:
-            axis.plot([x] * len(values), values, marker=".", markersize=3.5, linewidth=1.0, color=colour)
+            axis.plot(
+                [x] * len(values), values, marker=".", markersize=3.5, linewidth=1.0, color=colour
+            )
     axis.plot(
         list(cells),
         [values.mean() for values in cells.values()],

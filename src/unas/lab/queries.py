@@ -26,7 +26,9 @@ class Queries:
     def __init__(self, table: ArchitectureTable, costs: NDArray[np.float64], budget: int) -> None:
         self.table = table
         self.budget = min(budget, len(table))
-        self.answers: dict[int, float] = {}  # by position in the table, in the order of the questions
+        self.answers: dict[
+            int, float
+        ] = {}  # by position in the table, in the order of the questions
         self._costs = costs
         self._repeats = 0
 

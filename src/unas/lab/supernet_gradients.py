@@ -38,9 +38,12 @@ class SupernetRow:
         ratio_low: lower end of its 95 % interval (bootstrap over calls).
         ratio_high: its upper end.
         estimate_ms: time of one estimate, median.
-        step_ms: time of one estimate and of the weights' gradient after it, median: a whole step but for Adam.
-        step_ratio: median over calls of that step's time over the first estimator's in the same turn.
-        at_equal_time: ratio · step_ratio: the variance of what the first estimator's time pays for, over its own.
+        step_ms: time of one estimate and of the weights' gradient after it, median: a whole step
+            but for Adam.
+        step_ratio: median over calls of that step's time over the first estimator's in the same
+            turn.
+        at_equal_time: ratio · step_ratio: the variance of what the first estimator's time pays for,
+            over its own.
     """
 
     estimator: str
@@ -65,8 +68,9 @@ def supernet_gradients(
 ) -> list[SupernetRow]:
     """Search as `config` says, then call estimators in turn on the supernet and the policy that it ends with.
 
-    Every call has a batch and noise of its own; in one turn all estimators have the same batch. Nothing is updated but
-    what an estimator remembers, so the first tenth of the calls, in which it learns, is left out.
+    Every call has a batch and noise of its own; in one turn all estimators have the same batch.
+    Nothing is updated but what an estimator remembers, so the first tenth of the calls, in which it
+    learns, is left out.
 
     Args:
         config: the recipe, whose search trains the supernet.
@@ -133,7 +137,9 @@ def _now(search: SearchStep) -> float:
     return time.perf_counter()
 
 
-def _trained(config: Config, directory: Path, *, quiet: bool) -> tuple[SearchStep, BatchStream, BatchStream]:
+def _trained(
+    config: Config, directory: Path, *, quiet: bool
+) -> tuple[SearchStep, BatchStream, BatchStream]:
     with work_in(config, directory, "search", resume=True, quiet=quiet) as work:
         find_genotype(work)
     with work_in(config, directory, "search", resume=True, quiet=True) as work:
@@ -144,7 +150,9 @@ def _trained(config: Config, directory: Path, *, quiet: bool) -> tuple[SearchSte
         return search, train, validation
 
 
-def _rows(cases: Mapping[str, Estimator], found: Mapping[str, _Record], skipped: int) -> list[SupernetRow]:
+def _rows(
+    cases: Mapping[str, Estimator], found: Mapping[str, _Record], skipped: int
+) -> list[SupernetRow]:
     """Return the figures of all calls but the first few."""
     kept = {name: record.after(skipped) for name, record in found.items()}
     reference = next(iter(kept.values()))
@@ -173,7 +181,9 @@ def _rows(cases: Mapping[str, Estimator], found: Mapping[str, _Record], skipped:
 def _resampling(calls: int) -> Tensor:
     """Return how much each of R calls weighs in each resample with replacement, [RESAMPLES, R]."""
     rows = torch.randint(calls, (RESAMPLES, calls), generator=torch.Generator().manual_seed(0))
-    counts = torch.zeros(RESAMPLES, calls, dtype=torch.float64).scatter_add_(1, rows, torch.ones_like(rows).double())
+    counts = torch.zeros(RESAMPLES, calls, dtype=torch.float64).scatter_add_(
+        1, rows, torch.ones_like(rows).double()
+    )
     return counts / calls
 
 

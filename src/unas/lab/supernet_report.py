@@ -48,7 +48,8 @@ def lab_supernet(
         quiet: show no progress.
 
     Returns:
-        what estimators.json holds, with `plot`, the picture's path, or None, and then `plot_missing` says why.
+        what estimators.json holds, with `plot`, the picture's path, or None, and then
+        `plot_missing` says why.
     """
     cases = named_estimators(estimators)
     make_directory(out)
@@ -116,13 +117,33 @@ def write_plot(result: Mapping[str, Any], path: Path) -> None:
     rows = result["rows"]
     figure = new_figure(7.5, 1.6 + 0.36 * len(rows))
     axis, at = figure.subplots(), range(len(rows))
-    axis.hlines(at, [row["ratio_low"] for row in rows], [row["ratio_high"] for row in rows], color=COLOURS[0])
-    axis.plot([row["ratio"] for row in rows], at, MARKERS[0], color=COLOURS[0], label="a call (line: 95 % interval)")
+    axis.hlines(
+        at,
+        [row["ratio_low"] for row in rows],
+        [row["ratio_high"] for row in rows],
+        color=COLOURS[0],
+    )
+    axis.plot(
+        [row["ratio"] for row in rows],
+        at,
+        MARKERS[0],
+        color=COLOURS[0],
+        label="a call (line: 95 % interval)",
+    )
     equal = [row["at_equal_time"] for row in rows]
-    axis.plot(equal, at, MARKERS[1], color="black", markerfacecolor="white", label="at equal time of a search step")
+    axis.plot(
+        equal,
+        at,
+        MARKERS[1],
+        color="black",
+        markerfacecolor="white",
+        label="at equal time of a search step",
+    )
     axis.axvline(1, color="black", linewidth=0.8, linestyle="--", zorder=-1)
     axis.set_xscale("log")
-    axis.set_yticks(at, [row["estimator"] + ("" if row["is_unbiased"] else " (biased)") for row in rows])
+    axis.set_yticks(
+        at, [row["estimator"] + ("" if row["is_unbiased"] else " (biased)") for row in rows]
+    )
     axis.invert_yaxis()
     axis.set_xlabel(f"variance ÷ variance of {rows[0]['estimator']} (left is better)")
     grid(axis, "x")

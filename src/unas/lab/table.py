@@ -38,7 +38,9 @@ class ArchitectureTable:
             raise UserError("the table has no architecture; it needs a line for each")
         if len(self._positions) < len(self.rows):
             first, again = _first_repeat(self.rows)
-            raise UserError(f"architectures {first + 1} and {again + 1} of the table are the same; keep one of them")
+            raise UserError(
+                f"architectures {first + 1} and {again + 1} of the table are the same; keep one of them"
+            )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,7 +61,9 @@ class ArchitectureTable:
             UserError: the table doesn't have it.
         """
         if name not in self.metrics:
-            raise UserError(f"metric {name!r} is not in the table; {one_of(name, tuple(self.metrics))}")
+            raise UserError(
+                f"metric {name!r} is not in the table; {one_of(name, tuple(self.metrics))}"
+            )
         return self.metrics[name]
 
     def costs(self, metric: str, *, minimize: bool) -> NDArray[np.float64]:

@@ -12,14 +12,17 @@ from unas.lab._macro_table import parse_macro
 from unas.lab.table import ArchitectureTable
 
 
-def read_table(path: Path, *, metrics: Sequence[str] = (), choices: Sequence[str] = ()) -> ArchitectureTable:
+def read_table(
+    path: Path, *, metrics: Sequence[str] = (), choices: Sequence[str] = ()
+) -> ArchitectureTable:
     """Read a table: a file called *.json as NAS-Bench-Macro is published, any other one as CSV with a header.
 
     Args:
         path: the file, up to 64 MiB.
         metrics: columns of a CSV that are known to be metrics.
-        choices: the columns of a CSV that are choices; without them, every column that isn't in `metrics` and has at
-            most 64 different values, none of them a fraction. Columns that are neither are metrics.
+        choices: the columns of a CSV that are choices; without them, every column that isn't in
+            `metrics` and has at most 64 different values, none of them a fraction. Columns that are
+            neither are metrics.
 
     Raises:
         UserError: it can't be read, or is no such table.
@@ -31,4 +34,6 @@ def read_table(path: Path, *, metrics: Sequence[str] = (), choices: Sequence[str
         return parse_csv(text, metrics, choices)
     except UserError as error:
         message = str(error)
-        raise UserError(message if message.startswith(str(path)) else f"{path}: {message}") from error
+        raise UserError(
+            message if message.startswith(str(path)) else f"{path}: {message}"
+        ) from error

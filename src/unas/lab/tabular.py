@@ -41,7 +41,8 @@ def lab_table(
         out: the directory to write to; it is made.
 
     Returns:
-        what `table.json` holds, with `plot`, the picture's path, or None, and then `plot_missing` says why.
+        what `table.json` holds, with `plot`, the picture's path, or None, and then `plot_missing`
+        says why.
 
     Raises:
         UserError: the file, the metric, a method or a number is wrong, or `out` can't be written.
@@ -52,7 +53,9 @@ def lab_table(
     names = tuple(methods) or blackbox.names()
     for name in names:
         blackbox.get(name)  # a wrong name should not be told after minutes
-    comparison = compare(table, metric, names, queries=queries, seeds=range(seeds), minimize=minimize, report=report)
+    comparison = compare(
+        table, metric, names, queries=queries, seeds=range(seeds), minimize=minimize, report=report
+    )
     make_directory(out)
     result = {"table": file.name, "seeds": seeds, "queries": queries, **comparison.to_json()}
     write_json(out / "table.json", result)

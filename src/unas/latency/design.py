@@ -22,9 +22,10 @@ GROUP_SCALE, TERM_SCALE, MEAN_SCALE = (
 def choose_design(terms: Terms, count: int, generator: np.random.Generator) -> list[Genotype]:
     """Return architectures chosen one after the other, each the one whose cost is the least certain then.
 
-    That is the greedy D-optimal design for the model of `unas.latency.regression`: it makes the determinant of the
-    posterior's precision as large as one step can. Uniform draws all have about the same mixture of operations, which
-    says little about each of them; so half of the candidates are drawn with few operations each.
+    That is the greedy D-optimal design for the model of `unas.latency.regression`: it makes the
+    determinant of the posterior's precision as large as one step can. Uniform draws all have about
+    the same mixture of operations, which says little about each of them; so half of the candidates
+    are drawn with few operations each.
 
     Args:
         terms: the terms of the space.
@@ -32,7 +33,10 @@ def choose_design(terms: Terms, count: int, generator: np.random.Generator) -> l
         generator: for the candidates.
     """
     uniform = np.inf
-    pool = [_drawn(terms.space, generator, 0.3 if i % 2 else uniform) for i in range(max(POOL, 2 * count))]
+    pool = [
+        _drawn(terms.space, generator, 0.3 if i % 2 else uniform)
+        for i in range(max(POOL, 2 * count))
+    ]
     matrix = terms.matrix(pool)
     features = np.hstack(
         [
@@ -47,7 +51,8 @@ def choose_design(terms: Terms, count: int, generator: np.random.Generator) -> l
     for _ in range(count):
         best = int(variances.argmax())
         chosen.append(best)
-        # Condition on a measurement of it with noise 1: one step of a pivoted Cholesky decomposition.
+        # Condition on a measurement of it with noise 1: one step of a pivoted Cholesky
+        # decomposition.
         covariance = residual @ residual[best]
         direction = residual[best] / np.sqrt(residual[best] @ residual[best])
         share = 1 - 1 / np.sqrt(1 + residual[best] @ residual[best])
@@ -63,6 +68,10 @@ def _drawn(space: SearchSpace, generator: np.random.Generator, concentration: fl
     for name, options in space.choices.items():
         if options not in shared:
             k = len(options)
-            shared[options] = np.full(k, 1 / k) if np.isinf(concentration) else generator.dirichlet([concentration] * k)
+            shared[options] = (
+                np.full(k, 1 / k)
+                if np.isinf(concentration)
+                else generator.dirichlet([concentration] * k)
+            )
         choices[name] = options[int(generator.choice(len(options), p=shared[options]))]
     return Genotype(space.name, choices)

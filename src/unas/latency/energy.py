@@ -76,23 +76,31 @@ def measure_energy(
         raise UserError(f"window_seconds is {window_seconds}; it must be above 0")
     with prepared(input_shape, backend, device, threads) as (chosen, fingerprint):
         if chosen.is_remote:
-            raise UserError(f"backend {fingerprint.backend}: energy can be counted on this machine alone")
+            raise UserError(
+                f"backend {fingerprint.backend}: energy can be counted on this machine alone"
+            )
         counter = find_counter(torch.device(fingerprint.device), root)
         where = batch_of(fingerprint)
-        run = chosen.prepare_file(net, *where) if isinstance(net, Path) else chosen.prepare(net, *where)
+        run = (
+            chosen.prepare_file(net, *where)
+            if isinstance(net, Path)
+            else chosen.prepare(net, *where)
+        )
         warm_up(run, max_seconds=windows * window_seconds)
         found = [_window(run, counter, window_seconds) for _ in range(windows)]
     figures = [millijoules / forwards for millijoules, forwards in found]
     low, high = median_interval(figures)
     forwards = sum(count for _, count in found)
-    return Energy(statistics.median(figures), low, high, windows, forwards, counter.name, fingerprint)
+    return Energy(
+        statistics.median(figures), low, high, windows, forwards, counter.name, fingerprint
+    )
 
 
 def _window(run: Clock, counter: EnergyCounter, seconds: float) -> tuple[float, int]:
     """Return the millijoules of a stretch of time, and how many forwards ran in it.
 
-    It begins with a tick of the counter and ends with one, while the network runs: an NVIDIA GPU's ticks are a tenth of
-    a second apart.
+    It begins with a tick of the counter and ends with one, while the network runs: an NVIDIA GPU's
+    ticks are a tenth of a second apart.
     """
     counter.wait_for_update()
     before, start, last = counter.now(), time.monotonic(), None

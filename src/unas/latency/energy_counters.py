@@ -48,7 +48,8 @@ class RaplCounter(EnergyCounter):
     """
 
     def __init__(self, root: Path = POWERCAP) -> None:
-        # Of "intel-rapl:0" (a package) and "intel-rapl:0:1" (a part of it), only the first; AMD's have this name too.
+        # Of "intel-rapl:0" (a package) and "intel-rapl:0:1" (a part of it), only the first; AMD's
+        # have this name too.
         zones = sorted(path for path in root.glob("intel-rapl:*") if path.name.count(":") == 1)
         self._zones = [zone for zone in zones if _is_package(zone)]
         if not self._zones:
@@ -67,7 +68,10 @@ class RaplCounter(EnergyCounter):
     def between(self, before: list[int], after: list[int]) -> float:
         """Return the millijoules of all packages; one that has begun again has counted to its end before."""
         zones = zip(before, after, self._full, strict=True)
-        return sum(end - start if end >= start else end - start + full for start, end, full in zones) / 1e3
+        return (
+            sum(end - start if end >= start else end - start + full for start, end, full in zones)
+            / 1e3
+        )
 
     def wait_for_update(self) -> None:
         """Wait for the next tick, about a millisecond away."""
@@ -88,14 +92,18 @@ class NvmlCounter(EnergyCounter):
         try:
             pynvml = importlib.import_module("pynvml")  # optional, and without types
         except ImportError as error:
-            raise UserError("energy: the package nvidia-ml-py is missing; pip install nvidia-ml-py") from error
+            raise UserError(
+                "energy: the package nvidia-ml-py is missing; pip install nvidia-ml-py"
+            ) from error
         try:
             pynvml.nvmlInit()
             self._handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(device))
             self._read = pynvml.nvmlDeviceGetTotalEnergyConsumption
             self.now()
         except pynvml.NVMLError as error:
-            raise UserError(f"energy: NVML counts no energy of {device}: {error}; it needs Volta or newer") from error
+            raise UserError(
+                f"energy: NVML counts no energy of {device}: {error}; it needs Volta or newer"
+            ) from error
         self.name = f"NVML, {torch.cuda.get_device_name(device)}"
 
     def now(self) -> int:
@@ -124,7 +132,9 @@ def find_counter(device: torch.device, root: Path = POWERCAP) -> EnergyCounter:
     if device.type == "cuda":
         return NvmlCounter(device)
     if device.type != "cpu":
-        raise UserError(f"energy: device is {device}; energy is counted on cpu (RAPL) and cuda (NVML)")
+        raise UserError(
+            f"energy: device is {device}; energy is counted on cpu (RAPL) and cuda (NVML)"
+        )
     return RaplCounter(root)
 
 
@@ -151,6 +161,10 @@ def _microjoules(path: Path) -> int:
     try:
         return int(path.read_text())
     except PermissionError as error:
-        raise UserError(f"energy: {path} is readable by root alone; run `sudo chmod a+r {path}`") from error
+        raise UserError(
+            f"energy: {path} is readable by root alone; run `sudo chmod a+r {path}`"
+        ) from error
     except (OSError, ValueError) as error:
-        raise UserError(f"energy: {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(
+            f"energy: {path} can't be read: {getattr(error, 'strerror', None) or error}"
+        ) from error

@@ -53,7 +53,11 @@ class Fingerprint:
 
     @classmethod
     def here(
-        cls, backend: Backend, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+        cls,
+        backend: Backend,
+        batch_shape: tuple[int, int, int, int],
+        device: torch.device,
+        threads: int,
     ) -> Fingerprint:
         """Return the fingerprint of this machine, for batches [B, C, H, W] on `device`."""
         batch_size, channels, height, width = batch_shape
@@ -81,15 +85,24 @@ class Fingerprint:
         """
         names = {field.name for field in fields(cls)}
         if not isinstance(document, Mapping) or set(document) != names:
-            raise UserError(f"{source}: the fingerprint must have the fields {', '.join(sorted(names))}")
+            raise UserError(
+                f"{source}: the fingerprint must have the fields {', '.join(sorted(names))}"
+            )
         for name, hint in get_type_hints(cls).items():
             if not isinstance(document[name], hint) or isinstance(document[name], bool):
-                raise UserError(f"{source}: fingerprint.{name} is {document[name]!r}; is the file damaged?")
+                raise UserError(
+                    f"{source}: fingerprint.{name} is {document[name]!r}; is the file damaged?"
+                )
         return cls(**document)
 
     def difference(self, other: Fingerprint) -> str | None:
         """Return how another fingerprint differs, "batch_size is 1 there and 8 here"; None if it doesn't."""
         mine, its = asdict(self), asdict(other)
         return next(
-            (f"{name} is {mine[name]} there and {its[name]} here" for name in mine if mine[name] != its[name]), None
+            (
+                f"{name} is {mine[name]} there and {its[name]} here"
+                for name in mine
+                if mine[name] != its[name]
+            ),
+            None,
         )

@@ -56,11 +56,13 @@ def fit_predictor(
         device: where.
         num_classes: how many classes they tell apart.
         threads: CPU threads; None for as many as PyTorch has.
-        architectures: how many are measured; None for 32 and one for every two groups of terms of one cost.
+        architectures: how many are measured; None for 32 and one for every two groups of terms of
+            one cost.
         held_out: how many others the predictor is compared with.
         rounds: how often each network has its turn.
         seed: of the architectures that are drawn and of the order of the turns.
-        timer: times them instead of a `NetworkTimer`, for tests and for devices that it can't reach.
+        timer: times them instead of a `NetworkTimer`, for tests and for devices that it can't
+            reach.
 
     Raises:
         UserError: an argument is out of its range, or a network can't be measured.
@@ -75,9 +77,14 @@ def fit_predictor(
     clock = NetworkTimer(build, input_shape, chosen, device, threads, rounds)
     fingerprint = clock.fingerprint()
     generator, start = np.random.default_rng(seed), time.perf_counter()
-    with torch.random.fork_rng(devices=[]):  # networks are initialised at random, which must not change a run
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # networks are initialised at random, which must not change a run
         terms = Terms(space, build)
-        first, *rest = (sizes_of(build(genotype), fingerprint.input_shape) for genotype in terms.representatives())
+        first, *rest = (
+            sizes_of(build(genotype), fingerprint.input_shape)
+            for genotype in terms.representatives()
+        )
         sizes = np.array([each - first for each in rest]).reshape(terms.num_groups, NUM_SIZES)
         count = 32 + terms.num_groups // 2 if architectures is None else architectures
         design = choose_design(terms, count, generator)
@@ -92,13 +99,19 @@ def fit_predictor(
         intercept=fit.intercept,
         blocks=terms.blocks,
         weights=tuple(torch.from_numpy(part.copy()) for part in terms.by_block(fit.terms)),
-        quality=_quality(fit.intercept + terms.matrix(others) @ fit.terms, timing, count, preparing),
+        quality=_quality(
+            fit.intercept + terms.matrix(others) @ fit.terms, timing, count, preparing
+        ),
     )
 
 
 def _check_counts(architectures: int | None, held_out: int, rounds: int) -> None:
     """Refuse what is out of its range."""
-    given = (("architectures", architectures, MIN_ARCHITECTURES), ("held_out", held_out, 0), ("rounds", rounds, 1))
+    given = (
+        ("architectures", architectures, MIN_ARCHITECTURES),
+        ("held_out", held_out, 0),
+        ("rounds", rounds, 1),
+    )
     for name, value, least in given:
         if value is not None and value < least:
             raise UserError(f"{name} is {value}; it must be at least {least}")
@@ -113,7 +126,9 @@ def _quality(predicted: Array, timing: Timing, count: int, preparing: float) -> 
         measuring_seconds=timing.measuring_seconds * share,
         building_seconds=timing.building_seconds * share + preparing,
         held_out=len(measured),
-        mape=100 * float(np.mean(np.abs(predicted - measured) / measured)) if len(measured) else math.nan,
+        mape=100 * float(np.mean(np.abs(predicted - measured) / measured))
+        if len(measured)
+        else math.nan,
         spearman=spearman(predicted, measured),
     )
 

@@ -44,9 +44,13 @@ class Stopwatch(Gauge):
     def of(self, network: nn.Module) -> Reading:
         """Return the figure of any network."""
         shape = self.deployment.image_shape
-        found = quietest(lambda: measure(network, shape, self.backend, self.device, samples=self.samples))
+        found = quietest(
+            lambda: measure(network, shape, self.backend, self.device, samples=self.samples)
+        )
         if not 0 <= found.median_ms < math.inf:
-            raise UserError(f"backend {found.backend}: a latency of {found.median_ms} ms was measured")
+            raise UserError(
+                f"backend {found.backend}: a latency of {found.median_ms} ms was measured"
+            )
         note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
         return Reading(found.median_ms, found.low_ms, found.high_ms, note)
 
@@ -74,7 +78,12 @@ class EnergyMeter(Gauge):
         """Return the figure of any network."""
         where, seconds = self.deployment, self.window_seconds
         found = measure_energy(
-            network, where.image_shape, self.backend, where.device, windows=6, window_seconds=seconds
+            network,
+            where.image_shape,
+            self.backend,
+            where.device,
+            windows=6,
+            window_seconds=seconds,
         )
         return Reading(found.median_mj, found.low_mj, found.high_mj, found.counter)
 
@@ -84,4 +93,6 @@ def quietest(measured: Callable[[], Latency]) -> Latency:
     found: list[Latency] = []
     while len(found) < TRIES and not (found and not found[-1].is_noisy):
         found.append(measured())
-    return min(found, key=lambda each: (each.p90 - each.p10) / each.median_ms if each.median_ms else 0.0)
+    return min(
+        found, key=lambda each: (each.p90 - each.p10) / each.median_ms if each.median_ms else 0.0
+    )

@@ -43,7 +43,8 @@ def measure(
         device: where it runs.
         threads: CPU threads; None for as many as PyTorch has.
         samples: how many runs are taken.
-        max_seconds: half of it is the most that warming up takes, the rest is for the samples; at least 6 are taken.
+        max_seconds: half of it is the most that warming up takes, the rest is for the samples; at
+            least 6 are taken.
 
     Raises:
         UserError: an argument is out of its range, or the backend can't use the device.
@@ -77,7 +78,10 @@ def measure_file(
 
 @contextmanager
 def prepared(
-    input_shape: tuple[int, ...], backend: str | Backend, device: str | torch.device, threads: int | None
+    input_shape: tuple[int, ...],
+    backend: str | Backend,
+    device: str | torch.device,
+    threads: int | None,
 ) -> Iterator[tuple[Backend, Fingerprint]]:
     """Check where to measure, and let PyTorch use that many threads inside the block.
 
@@ -169,11 +173,15 @@ def torch_device(device: str | torch.device) -> torch.device:
         # A name without an index means the current device; an empty tensor knows which that is.
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device is {str(device)!r}: {str(error).splitlines()[0]}; use cpu or cuda") from error
+        raise UserError(
+            f"device is {str(device)!r}: {str(error).splitlines()[0]}; use cpu or cuda"
+        ) from error
 
 
 def _batch_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     if len(shape) not in {3, 4} or min(shape) < 1:
-        raise UserError(f"input_shape is {shape}; give (C, H, W) or (B, C, H, W), for example (3, 32, 32)")
+        raise UserError(
+            f"input_shape is {shape}; give (C, H, W) or (B, C, H, W), for example (3, 32, 32)"
+        )
     batch, channels, height, width = shape if len(shape) == 4 else (1, *shape)
     return batch, channels, height, width

@@ -28,10 +28,13 @@ class Quality:
         architectures: how many it was fitted to.
         forwards: how many forwards that took, those that warm up included.
         measuring_seconds: for these forwards.
-        building_seconds: for making, exporting and opening their networks, and comparing their modules.
+        building_seconds: for making, exporting and opening their networks, and comparing their
+            modules.
         held_out: how many other architectures, drawn uniformly, it was compared with.
-        mape: the mean of |prediction − measurement| / measurement there, in percent; NaN without any.
-        spearman: the rank correlation of prediction and measurement there; NaN with fewer than three.
+        mape: the mean of |prediction − measurement| / measurement there, in percent; NaN without
+            any.
+        spearman: the rank correlation of prediction and measurement there; NaN with fewer than
+            three.
     """
 
     architectures: int
@@ -72,10 +75,13 @@ class Predictor:
     def expectation(self, policy: Policy) -> Tensor:
         """Return the exact expected milliseconds under a policy, [], differentiable in its logits.
 
-        The choices of a policy are independent and no term has a choice twice, so E[T̂(z)] is T̂ at the probabilities.
+        The choices of a policy are independent and no term has a choice twice, so E[T̂(z)] is T̂ at
+        the probabilities.
         """
         groups, where = policy.log_probabilities(), policy.layout.position
-        probabilities = {name: groups[where[name][0]][where[name][1]].exp()[None] for name in self.layout.choices}
+        probabilities = {
+            name: groups[where[name][0]][where[name][1]].exp()[None] for name in self.layout.choices
+        }
         return self._evaluate(probabilities)[0]
 
     def least(self) -> tuple[Genotype, float]:
@@ -83,12 +89,16 @@ class Predictor:
         total, picked = self.intercept, dict[str, str]()
         for block, weights in zip(self.blocks, self.weights, strict=True):
             best = [int(i) for i in torch.unravel_index(weights.argmin(), weights.shape)]
-            picked |= {name: self.layout.choices[name][i] for name, i in zip(block, best, strict=True)}
+            picked |= {
+                name: self.layout.choices[name][i] for name, i in zip(block, best, strict=True)
+            }
             total += float(weights.min())
         choices = {name: picked[name] for name in self.layout.choices}
         return Genotype(self.layout.space, choices), total
 
-    def check(self, fingerprint: Fingerprint, space: SearchSpace, network: Mapping[str, Any], source: str) -> None:
+    def check(
+        self, fingerprint: Fingerprint, space: SearchSpace, network: Mapping[str, Any], source: str
+    ) -> None:
         """Refuse what it wasn't fitted for.
 
         Args:
@@ -98,7 +108,8 @@ class Predictor:
             source: what messages call the predictor, for example its file.
 
         Raises:
-            UserError: the device, the backend, a version, the input, the space or the size is another.
+            UserError: the device, the backend, a version, the input, the space or the size is
+                another.
         """
         difference = self.fingerprint.difference(fingerprint)
         if self.layout.space != space.name or self.layout.choices != space.choices:
@@ -106,9 +117,13 @@ class Predictor:
         elif difference is None and dict(self.network) != dict(network):
             names = sorted(set(self.network) | set(network))
             name = next(name for name in names if self.network.get(name) != network.get(name))
-            difference = f"network.{name} is {self.network.get(name)} there and {network.get(name)} here"
+            difference = (
+                f"network.{name} is {self.network.get(name)} there and {network.get(name)} here"
+            )
         if difference is not None:
-            raise UserError(f"{source} doesn't fit: {difference}; fit another with `unas latency fit`")
+            raise UserError(
+                f"{source} doesn't fit: {difference}; fit another with `unas latency fit`"
+            )
 
     def save(self, path: Path) -> None:
         """Write the predictor to a JSON file, in one step.

@@ -31,7 +31,9 @@ def load_predictor(path: Path) -> Predictor:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UserError(f'{source}: not a predictor; the document needs "format": "{FORMAT}"')
     if document.get("version") != VERSION:
-        raise UserError(f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}")
+        raise UserError(
+            f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}"
+        )
     for name in _FIELDS:
         if name not in document:
             raise UserError(f"{source}: the field {name!r} is missing; is the file damaged?")
@@ -53,14 +55,17 @@ def load_predictor(path: Path) -> Predictor:
 def _layout(document: dict[str, Any], source: str) -> Layout:
     choices = document["choices"]
     is_table = isinstance(choices, dict) and all(
-        isinstance(options, list) and all(isinstance(option, str) for option in options) for options in choices.values()
+        isinstance(options, list) and all(isinstance(option, str) for option in options)
+        for options in choices.values()
     )
     if not is_table:
         raise UserError(f"{source}: choices must map each choice's name to a list of options")
     return Layout(choices, str(document["space"]))
 
 
-def _terms(document: Any, layout: Layout, source: str) -> tuple[tuple[tuple[str, ...], ...], tuple[Tensor, ...]]:
+def _terms(
+    document: Any, layout: Layout, source: str
+) -> tuple[tuple[tuple[str, ...], ...], tuple[Tensor, ...]]:
     blocks, weights = [], []
     for position, term in enumerate(document if isinstance(document, list) else ()):
         where = f"{source}: terms[{position}]"
@@ -70,7 +75,9 @@ def _terms(document: Any, layout: Layout, source: str) -> tuple[tuple[tuple[str,
             or len(names) not in {1, 2}
             or any(name not in tuple(layout.choices) for name in names)
         ):
-            raise UserError(f"{where}.choices must be one or two choices of the space; is the file damaged?")
+            raise UserError(
+                f"{where}.choices must be one or two choices of the space; is the file damaged?"
+            )
         shape = [len(layout.choices[name]) for name in names]
         blocks.append(tuple(names))
         weights.append(_tensor(term.get("weights_ms"), shape, f"{where}.weights_ms"))
@@ -88,7 +95,11 @@ def _tensor(values: Any, shape: Sequence[int], what: str) -> Tensor:
 
 
 def _number(value: Any, what: str) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    is_number = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
     if not is_number:  # NaN is not less than anything
         raise UserError(f"{what} is {str(value)[:40]!r}; it must be a finite number")
     return float(value)
@@ -100,7 +111,12 @@ def _quality(document: Any, source: str) -> Quality:
         raise UserError(f"{source}: quality must have the fields {', '.join(sorted(names))}")
     whole = ("architectures", "forwards", "held_out")
     known = {
-        name: math.nan if value is None and name not in whole else _number(value, f"{source}: quality.{name}")
+        name: math.nan
+        if value is None and name not in whole
+        else _number(value, f"{source}: quality.{name}")
         for name, value in document.items()
     }
-    return Quality(**{name: int(value) if name in whole else value for name, value in known.items()})  # type: ignore[arg-type]
+    typed: dict[str, Any] = {
+        name: int(value) if name in whole else value for name, value in known.items()
+    }
+    return Quality(**typed)

@@ -13,11 +13,15 @@ Array = npt.NDArray[np.float64]
 # Standard deviations before anything is measured, in those of the noise of a median architecture.
 MEAN_SCALE = 1e4  # of the intercept: as good as free
 SIZE_SCALE = 100.0  # of the cost of each kind of size: free as well
-ALIKE = 0.01  # sizes of all groups whose spread is less than this part of the largest are all one size
+ALIKE = (
+    0.01  # sizes of all groups whose spread is less than this part of the largest are all one size
+)
 GROUP_SCALES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of a group's cost around what its sizes say
 TERM_SCALES = (0.03, 0.1, 0.3, 1.0, 3.0)  # of a term's cost around its group's
 
-TAIL = 4  # degrees of freedom of the noise, a Student's t: a disturbed measurement is no catastrophe
+TAIL = (
+    4  # degrees of freedom of the noise, a Student's t: a disturbed measurement is no catastrophe
+)
 STEPS = 6  # of finding the weights that make it so
 
 
@@ -37,13 +41,15 @@ class Fit:
 def fit_terms(terms: Array, groups: Array, sizes: Array, costs: Array) -> Fit:
     """Return the posterior mean of cost = intercept + Σ_terms (what its group costs + a deviation of its own) + noise.
 
-    A group's cost is a linear function of its sizes plus a deviation. Noise is proportional to the cost and has the
-    tails of a Student's t, by iteratively reweighted normals (Lange, Little and Taylor, 1989). The scales of both kinds
-    of deviation are those with the largest marginal likelihood on a grid.
+    A group's cost is a linear function of its sizes plus a deviation. Noise is proportional to the
+    cost and has the tails of a Student's t, by iteratively reweighted normals (Lange, Little and
+    Taylor, 1989). The scales of both kinds of deviation are those with the largest marginal
+    likelihood on a grid.
 
     Args:
         terms: which terms each measured architecture has, [n, terms] of 0 and 1.
-        groups: which group each term is in, [terms, groups]; a row of zeros is a term whose group costs nothing.
+        groups: which group each term is in, [terms, groups]; a row of zeros is a term whose group
+            costs nothing.
         sizes: of each group, [groups, kinds], in any units.
         costs: what was measured, [n], all positive.
     """
@@ -53,7 +59,9 @@ def fit_terms(terms: Array, groups: Array, sizes: Array, costs: Array) -> Fit:
     of_sizes = of_groups @ standard
     fixed = MEAN_SCALE**2 + of_sizes @ of_sizes.T
     kernels = {
-        (group_scale, term_scale): fixed + group_scale**2 * of_groups @ of_groups.T + term_scale**2 * terms @ terms.T
+        (group_scale, term_scale): fixed
+        + group_scale**2 * of_groups @ of_groups.T
+        + term_scale**2 * terms @ terms.T
         for group_scale, term_scale in itertools.product(GROUP_SCALES, TERM_SCALES)
     }
     weights = np.ones(len(y))
@@ -72,7 +80,8 @@ def fit_terms(terms: Array, groups: Array, sizes: Array, costs: Array) -> Fit:
 def _units(sizes: Array) -> Array:
     """Return what one of each kind of size is: what groups differ by, or all of it where they hardly differ, [kinds].
 
-    A single group differs from no other; raw sizes, millions, would leave a kernel that can't be factored.
+    A single group differs from no other; raw sizes, millions, would leave a kernel that can't be
+    factored.
     """
     spread, most = sizes.std(0), np.abs(sizes).max(0, initial=0.0)
     return np.where(spread > ALIKE * most, spread, np.where(most > 0, most, 1.0))
@@ -80,7 +89,8 @@ def _units(sizes: Array) -> Array:
 
 def _evidence(kernel: Array, noise: Array, y: Array) -> tuple[float, Array]:
     """Return the log marginal likelihood of y at the best scale of the noise, and (kernel + noise)⁻¹·y."""
-    # An architecture a thousand times as fast as the median has less noise than the kernel has rounding error.
+    # An architecture a thousand times as fast as the median has less noise than the kernel has
+    # rounding error.
     rounding = len(y) * np.finfo(np.float64).eps * kernel.diagonal().max()
     factor = np.linalg.cholesky(kernel + np.diag(noise + rounding))
     half = np.linalg.solve(factor, y)
@@ -91,5 +101,7 @@ def _evidence(kernel: Array, noise: Array, y: Array) -> tuple[float, Array]:
 
 def _student_weights(residuals: Array) -> Array:
     """Return the weights of relative residuals whose scale is taken from their median."""
-    variance = max(float(np.median(residuals**2)) / 0.455, 1e-18)  # the median of a squared standard normal
+    variance = max(
+        float(np.median(residuals**2)) / 0.455, 1e-18
+    )  # the median of a squared standard normal
     return np.asarray((TAIL + 1) / (TAIL + residuals**2 / variance))

@@ -29,4 +29,10 @@ def _sizes(operator: Operator, shapes: list[tuple[int, ...]]) -> tuple[float, ..
     if operator.kind.overloadpacket.__name__ == "convolution" and weights:
         macs = written * weights[0][0].numel()
         dense, depthwise = (0.0, macs) if operator.arguments[8] > 1 else (macs, 0.0)
-    return 1.0, float(written), float(sum(weight.numel() for weight in weights)), float(dense), float(depthwise)
+    return (
+        1.0,
+        float(written),
+        float(sum(weight.numel() for weight in weights)),
+        float(dense),
+        float(depthwise),
+    )

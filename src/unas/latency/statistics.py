@@ -11,7 +11,8 @@ import numpy as np
 from unas.latency.fingerprint import Fingerprint
 
 CONFIDENCE = 0.95
-NOISY = 0.2  # a spread from the 10th to the 90th percentile above this part of the median is called noisy
+# A spread from the 10th to the 90th percentile above this part of the median is called noisy
+NOISY = 0.2
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,17 @@ class Latency:
         """Return what these times, in milliseconds, say."""
         p10, median, p90 = (float(value) for value in np.percentile(times, (10, 50, 90)))
         low, high = median_interval(times)
-        return cls(median, p10, p90, len(times), fingerprint.device, fingerprint.backend, low, high, fingerprint)
+        return cls(
+            median,
+            p10,
+            p90,
+            len(times),
+            fingerprint.device,
+            fingerprint.backend,
+            low,
+            high,
+            fingerprint,
+        )
 
     @property
     def is_noisy(self) -> bool:
@@ -64,9 +75,9 @@ class Latency:
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return a confidence interval of the median of what `values` were drawn from, without assuming its shape.
 
-    Each value is below the median with probability 1/2, so the k-th smallest and the k-th largest enclose it with
-    probability 1 − 2·P(Binomial(n, 1/2) < k); k is the largest with at least 95 %. Below 6 values there is none, and
-    the smallest and the largest are returned.
+    Each value is below the median with probability 1/2, so the k-th smallest and the k-th largest
+    enclose it with probability 1 − 2·P(Binomial(n, 1/2) < k); k is the largest with at least 95 %.
+    Below 6 values there is none, and the smallest and the largest are returned.
     """
     ordered, n = sorted(values), len(values)
     tail, k = 0.0, 0

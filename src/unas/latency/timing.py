@@ -63,7 +63,10 @@ class NetworkTimer:
 
     def fingerprint(self) -> Fingerprint:
         """Return what the times are valid for."""
-        with prepared(self.input_shape, self.backend, self.device, self.threads) as (_, fingerprint):
+        with prepared(self.input_shape, self.backend, self.device, self.threads) as (
+            _,
+            fingerprint,
+        ):
             return fingerprint
 
     def __call__(self, genotypes: Sequence[Genotype], generator: np.random.Generator) -> Timing:
@@ -78,18 +81,26 @@ class NetworkTimer:
         """
         times: list[Array] = []
         building = measuring = 0.0
-        with prepared(self.input_shape, self.backend, self.device, self.threads) as (backend, fingerprint):
+        with prepared(self.input_shape, self.backend, self.device, self.threads) as (
+            backend,
+            fingerprint,
+        ):
             left = list(genotypes)
             while left:
                 start = time.perf_counter()
                 clocks = self._prepare(left, backend, fingerprint)
                 built = time.perf_counter()
                 times.append(in_turn(clocks, self.rounds, self.runs, self.warm_ups, generator))
-                building, measuring = building + built - start, measuring + time.perf_counter() - built
+                building, measuring = (
+                    building + built - start,
+                    measuring + time.perf_counter() - built,
+                )
         forwards = len(genotypes) * self.rounds * (self.runs + self.warm_ups)
         return Timing(np.concatenate(times), forwards, building, measuring)
 
-    def _prepare(self, left: list[Genotype], backend: Backend, fingerprint: Fingerprint) -> list[Clock]:
+    def _prepare(
+        self, left: list[Genotype], backend: Backend, fingerprint: Fingerprint
+    ) -> list[Clock]:
         """Prepare the networks of the first of `left` and take them out of it, as many as memory is meant to hold."""
         clocks: list[Clock] = []
         held = 0
@@ -100,12 +111,15 @@ class NetworkTimer:
         return clocks
 
 
-def in_turn(clocks: Sequence[Clock], rounds: int, runs: int, warm_ups: int, generator: np.random.Generator) -> Array:
+def in_turn(
+    clocks: Sequence[Clock], rounds: int, runs: int, warm_ups: int, generator: np.random.Generator
+) -> Array:
     """Return the milliseconds of each clock, [n], comparable with each other on a busy machine too.
 
-    What else runs on a machine only adds to a time, and seldom to all runs of one network: the networks are compared
-    by their fastest runs. The level is that of medians, as `measure` reports them: all are multiplied with the median,
-    over all turns, of the turn's median run relative to the network's fastest.
+    What else runs on a machine only adds to a time, and seldom to all runs of one network: the
+    networks are compared by their fastest runs. The level is that of medians, as `measure` reports
+    them: all are multiplied with the median, over all turns, of the turn's median run relative to
+    the network's fastest.
 
     Args:
         clocks: each runs a network once.

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from unas.architecture.policy import Sample
 from unas.common.errors import UserError
 from unas.common.registry import one_of
-from unas.nn.mixed import BatchNormRows, Candidate, has_batch_norm, routed_sum, routes, spread, take, weighted_sum
+from unas.nn.mixed import (
+    BatchNormRows,
+    Candidate,
+    has_batch_norm,
+    routed_sum,
+    routes,
+    spread,
+    take,
+    weighted_sum,
+)
 
 _sample_in_scope: ContextVar[Sample | None] = ContextVar("sample_in_scope", default=None)
 
@@ -34,7 +43,8 @@ class Choice(nn.Module):
 
     Args:
         options: the names of the options, in their order.
-        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its path.
+        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its
+            path.
     """
 
     def __init__(self, options: Sequence[str], name: str | None) -> None:
@@ -62,15 +72,21 @@ class Choice(nn.Module):
                 f"{kind} {self.name!r} is not in the sample; {one_of(self.name, tuple(sample.layout.choices))}"
             )
         if options != self.options:
-            raise UserError(f"{kind} {self.name!r} has options {self.options}, but the sample {options}")
+            raise UserError(
+                f"{kind} {self.name!r} has options {self.options}, but the sample {options}"
+            )
         return self.name, sample
 
-    def _mixed(self, name: str, sample: Sample, like: Tensor, candidates: Sequence[Candidate]) -> Tensor:
+    def _mixed(
+        self, name: str, sample: Sample, like: Tensor, candidates: Sequence[Candidate]
+    ) -> Tensor:
         """Return Σ_o weight_o·candidate_o for a batch as long as `like`, [B, …]."""
         batch = like.shape[0]
         weights = spread(sample.to(like.device)[name], batch)
         if sample.is_hard:
-            return routed_sum(weights, candidates, routes([[pick] for pick in sample.picks[name]], batch))
+            return routed_sum(
+                weights, candidates, routes([[pick] for pick in sample.picks[name]], batch)
+            )
         outcomes = [candidate(None) for candidate in candidates]
         for option, outcome in zip(self.options, outcomes, strict=True):
             if outcome.shape != outcomes[0].shape:  # some would even broadcast
@@ -84,33 +100,47 @@ class Choice(nn.Module):
 class OpChoice(Choice):
     """A choice among operations on one input.
 
-    A relaxed sample runs them all and weighs their outcomes; a hard one runs only what was picked, each operation on
-    the images whose architecture picked it.
+    A relaxed sample runs them all and weighs their outcomes; a hard one runs only what was picked,
+    each operation on the images whose architecture picked it.
 
     Args:
         options: the operations, by name; all map [B, …] to the same shape.
-        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its path.
-        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the batch; "routed", only
-            the images that picked the operation, which computes less.
+        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its
+            path.
+        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the
+            batch; "routed", only the images that picked the operation, which computes less.
 
     Raises:
         UserError: there is no option, an option is no module, or `bn` is neither of both.
     """
 
     def __init__(
-        self, options: Mapping[str, nn.Module], *, name: str | None = None, bn: BatchNormRows = "batch"
+        self,
+        options: Mapping[str, nn.Module],
+        *,
+        name: str | None = None,
+        bn: BatchNormRows = "batch",
     ) -> None:
         super().__init__(tuple(options), name)
         if not options:
             raise UserError("OpChoice.options is empty; give at least one")
         for option, operation in options.items():
             if not (isinstance(option, str) and isinstance(operation, nn.Module)):
-                raise UserError(f"OpChoice.options[{option!r}] is {operation!r}; it must be an nn.Module with a name")
+                raise UserError(
+                    f"OpChoice.options[{option!r}] is {operation!r}; it must be an nn.Module with a name"
+                )
         if bn not in get_args(BatchNormRows):
-            raise UserError(f"OpChoice.bn is {bn!r}; it must be {' or '.join(get_args(BatchNormRows))}")
+            raise UserError(
+                f"OpChoice.bn is {bn!r}; it must be {' or '.join(get_args(BatchNormRows))}"
+            )
         self.candidates = nn.ModuleList(options.values())  # not a ModuleDict, which reserves names
-        self._sees_batch = [bn == "batch" and has_batch_norm(operation) for operation in options.values()]
-        self._has_choices = [any(isinstance(m, Choice) for m in operation.modules()) for operation in options.values()]
+        self._sees_batch = [
+            bn == "batch" and has_batch_norm(operation) for operation in options.values()
+        ]
+        self._has_choices = [
+            any(isinstance(m, Choice) for m in operation.modules())
+            for operation in options.values()
+        ]
 
     def forward(self, inputs: Tensor, sample: Sample | None = None) -> Tensor:
         """Return the mixed outcome.
@@ -123,17 +153,23 @@ class OpChoice(Choice):
             UserError: there is no sample, or it doesn't know this choice.
         """
         name, sample = self._found(sample)
-        candidates = [partial(self._outcome, name, sample, inputs, o) for o in range(len(self.options))]
+        candidates = [
+            partial(self._outcome, name, sample, inputs, o) for o in range(len(self.options))
+        ]
         return self._mixed(name, sample, inputs, candidates)
 
-    def _outcome(self, name: str, sample: Sample, inputs: Tensor, o: int, rows: Tensor | None) -> Tensor:
+    def _outcome(
+        self, name: str, sample: Sample, inputs: Tensor, o: int, rows: Tensor | None
+    ) -> Tensor:
         if rows is None:
             return self._run(sample, inputs, o)
         if self._sees_batch[o]:
             return take(self._run(sample, inputs, o), rows)
         if self._has_choices[o]:
             share = len(inputs) // len(sample)
-            owners = [g for g, pick in enumerate(sample.picks[name]) if pick == o for _ in range(share)]
+            owners = [
+                g for g, pick in enumerate(sample.picks[name]) if pick == o for _ in range(share)
+            ]
             sample = _of_images(sample, owners)
         return self._run(sample, take(inputs, rows), o)
 
@@ -147,7 +183,8 @@ class InputChoice(Choice):
 
     Args:
         n: how many inputs there are.
-        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its path.
+        name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its
+            path.
 
     Raises:
         UserError: `n` is less than 1.
@@ -170,7 +207,9 @@ class InputChoice(Choice):
         """
         name, sample = self._found(sample)
         if len(inputs) != len(self.options):
-            raise UserError(f"InputChoice {name!r} got {len(inputs)} inputs; it has {len(self.options)} options")
+            raise UserError(
+                f"InputChoice {name!r} got {len(inputs)} inputs; it has {len(self.options)} options"
+            )
         return self._mixed(name, sample, inputs[0], [partial(_take_if, x) for x in inputs])
 
 
@@ -180,7 +219,11 @@ def _take_if(images: Tensor, rows: Tensor | None) -> Tensor:
 
 def _of_images(sample: Sample, owners: Sequence[int]) -> Sample:
     """Return the hard sample that has for each image its architecture `owners[image]`; the picks stay on the host."""
-    groups = tuple(group.index_select(0, torch.tensor(owners, device=group.device)) for group in sample.groups)
+    groups = tuple(
+        group.index_select(0, torch.tensor(owners, device=group.device)) for group in sample.groups
+    )
     part = Sample(sample.layout, groups, sample.is_hard)
-    part.__dict__["picks"] = {name: [picked[g] for g in owners] for name, picked in sample.picks.items()}
+    part.__dict__["picks"] = {
+        name: [picked[g] for g in owners] for name, picked in sample.picks.items()
+    }
     return part

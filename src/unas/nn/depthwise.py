@@ -28,7 +28,17 @@ class _Outcome(torch.autograd.Function):
         images, weight = ctx.saved_tensors
         (_, s, d, p), mask = ctx.geometry, [True, False, False]
         found = torch.ops.aten.convolution_backward(
-            gradient, images, weight, None, [s, s], [p, p], [d, d], False, [0, 0], weight.shape[0], mask
+            gradient,
+            images,
+            weight,
+            None,
+            [s, s],
+            [p, p],
+            [d, d],
+            False,
+            [0, 0],
+            weight.shape[0],
+            mask,
         )
         return found[0], None, None
 
@@ -36,12 +46,15 @@ class _Outcome(torch.autograd.Function):
 class _WeightPath(torch.autograd.Function):
     """Zero in value; adding it to the outcome makes that differentiable in the weight.
 
-    A node of its own, since autograd leaves out whole nodes that nobody asks for, but tells a Python node nothing
-    about which of its gradients are wanted: the policy's backward must not pay for the weights' gradients.
+    A node of its own, since autograd leaves out whole nodes that nobody asks for, but tells a
+    Python node nothing about which of its gradients are wanted: the policy's backward must not pay
+    for the weights' gradients.
     """
 
     @staticmethod
-    def forward(ctx: Any, _weight: Tensor, images: Tensor, outcome: Tensor, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, _weight: Tensor, images: Tensor, outcome: Tensor, geometry: Geometry
+    ) -> Tensor:
         ctx.save_for_backward(images)
         ctx.geometry = geometry
         return outcome.new_zeros(()).expand_as(outcome)
@@ -65,18 +78,27 @@ class DepthwiseConv(nn.Conv2d):
 
     def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
         padding = dilation * (kernel - 1) // 2
-        super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
-        # oneDNN has a good kernel for 3×3 without dilation alone; ours knows three sizes, and blocks of 4 channels.
-        self._suits_ours = kernel in (3, 5, 7) and channels % 4 == 0 and (kernel, dilation) != (3, 1)
+        super().__init__(
+            channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False
+        )
+        # oneDNN has a good kernel for 3×3 without dilation alone; ours knows three sizes, and
+        # blocks of 4 channels.
+        self._suits_ours = (
+            kernel in (3, 5, 7) and channels % 4 == 0 and (kernel, dilation) != (3, 1)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the filtered images."""
         if not self._uses_ours(images):
             return super().forward(images)
-        geometry = Geometry(self.kernel_size[0], self.stride[0], self.dilation[0], int(self.padding[0]))
+        geometry = Geometry(
+            self.kernel_size[0], self.stride[0], self.dilation[0], int(self.padding[0])
+        )
         outcome = _Outcome.apply(images, self.weight.detach(), geometry)
         if self.weight.requires_grad:
-            outcome = outcome + _WeightPath.apply(self.weight, images.detach(), outcome.detach(), geometry)
+            outcome = outcome + _WeightPath.apply(
+                self.weight, images.detach(), outcome.detach(), geometry
+            )
         return outcome  # type: ignore[no-any-return]
 
     def _uses_ours(self, images: Tensor) -> bool:

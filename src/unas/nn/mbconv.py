@@ -17,7 +17,9 @@ def mobile_norm(channels: int, *, searching: bool) -> nn.BatchNorm2d:
 class ConvBNReLU6(nn.Sequential):
     """k×k convolution, BatchNorm, ReLU6: [B, C_in, H, W] to [B, C_out, ⌈H/stride⌉, ⌈W/stride⌉]."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, *, searching: bool) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, *, searching: bool
+    ) -> None:
         super().__init__(
             nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
             mobile_norm(channels_out, searching=searching),
@@ -28,8 +30,9 @@ class ConvBNReLU6(nn.Sequential):
 class MBConv(nn.Module):
     """Widen, filter each channel, narrow: [B, C_in, H, W] to [B, C_out, ⌈H/stride⌉, ⌈W/stride⌉].
 
-    1×1 convolution to e·C_in channels, BatchNorm, ReLU6 (left out for e = 1); depthwise k×k, BatchNorm, ReLU6; 1×1
-    to C_out, BatchNorm. The input is added where the stride is 1 and the width does not change.
+    1×1 convolution to e·C_in channels, BatchNorm, ReLU6 (left out for e = 1); depthwise k×k,
+    BatchNorm, ReLU6; 1×1 to C_out, BatchNorm. The input is added where the stride is 1 and the
+    width does not change.
 
     Args:
         channels_in: C_in.
@@ -41,17 +44,32 @@ class MBConv(nn.Module):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, expansion: int, stride: int = 1, *, searching: bool
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        expansion: int,
+        stride: int = 1,
+        *,
+        searching: bool,
     ) -> None:
         super().__init__()
         inner = expansion * channels_in
-        self.expand = nn.Identity() if expansion == 1 else ConvBNReLU6(channels_in, inner, 1, searching=searching)
-        # In place, as in `ConvBNReLU6`: no backward wants what the normalisation gave, and a supernet holds many.
+        self.expand = (
+            nn.Identity()
+            if expansion == 1
+            else ConvBNReLU6(channels_in, inner, 1, searching=searching)
+        )
+        # In place, as in `ConvBNReLU6`: no backward wants what the normalisation gave, and a
+        # supernet holds many.
         self.filter = nn.Sequential(
-            DepthwiseConv(inner, kernel, stride), mobile_norm(inner, searching=searching), nn.ReLU6(inplace=True)
+            DepthwiseConv(inner, kernel, stride),
+            mobile_norm(inner, searching=searching),
+            nn.ReLU6(inplace=True),
         )
         self.project = nn.Sequential(
-            nn.Conv2d(inner, channels_out, 1, bias=False), mobile_norm(channels_out, searching=searching)
+            nn.Conv2d(inner, channels_out, 1, bias=False),
+            mobile_norm(channels_out, searching=searching),
         )
         self.has_shortcut = stride == 1 and channels_in == channels_out
 

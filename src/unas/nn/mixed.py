@@ -1,7 +1,7 @@
 """How choices execute: a weighted sum of all candidates, or only those that were picked.
 
-A candidate is one operation on one input. This is the only place that knows the two ways, so every space, the DARTS
-node and the choices of any other model run on it.
+A candidate is one operation on one input. This is the only place that knows the two ways, so every
+space, the DARTS node and the choices of any other model run on it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,17 @@ class _Mixture(torch.autograd.Function):
         (weights,) = ctx.saved_tensors
         shape = (-1,) + (1,) * (gradient.dim() - 1)
         needed = enumerate(ctx.needs_input_grad[1:])
-        return None, *(gradient * weights[:, e].view(shape) if is_needed else None for e, is_needed in needed)
+        return None, *(
+            gradient * weights[:, e].view(shape) if is_needed else None for e, is_needed in needed
+        )
 
 
 class _WeightPath(torch.autograd.Function):
     """Zero in value; adding it to a mixture makes that differentiable in the weights.
 
-    A node of its own, since autograd leaves out whole nodes that nobody asks for, but tells a Python node nothing
-    about which of its gradients are wanted: the supernet's backward must not pay for the policy's gradients.
+    A node of its own, since autograd leaves out whole nodes that nobody asks for, but tells a
+    Python node nothing about which of its gradients are wanted: the supernet's backward must not
+    pay for the policy's gradients.
     """
 
     @staticmethod
@@ -59,7 +62,8 @@ class _WeightPath(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         flat = flatten(gradient).unsqueeze(1)
         columns = [
-            torch.bmm(flat, flatten(outcome).to(flat.dtype).unsqueeze(2)).view(-1) for outcome in ctx.saved_tensors
+            torch.bmm(flat, flatten(outcome).to(flat.dtype).unsqueeze(2)).view(-1)
+            for outcome in ctx.saved_tensors
         ]
         return torch.stack(columns, 1), *(None for _ in columns)
 
@@ -102,8 +106,14 @@ def spread(weights: Tensor, batch: int) -> Tensor:
         ValueError: it does not.
     """
     if batch % weights.shape[0]:
-        raise ValueError(f"{weights.shape[0]} architectures do not divide a batch of {batch} images")
-    return weights if weights.shape[0] == batch else weights.repeat_interleave(batch // weights.shape[0], 0)
+        raise ValueError(
+            f"{weights.shape[0]} architectures do not divide a batch of {batch} images"
+        )
+    return (
+        weights
+        if weights.shape[0] == batch
+        else weights.repeat_interleave(batch // weights.shape[0], 0)
+    )
 
 
 def routes(picks: Sequence[Sequence[int]], batch: int) -> dict[int, list[int] | None]:
@@ -121,7 +131,9 @@ def routes(picks: Sequence[Sequence[int]], batch: int) -> dict[int, list[int] | 
     return {e: None if len(rows) == batch else rows for e, rows in sorted(found.items())}
 
 
-def routed_sum(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None]) -> Tensor:
+def routed_sum(
+    weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None]
+) -> Tensor:
     """Return Σ_e weights[:, e]·candidate_e, running for each candidate only the images that picked it.
 
     Args:
@@ -142,7 +154,9 @@ def routed_sum(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[i
     return unflatten(total, shape)
 
 
-def mix(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None] | None) -> Tensor:
+def mix(
+    weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, list[int] | None] | None
+) -> Tensor:
     """Return Σ_e weights[:, e]·candidate_e: of all candidates (`rows_of` is None), or only where they were picked."""
     if rows_of is None:
         return weighted_sum(weights, [candidate(None) for candidate in candidates])
@@ -151,4 +165,6 @@ def mix(weights: Tensor, candidates: Sequence[Candidate], rows_of: dict[int, lis
 
 def has_batch_norm(operation: torch.nn.Module) -> bool:
     """Return whether an image's outcome depends on the other images of the batch."""
-    return any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in operation.modules())
+    return any(
+        isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in operation.modules()
+    )

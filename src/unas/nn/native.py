@@ -1,8 +1,8 @@
 """The one kernel of our own: compiled by the machine's C compiler at its first use, where there is one.
 
-oneDNN computes the weight gradient of depthwise convolutions many times slower than their forward unless they are
-3×3 without dilation (docs/benchmarks.md), and on a CPU it is most of a search step. Without a compiler, or with
-UNAS_NATIVE=0 in the environment, PyTorch's own kernel is used.
+oneDNN computes the weight gradient of depthwise convolutions many times slower than their forward
+unless they are 3×3 without dilation (docs/benchmarks.md), and on a CPU it is most of a search step.
+Without a compiler, or with UNAS_NATIVE=0 in the environment, PyTorch's own kernel is used.
 """
 
 from __future__ import annotations
@@ -57,12 +57,19 @@ def depthwise_weight_gradient(images: Tensor, gradient: Tensor, geometry: Geomet
     """
     run = depthwise_kernel()
     assert run is not None  # noqa: S101 - the caller has asked
-    images, gradient = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (images, gradient))
+    images, gradient = (
+        tensor.contiguous(memory_format=torch.channels_last) for tensor in (images, gradient)
+    )
     batch, channels, height, width = images.shape
     shape, kernel = _Shape(height, width, channels, *gradient.shape[2:], *geometry), geometry.kernel
     found = torch.empty(kernel, kernel, channels)
-    # One thread: others would wait for cores that PyTorch's own threads keep spinning on after each of its operations.
-    run(*(ctypes.c_void_p(t.data_ptr()) for t in (images, gradient, found)), ctypes.byref(shape), ctypes.c_long(batch))
+    # One thread: others would wait for cores that PyTorch's own threads keep spinning on after each
+    # of its operations.
+    run(
+        *(ctypes.c_void_p(t.data_ptr()) for t in (images, gradient, found)),
+        ctypes.byref(shape),
+        ctypes.c_long(batch),
+    )
     return found.permute(2, 0, 1).unsqueeze(1)
 
 
@@ -86,7 +93,9 @@ def _compiled() -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise OSError("there is no C compiler")
-    key = hashlib.sha256(b"\0".join((source, _processor(), *(flag.encode() for flag in _FLAGS)))).hexdigest()[:16]
+    key = hashlib.sha256(
+        b"\0".join((source, _processor(), *(flag.encode() for flag in _FLAGS)))
+    ).hexdigest()[:16]
     cache_root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = cache_root / "unas" / f"depthwise-{key}.so"
     if not path.exists():
@@ -105,4 +114,7 @@ def _processor() -> bytes:
         lines = Path("/proc/cpuinfo").read_bytes().splitlines()
     except OSError:
         return platform.processor().encode()
-    return next((line for line in lines if line.startswith((b"flags", b"Features"))), platform.machine().encode())
+    return next(
+        (line for line in lines if line.startswith((b"flags", b"Features"))),
+        platform.machine().encode(),
+    )

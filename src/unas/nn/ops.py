@@ -34,7 +34,9 @@ class ReLUConvBN(nn.Sequential):
 
     def __init__(self, channels_in: int, channels_out: int, *, searching: bool) -> None:
         super().__init__(
-            nn.ReLU(), _pointwise(channels_in, channels_out), batch_norm(channels_out, searching=searching)
+            nn.ReLU(),
+            _pointwise(channels_in, channels_out),
+            batch_norm(channels_out, searching=searching),
         )
 
 
@@ -44,14 +46,15 @@ _SAFE_CHANNELS = 16
 class FactorizedReduce(nn.Module):
     """Halve the resolution without losing every other pixel: [B, C_in, H, W] to [B, C_out, ⌈H/2⌉, ⌈W/2⌉].
 
-    ReLU, two 1×1 stride-2 convolutions of half the channels each, the second on the input shifted by one pixel,
-    concatenation, BatchNorm. An odd size is padded with zeros, so both halves have ⌈H/2⌉ rows.
+    ReLU, two 1×1 stride-2 convolutions of half the channels each, the second on the input shifted
+    by one pixel, concatenation, BatchNorm. An odd size is padded with zeros, so both halves have
+    ⌈H/2⌉ rows.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, searching: bool) -> None:
         super().__init__()
-        # oneDNN's weight gradient of a strided 1×1 convolution of few channels writes outside its memory
-        # (uxlfoundation/oneDNN#6035), so there the pixels are taken first.
+        # oneDNN's weight gradient of a strided 1×1 convolution of few channels writes outside its
+        # memory (uxlfoundation/oneDNN#6035), so there the pixels are taken first.
         self.taken = 1 if channels_in >= _SAFE_CHANNELS else 2
         self.even = _pointwise(channels_in, channels_out // 2, stride=2 // self.taken)
         self.odd = _pointwise(channels_in, channels_out - channels_out // 2, stride=2 // self.taken)
@@ -64,7 +67,10 @@ class FactorizedReduce(nn.Module):
         if images.shape[2] % 2 or images.shape[3] % 2:
             shifted = nn.functional.pad(shifted, (0, images.shape[3] % 2, 0, images.shape[2] % 2))
         every = self.taken
-        halves = [self.even(active[:, :, ::every, ::every]), self.odd(shifted[:, :, ::every, ::every])]
+        halves = [
+            self.even(active[:, :, ::every, ::every]),
+            self.odd(shifted[:, :, ::every, ::every]),
+        ]
         return self.bn(torch.cat(halves, 1))  # type: ignore[no-any-return]
 
 
@@ -97,7 +103,9 @@ class DilatedConv(nn.Sequential):
 
 
 _BUILDERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
-    "skip_connect": lambda c, s, q: nn.Identity() if s == 1 else FactorizedReduce(c, c, searching=q),
+    "skip_connect": lambda c, s, q: (
+        nn.Identity() if s == 1 else FactorizedReduce(c, c, searching=q)
+    ),
     "sep_conv_3x3": lambda c, s, q: SeparableConv(c, 3, s, searching=q),
     "max_pool_3x3": lambda _c, s, _q: nn.MaxPool2d(3, s, 1),
     "dil_conv_3x3": lambda c, s, q: DilatedConv(c, s, searching=q),

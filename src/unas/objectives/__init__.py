@@ -7,4 +7,14 @@ registry: Registry[Term] = Registry("objective", "unas.objectives", Term)  # typ
 get = registry.get
 names = registry.names
 
-__all__ = ["Evaluation", "Objective", "PolicyTerm", "RunningTerm", "Setting", "Term", "get", "names", "registry"]
+__all__ = [
+    "Evaluation",
+    "Objective",
+    "PolicyTerm",
+    "RunningTerm",
+    "Setting",
+    "Term",
+    "get",
+    "names",
+    "registry",
+]

@@ -42,15 +42,21 @@ class RunningCounted(RunningCost):
         """See `RunningCost`."""
         start, space, quantity = time.monotonic(), self.setting.deployment.space, self.term.quantity
         build = self.setting.deployment.skeleton
-        exact = None if quantity == "memory" else exact_table(space, self._count, build)  # a peak is no sum
+        exact = (
+            None if quantity == "memory" else exact_table(space, self._count, build)
+        )  # a peak is no sum
         table = exact or fitted_table(space, self._count)
         how = "exact" if exact else "approximate"
-        self.setting.say(f"{quantity}: {how} table of {len(self._counts)} networks, {time.monotonic() - start:.1f} s")
+        self.setting.say(
+            f"{quantity}: {how} table of {len(self._counts)} networks, {time.monotonic() - start:.1f} s"
+        )
         return table, exact is not None
 
     def read(self, sample: Sample) -> Tensor:
         """See `RunningCost`: every rank counts, which needs no clock."""
-        return torch.tensor([self._count(g) for g in sample.genotypes()], dtype=sample.groups[0].dtype)
+        return torch.tensor(
+            [self._count(g) for g in sample.genotypes()], dtype=sample.groups[0].dtype
+        )
 
     def num_samples(self) -> int:
         """See `RunningCost`: each is counted, which takes as long as building a network."""

@@ -25,7 +25,9 @@ class RunningMeasuredCost(RunningCost):
         device: where it runs.
     """
 
-    def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge, backend: str | Backend, device: str) -> None:
+    def __init__(
+        self, term: CostTerm, setting: Setting, gauge: Gauge, backend: str | Backend, device: str
+    ) -> None:
         super().__init__(term, setting, gauge)
         self._where = backend, device
 

@@ -46,10 +46,10 @@ class CostTerm(PolicyTerm):
 class Resource(CostTerm):
     """weight·max(0, c/limit − 1).
 
-    Where c is a sum over choices (multiply-adds, parameters), its mean and standard deviation under the policy are
-    exact, and the term is weight·max(0, (E[c] + σ[c])/limit − 1), without noise: it pulls until about five of six
-    draws are within the limit, and σ vanishes as the policy decides. Elsewhere it is the expectation of the hinge,
-    estimated on drawn architectures.
+    Where c is a sum over choices (multiply-adds, parameters), its mean and standard deviation under
+    the policy are exact, and the term is weight·max(0, (E[c] + σ[c])/limit − 1), without noise: it
+    pulls until about five of six draws are within the limit, and σ vanishes as the policy decides.
+    Elsewhere it is the expectation of the hinge, estimated on drawn architectures.
 
     Args:
         limit: the most that the network should cost, in the quantity's base unit.
@@ -121,7 +121,9 @@ class RunningCost(RunningTerm):
         if self.is_exact:
             mean, variance = table.moments(policy)
             return weight * self.excess(mean + (variance + (_TINY * self.term.most) ** 2).sqrt())
-        return weight * self.estimator(policy, self.cost, num_samples=self.num_samples(), generator=generator)
+        return weight * self.estimator(
+            policy, self.cost, num_samples=self.num_samples(), generator=generator
+        )
 
     def cost(self, sample: Sample) -> Tensor:
         """Return the term of each of G architectures, [G], before its weight; read if hard, else by the table."""
@@ -163,8 +165,13 @@ class RunningCost(RunningTerm):
         self.estimator.load_state_dict(state["estimator"])
 
     def _table_state(self) -> dict[str, Any]:
-        return {"table": None if self.table is None else self.table.state_dict(), "is_exact": self.is_exact}
+        return {
+            "table": None if self.table is None else self.table.state_dict(),
+            "is_exact": self.is_exact,
+        }
 
     def _load_table(self, state: dict[str, Any]) -> None:
-        self.table = None if state["table"] is None else CostTable.from_state(self.layout, state["table"])
+        self.table = (
+            None if state["table"] is None else CostTable.from_state(self.layout, state["table"])
+        )
         self.is_exact = state["is_exact"]

@@ -26,7 +26,8 @@ class Evaluation:
         space: the search space.
         sample: the architectures.
         train_losses: cross-entropy of each training image, [B].
-        validation_losses: cross-entropy of each validation image, [B]; None unless a term asks for it.
+        validation_losses: cross-entropy of each validation image, [B]; None unless a term asks for
+            it.
     """
 
     space: SearchSpace
@@ -64,7 +65,11 @@ class Term(ABC):  # noqa: B024  its two kinds, below, have the abstract methods
 
     def weight_at(self, step: int) -> float:
         """Return the weight at a search step, counted from 0."""
-        return self.weight * min((step + 1) / self.warm_up_steps, 1.0) if self.warm_up_steps else self.weight
+        return (
+            self.weight * min((step + 1) / self.warm_up_steps, 1.0)
+            if self.warm_up_steps
+            else self.weight
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ class Setting:
 class PolicyTerm(Term):
     """A term that has nothing to do with images, and so draws architectures of its own, or none.
 
-    What it learns in a search (measurements, a predictor, baselines) is in the `RunningTerm` that it starts.
+    What it learns in a search (measurements, a predictor, baselines) is in the `RunningTerm` that
+    it starts.
     """
 
     @abstractmethod
@@ -114,7 +120,8 @@ class PolicyTerm(Term):
 class RunningTerm(ABC):
     """A policy term during a search.
 
-    `estimator` estimates its gradient where it has to be estimated, and is all that learns from a step.
+    `estimator` estimates its gradient where it has to be estimated, and is all that learns from a
+    step.
     """
 
     estimator: Estimator

@@ -45,6 +45,8 @@ class RunningEnergy(RunningMeasuredCost):
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""
         start = time.monotonic()
-        table = fitted_table(self.setting.deployment.space, lambda genotype: self.gauge(genotype).value, MEASURED)
+        table = fitted_table(
+            self.setting.deployment.space, lambda genotype: self.gauge(genotype).value, MEASURED
+        )
         self.setting.say(f"energy: {MEASURED} networks measured, {time.monotonic() - start:.0f} s")
         return table, False

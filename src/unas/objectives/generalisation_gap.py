@@ -17,9 +17,9 @@ class GeneralisationGap(Objective):
 
     Args:
         weight: λ of the paper.
-        gap: "instance" takes the absolute difference of the i-th training and the i-th validation image before
-            averaging, as the published system does; "group" that of an architecture's two means, as its formula says.
-            With one architecture an image they are the same.
+        gap: "instance" takes the absolute difference of the i-th training and the i-th validation
+            image before averaging, as the published system does; "group" that of an architecture's
+            two means, as its formula says. With one architecture an image they are the same.
     """
 
     needs_validation: ClassVar[bool] = True
@@ -35,5 +35,7 @@ class GeneralisationGap(Objective):
     def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""
         assert evaluation.validation_losses is not None  # noqa: S101 - it was asked for
-        difference = evaluation.by_architecture(evaluation.validation_losses - evaluation.train_losses)
+        difference = evaluation.by_architecture(
+            evaluation.validation_losses - evaluation.train_losses
+        )
         return difference.abs().mean(1) if self.gap == "instance" else difference.mean(1).abs()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -32,17 +31,20 @@ HELD_OUT = 8
 class Latency(CostTerm):
     """κ·max(0, T(z) − T*) of architectures drawn for it alone (SPEC §3), in the network that will be deployed.
 
-    The architecture that is measured is the one that is scored. For an estimator with a control variate, that of T is
-    T̂(ζ), linear in the one-hot choices.
+    The architecture that is measured is the one that is scored. For an estimator with a control
+    variate, that of T is T̂(ζ), linear in the one-hot choices.
 
     Args:
         weight: κ, for each millisecond.
-        warm_up_steps: κ grows linearly from 0 over the first so many search steps (published: 30,000).
+        warm_up_steps: κ grows linearly from 0 over the first so many search steps (published:
+            30,000).
         target_ms: T*, in milliseconds.
         backend: what runs the network.
-        mode: "predicted": T is T̂, and 32 architectures are drawn a step; "measured": T is a clock's, and one is
-            drawn, or two by reinforce_loo. A measured architecture is not measured again.
-        predictor: a file that `unas latency fit` wrote; none fits one to a few measurements before the search.
+        mode: "predicted": T is T̂, and 32 architectures are drawn a step; "measured": T is a
+            clock's, and one is drawn, or two by reinforce_loo. A measured architecture is not
+            measured again.
+        predictor: a file that `unas latency fit` wrote; none fits one to a few measurements before
+            the search.
     """
 
     quantity: ClassVar[str] = "latency"
@@ -74,7 +76,8 @@ class Latency(CostTerm):
         """See `CostTerm`.
 
         Raises:
-            UserError: the mode is "measured", and the estimator asks for relaxed architectures alone.
+            UserError: the mode is "measured", and the estimator asks for relaxed architectures
+                alone.
         """
         if self.mode == "measured" and not setting.estimator.is_unbiased:
             raise UserError(
@@ -127,10 +130,16 @@ class RunningLatency(RunningMeasuredCost):
         """See `RunningCost`."""
         if self.options.mode == "predicted":
             return super().read(sample)
-        keys = [" ".join(str(sample.picks[name][g]) for name in self.layout.choices) for g in range(len(sample))]
+        keys = [
+            " ".join(str(sample.picks[name][g]) for name in self.layout.choices)
+            for g in range(len(sample))
+        ]
         pairs = dict(zip(keys, sample.genotypes(), strict=True))
         missing = {key: genotype for key, genotype in pairs.items() if key not in self.measured}
-        clocked: Callable[[], dict[str, float]] = lambda: {k: self.gauge(g).value for k, g in missing.items()}  # noqa: E731
+
+        def clocked() -> dict[str, float]:
+            return {key: self.gauge(genotype).value for key, genotype in missing.items()}
+
         found = self.setting.ranks.on_main(clocked) if missing else {}
         self.measured |= {key: value for key, value in found.items() if math.isfinite(value)}
         figures = [found[key] if key in found else self.measured[key] for key in keys]

@@ -28,7 +28,9 @@ class Overlap(Objective):
             UserError: it has none.
         """
         if not space.slot_pairs():
-            raise UserError(f"objective overlap: the {space.name} space has no slots; leave this term out")
+            raise UserError(
+                f"objective overlap: the {space.name} space has no slots; leave this term out"
+            )
 
     def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""

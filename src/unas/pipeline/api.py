@@ -39,11 +39,18 @@ class Result:
     summary: dict[str, Any]
 
 
-def run(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
+def run(
+    config: Config | str,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Result:
     """Search an architecture, train it from scratch, export it, measure the export and draw the report.
 
     Args:
-        config: a configuration, or the name of a recipe. With its `genotype` set, nothing is searched.
+        config: a configuration, or the name of a recipe. With its `genotype` set, nothing is
+            searched.
         out: the run directory; runs/NAME-TIME when not given.
         resume: go on with the run in `out`; if there is none yet, start it.
         quiet: show no progress.
@@ -58,18 +65,34 @@ def run(config: Config | str, out: str | Path | None = None, *, resume: bool = F
         return _result(work, genotype)
 
 
-def search(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
+def search(
+    config: Config | str,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Result:
     """Search an architecture and choose it; see `run`. The configuration's `genotype` must not be set."""
     if (given := resolved(config).genotype) is not None:
-        raise UserError(f"genotype is {given!r}, but a search finds its own; leave it out, or use train")
+        raise UserError(
+            f"genotype is {given!r}, but a search finds its own; leave it out, or use train"
+        )
     with work_in(config, out, "search", resume=resume, quiet=quiet) as work:
         return _result(work, find_genotype(work))
 
 
-def train(config: Config | str, out: str | Path | None = None, *, resume: bool = False, quiet: bool = False) -> Result:
+def train(
+    config: Config | str,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Result:
     """Train the architecture named by the configuration's `genotype` from scratch, and export it; see `run`."""
     if resolved(config).genotype is None:
-        raise UserError("genotype is not set; give a published name, a JSON file or a run directory")
+        raise UserError(
+            "genotype is not set; give a published name, a JSON file or a run directory"
+        )
     return run(config, out, resume=resume, quiet=quiet)
 
 
@@ -87,17 +110,20 @@ def search_step(
         device: where to compute.
         num_classes: of the images; the data set's, where it is known without its files.
         image_channels: of the images; likewise.
-        image_size: height and width of the images, where a term of the cost is about the network that will be deployed,
-            such as its latency: it is counted or measured here.
+        image_size: height and width of the images, where a term of the cost is about the network
+            that will be deployed, such as its latency: it is counted or measured here.
 
     Raises:
-        UserError: the data set says nothing about its images without its files, or a term needs `image_size`.
+        UserError: the data set says nothing about its images without its files, or a term needs
+            `image_size`.
     """
     config = resolved(config)
     data = type(config.dataset)
     classes, channels = num_classes or data.num_classes, image_channels or data.image_channels
     if classes is None or channels is None:
-        raise UserError(f"num_classes and image_channels of {data.__name__} are known only from its files; give both")
+        raise UserError(
+            f"num_classes and image_channels of {data.__name__} are known only from its files; give both"
+        )
     runtime = replace(config.runtime, device=device).build()
     terms: dict[str, RunningTerm] = {}
     if image_size is not None:
@@ -106,11 +132,22 @@ def search_step(
         terms = start_terms(config.search.objectives, Setting(deployment, config.search.estimator))
         for term in terms.values():
             term.prepare()
-    return SearchStep(config.space, config.search, classes, channels, runtime, seed=config.seed, policy_terms=terms)
+    return SearchStep(
+        config.space,
+        config.search,
+        classes,
+        channels,
+        runtime,
+        seed=config.seed,
+        policy_terms=terms,
+    )
 
 
 def evaluate_run(
-    directory: str | Path, data_root: str | None = None, device: str = "auto", trusted: Collection[str] = ()
+    directory: str | Path,
+    data_root: str | None = None,
+    device: str = "auto",
+    trusted: Collection[str] = (),
 ) -> dict[str, float]:
     """Return the accuracy and the loss on the test images of the network that a run has trained.
 
@@ -118,14 +155,19 @@ def evaluate_run(
         directory: the run directory.
         data_root: where data sets are; a run that was told where they are needs to be told again.
         device: where to compute.
-        trusted: components outside unas, `package.module:Class`, that the run uses and that may be imported.
+        trusted: components outside unas, `package.module:Class`, that the run uses and that may be
+            imported.
     """
     work = finished(directory, data_root, device, trusted)
-    accuracy, loss = test(work, load_network(Path(directory), work.config.space).to(work.runtime.device))
+    accuracy, loss = test(
+        work, load_network(Path(directory), work.config.space).to(work.runtime.device)
+    )
     return {"test_accuracy": accuracy, "test_loss": loss}
 
 
-def export_run(directory: str | Path, data_root: str | None = None, trusted: Collection[str] = ()) -> dict[str, Any]:
+def export_run(
+    directory: str | Path, data_root: str | None = None, trusted: Collection[str] = ()
+) -> dict[str, Any]:
     """Write a run's model.onnx anew from its weights, check and measure it; return the figures; see `evaluate_run`."""
     work = finished(directory, data_root, "cpu", trusted)
     network = load_network(Path(directory), work.config.space)

@@ -35,12 +35,16 @@ def new_directory(name: str) -> Path:
     """Return an unused run directory: runs/NAME-TIME, in UTC."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     return next(
-        path for n in range(10_000) if not (path := Path("runs") / f"{name}-{stamp}{f'-{n}' * (n > 0)}").exists()
+        path
+        for n in range(10_000)
+        if not (path := Path("runs") / f"{name}-{stamp}{f'-{n}' * (n > 0)}").exists()
     )
 
 
 @contextlib.contextmanager
-def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool) -> Iterator[Work]:
+def work_in(
+    config: Config | str, out: str | Path | None, verb: str, *, resume: bool, quiet: bool
+) -> Iterator[Work]:
     """Open a run, new or resumed, for the work of a command called `verb`; see `run`."""
     name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
     config = with_budget_terms(resolved(config))
@@ -57,7 +61,12 @@ def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: 
             open_together(
                 ranks,
                 lambda: _open(
-                    config, data, runtime, directory, promised, resume=resume or (is_restarted and _is_own(directory))
+                    config,
+                    data,
+                    runtime,
+                    directory,
+                    promised,
+                    resume=resume or (is_restarted and _is_own(directory)),
                 ),
             )
         )
@@ -74,10 +83,19 @@ def work_in(config: Config | str, out: str | Path | None, verb: str, *, resume: 
 
 
 def _open(
-    config: Config, data: ImageData, runtime: Runtime, directory: Path, promised: Promised, *, resume: bool
+    config: Config,
+    data: ImageData,
+    runtime: Runtime,
+    directory: Path,
+    promised: Promised,
+    *,
+    resume: bool,
 ) -> RunDirectory:
     """Go on with the run in a directory, or make a new one there."""
-    manifest = {**collect_manifest(config.seed, sys.argv, runtime.describe()), "processes": runtime.ranks.size}
+    manifest = {
+        **collect_manifest(config.seed, sys.argv, runtime.describe()),
+        "processes": runtime.ranks.size,
+    }
     manifest |= {"job": job()} if job() else {}
     if resume and RunDirectory.holds_run(directory):
         _require_same(config, directory)
@@ -100,7 +118,10 @@ def _about_ranks(config: Config, ranks: Ranks) -> str:
     """Return what several processes change, in one line (SPEC §6: the published rates are those of all together)."""
     phases = {} if config.genotype is not None else {"search": config.search.batch_size}
     batches = {**phases, "training": config.training.batch_size}
-    shares = ", ".join(f"{phase} {size} images a step, {size // ranks.size} each" for phase, size in batches.items())
+    shares = ", ".join(
+        f"{phase} {size} images a step, {size // ranks.size} each"
+        for phase, size in batches.items()
+    )
     return f"{ranks.size} processes: {shares}; learning rates are those of the whole batch, for any number of processes"
 
 
@@ -128,7 +149,9 @@ def _require_same(config: Config, directory: Path) -> None:
         )
 
 
-def finished(directory: str | Path, data_root: str | None, device: str, trusted: Collection[str]) -> Work:
+def finished(
+    directory: str | Path, data_root: str | None, device: str, trusted: Collection[str]
+) -> Work:
     """Return the work of a run that is only read; see `unas.pipeline.evaluate_run`."""
     opened = RunDirectory.open(directory)
     config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)), trusted)

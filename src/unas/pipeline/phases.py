@@ -88,13 +88,19 @@ class Work:
 def find_genotype(work: Work) -> Genotype:
     """Return the architecture that this run has found before, the configuration's, or search one."""
     run, given = work.session.run, work.config.genotype
-    if run.checkpoint is not None and run.checkpoint.phase == TRAINING:  # genotype.json is written before that
+    if (
+        run.checkpoint is not None and run.checkpoint.phase == TRAINING
+    ):  # genotype.json is written before that
         work.summary = work.ranks.on_main(lambda: read_summary(run))
-        return Genotype.from_json(work.ranks.on_main(lambda: load_genotype(run.path(GENOTYPE)).to_json()))
+        return Genotype.from_json(
+            work.ranks.on_main(lambda: load_genotype(run.path(GENOTYPE)).to_json())
+        )
     if given is None:
         return search_genotype(work)
     genotype = load_genotype(given)
-    work.description(genotype).build(work.config.space)  # a wrong one is refused before anything is spent on it
+    work.description(genotype).build(
+        work.config.space
+    )  # a wrong one is refused before anything is spent on it
     run.write_text(GENOTYPE, genotype.to_json())
     return genotype
 
@@ -109,10 +115,13 @@ def read_summary(run: RunDirectory) -> dict[str, Any]:
     budgets = found.get("budgets", []) if isinstance(found, dict) else None
     wanted = {"line": str, "passed": bool}
     if not isinstance(budgets, list) or not all(
-        isinstance(each, dict) and all(isinstance(each.get(name), kind) for name, kind in wanted.items())
+        isinstance(each, dict)
+        and all(isinstance(each.get(name), kind) for name, kind in wanted.items())
         for each in budgets
     ):
-        raise UserError(f"{run.path(SUMMARY)} is not a summary that unas wrote; remove it, and go on")
+        raise UserError(
+            f"{run.path(SUMMARY)} is not a summary that unas wrote; remove it, and go on"
+        )
     return dict(found)
 
 
@@ -132,21 +141,38 @@ def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
     else:
         with torch.device("meta"):
             options = asdict(config.network)
-            config.space.network(load_genotype(config.genotype), data.num_classes, data.image_shape[0], **options)
+            config.space.network(
+                load_genotype(config.genotype), data.num_classes, data.image_shape[0], **options
+            )
     if config.genotype is None:
-        ranks.share(config.search.num_architectures(config.search.batch_size), "search.architectures_per_batch")
+        ranks.share(
+            config.search.num_architectures(config.search.batch_size),
+            "search.architectures_per_batch",
+        )
     for phase, batch_size, images, kind in needs:
         ranks.share(batch_size, f"{phase}.batch_size")
         if batch_size > images:
-            raise UserError(f"{phase}.batch_size is {batch_size}, but there are {images} {kind} images; lower it")
+            raise UserError(
+                f"{phase}.batch_size is {batch_size}, but there are {images} {kind} images; lower it"
+            )
 
 
-def search_streams(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> tuple[BatchStream, BatchStream]:
+def search_streams(
+    config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS
+) -> tuple[BatchStream, BatchStream]:
     """Return the training and the validation batches of a search."""
     search = config.search
     train, validation = split(data.train, search.validation_fraction, config.seed)
     return (
-        _stream(config, data, train, "search/train", search.batch_size, ranks=ranks, augmentation=search.augmentation),
+        _stream(
+            config,
+            data,
+            train,
+            "search/train",
+            search.batch_size,
+            ranks=ranks,
+            augmentation=search.augmentation,
+        ),
         _stream(config, data, validation, "search/validation", search.batch_size, ranks=ranks),
     )
 
@@ -155,7 +181,9 @@ def training_stream(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS)
     """Return the batches of a training from scratch: of all training images."""
     training = config.training
     name, augmentation = "training/train", training.augmentation
-    return _stream(config, data, data.train, name, training.batch_size, ranks=ranks, augmentation=augmentation)
+    return _stream(
+        config, data, data.train, name, training.batch_size, ranks=ranks, augmentation=augmentation
+    )
 
 
 def _stream(
@@ -170,7 +198,9 @@ def _stream(
 ) -> BatchStream:
     own = ranks.share(batch_size, f"{name.partition('/')[0]}.batch_size")
     rows = {"rank": ranks.rank, "world_size": ranks.size}
-    return BatchStream(images, own, augmentation, data.mean, data.std, seed=config.seed, stream=name, **rows)
+    return BatchStream(
+        images, own, augmentation, data.mean, data.std, seed=config.seed, stream=name, **rows
+    )
 
 
 def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
@@ -290,7 +320,9 @@ def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
     work.session.stop_if_asked()
     latencies = [quietest(lambda: measure_file(path, data.image_shape))]
     work.session.stop_if_asked()
-    latencies.append(quietest(lambda: measure(network, data.image_shape, device=work.runtime.device)))
+    latencies.append(
+        quietest(lambda: measure(network, data.image_shape, device=work.runtime.device))
+    )
     judged = as_summary(work.promised.judge(path, network))
     work.report(latency=[asdict(each) for each in latencies], **judged)
 

@@ -34,8 +34,9 @@ def preflight(config: Config) -> dict[str, Any]:
         config: the run.
 
     Returns:
-        search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes (of this process,
-        on the device where that is a GPU), device, budgets. The training steps are those of the policy's first mode.
+        search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes
+        (of this process, on the device where that is a GPU), device, budgets. The training steps
+        are those of the policy's first mode.
     """
     runtime = config.runtime.build()
     data = config.dataset.load(config.data_directory).to(runtime.device)
@@ -45,7 +46,10 @@ def preflight(config: Config) -> dict[str, Any]:
         phases.insert(0, _search(config, data, runtime))
     figures: dict[str, Any] = {"device": runtime.describe()}
     for phase in phases:
-        figures |= {f"{phase.name}_steps": phase.steps, f"{phase.name}_seconds_a_step": phase.seconds_a_step}
+        figures |= {
+            f"{phase.name}_steps": phase.steps,
+            f"{phase.name}_seconds_a_step": phase.seconds_a_step,
+        }
     promised = Promised(config, data, runtime, quiet=True)
     if config.budgets:
         figures["budgets"] = promised.preview()
@@ -64,16 +68,22 @@ def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     train, validation = search_streams(config, data)
     terms = config.search.objectives.items()
     images = {name: term for name, term in terms if not isinstance(term, PolicyTerm)}
-    steps = replace(config.search, objectives=images)  # the others take no time to speak of, but measure before it
+    steps = replace(
+        config.search, objectives=images
+    )  # the others take no time to speak of, but measure before it
     search = SearchStep(config.space, steps, data.num_classes, data.image_shape[0], runtime)
-    seconds = _seconds_a_step(lambda step: search(*train.batch(step), *validation.batch(step)), runtime)
+    seconds = _seconds_a_step(
+        lambda step: search(*train.batch(step), *validation.batch(step)), runtime
+    )
     return _Phase("search", total_steps(config.search, train.steps_per_epoch), seconds)
 
 
 def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     mode = Genotype(config.space.name, Policy(config.space.choices).mode())
     genotype = mode if config.genotype is None else load_genotype(config.genotype)
-    network = config.space.network(genotype, data.num_classes, data.image_shape[0], **asdict(config.network))
+    network = config.space.network(
+        genotype, data.num_classes, data.image_shape[0], **asdict(config.network)
+    )
     stream = training_stream(config, data)
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
     seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)

@@ -21,7 +21,11 @@ from unas.objectives import PolicyTerm, RunningTerm, Setting, Term
 
 def start_terms(objectives: Mapping[str, Term], setting: Setting) -> dict[str, RunningTerm]:
     """Return the terms that are about the deployed network, started, by name."""
-    return {name: term.start(setting) for name, term in objectives.items() if isinstance(term, PolicyTerm)}
+    return {
+        name: term.start(setting)
+        for name, term in objectives.items()
+        if isinstance(term, PolicyTerm)
+    }
 
 
 class Promised:
@@ -34,7 +38,9 @@ class Promised:
         quiet: tell nothing on standard error.
     """
 
-    def __init__(self, config: Config, data: ImageData, runtime: Runtime, *, quiet: bool = False) -> None:
+    def __init__(
+        self, config: Config, data: ImageData, runtime: Runtime, *, quiet: bool = False
+    ) -> None:
         self.config, self.ranks, self.quiet = config, runtime.ranks, quiet
         self.deployment = Deployment(
             config.space, config.network, data.num_classes, data.image_shape, str(runtime.device)
@@ -52,14 +58,17 @@ class Promised:
     def contract(self) -> Contract | None:
         """Return the budgets, to be held against architectures; None without any."""
         objectives = self.config.search.objectives
-        clauses = [clause_of(budget, objectives, self.terms, self.deployment) for budget in self.budgets]
+        clauses = [
+            clause_of(budget, objectives, self.terms, self.deployment) for budget in self.budgets
+        ]
         return Contract(clauses, self.ranks, self.say) if clauses else None
 
     def require_possible(self) -> None:
         """Measure what the terms have to know, and refuse budgets that can't be met; on rank 0 alone.
 
         Raises:
-            UserError: says what the least possible is, or what the genotype that is to be trained costs.
+            UserError: says what the least possible is, or what the genotype that is to be trained
+                costs.
         """
         for term in self.terms.values():
             term.prepare()
@@ -74,13 +83,19 @@ class Promised:
         contract, found = self.contract(), dict[str, str]()
         for number, budget in enumerate(self.budgets):
             found[str(budget)] = "measured before the search"
-            if contract is not None and contract.clauses[number].gauge.is_exact and self.config.genotype is None:
+            if (
+                contract is not None
+                and contract.clauses[number].gauge.is_exact
+                and self.config.genotype is None
+            ):
                 found[str(budget)] = f"least possible {budget.show(contract.least(number).value)}"
         return found
 
     def judge(self, path: Path, network: nn.Module) -> list[Verdict]:
         """Return the verdicts on an exported network; see `unas.budgets.verdicts.judge_delivery`."""
-        return judge_delivery(path, network, self.budgets, self.config.search.objectives, self.deployment)
+        return judge_delivery(
+            path, network, self.budgets, self.config.search.objectives, self.deployment
+        )
 
     def share(self) -> None:
         """Give the other ranks what rank 0 has measured."""

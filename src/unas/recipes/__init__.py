@@ -20,7 +20,8 @@ def recipe(name: str) -> Config:
     """Return the configuration of a recipe.
 
     Args:
-        name: a built-in recipe, or `package.module:function` of a function that takes nothing and returns a `Config`.
+        name: a built-in recipe, or `package.module:function` of a function that takes nothing and
+            returns a `Config`.
 
     Raises:
         UserError: there is no such recipe.
@@ -31,10 +32,14 @@ def recipe(name: str) -> Config:
         module_name = name.lower().replace("-", "_")
         function = getattr(importlib.import_module(f"{__name__}.{module_name}"), module_name)
     else:
-        raise UserError(f"recipe {name!r} does not exist; {one_of(name, names())}, or package.module:function")
+        raise UserError(
+            f"recipe {name!r} does not exist; {one_of(name, names())}, or package.module:function"
+        )
     config = cast("object", function() if callable(function) else None)
     if not isinstance(config, Config):
-        raise UserError(f"recipe {name!r} returned {type(config).__name__}; it must be a function returning a Config")
+        raise UserError(
+            f"recipe {name!r} returned {type(config).__name__}; it must be a function returning a Config"
+        )
     return config
 
 

@@ -14,7 +14,8 @@ def digits() -> Config:
     augmentation = Augmentation(crop_padding=1)
     return Config(
         dataset=Digits(),
-        # Kernels of 5×5 and more would cover most of an 8×8 image: the first four operations have none.
+        # Kernels of 5×5 and more would cover most of an 8×8 image: the first four operations have
+        # none.
         space=DartsSpace(channels=8, layers=3, operations=4),
         network=DartsNetworkOptions(channels=16, layers=5, drop_path=0.1),
         search=SearchConfig(
@@ -27,5 +28,7 @@ def digits() -> Config:
             augmentation=augmentation,
         ),
         choosing=ChoosingConfig(candidates=8),
-        training=TrainingConfig(epochs=25, warm_up_epochs=2, batch_size=64, lr=0.1, augmentation=augmentation),
+        training=TrainingConfig(
+            epochs=25, warm_up_epochs=2, batch_size=64, lr=0.1, augmentation=augmentation
+        ),
     )

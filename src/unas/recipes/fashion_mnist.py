@@ -25,6 +25,9 @@ def fashion_mnist() -> Config:
         ),
         choosing=ChoosingConfig(candidates=8),
         training=TrainingConfig(
-            epochs=40, warm_up_epochs=2, lr=0.1, augmentation=Augmentation(crop_padding=2, flip=True, cutout=8)
+            epochs=40,
+            warm_up_epochs=2,
+            lr=0.1,
+            augmentation=Augmentation(crop_padding=2, flip=True, cutout=8),
         ),
     )

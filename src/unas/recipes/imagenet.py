@@ -8,20 +8,24 @@ from unas.searching.config import AdamConfig, SearchConfig
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.training import TrainingConfig
 
-AUGMENTATION = Augmentation(crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
+AUGMENTATION = Augmentation(
+    crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2
+)
 
 
 def imagenet() -> Config:
     """Return the published search and training.
 
-    Batches and learning rates are those of all 8 published processes together: 8 × 24 images a step of the search, each
-    24 with one architecture, and 8 × 128 of the training, whose 0.1 per 128 images is 0.8. The network is as wide as
-    600 million multiply-adds allow.
+    Batches and learning rates are those of all 8 published processes together: 8 × 24 images a step
+    of the search, each 24 with one architecture, and 8 × 128 of the training, whose 0.1 per 128
+    images is 0.8. The network is as wide as 600 million multiply-adds allow.
     """
     return Config(
         dataset=ImageNet(),
         space=DartsSpace(channels=16, layers=14, operations=5, stem="imagenet"),
-        network=DartsNetworkOptions(channels=None, layers=14, stem="imagenet", auxiliary=True, max_macs=600_000_000),
+        network=DartsNetworkOptions(
+            channels=None, layers=14, stem="imagenet", auxiliary=True, max_macs=600_000_000
+        ),
         search=SearchConfig(
             warm_up_epochs=5,
             epochs=15,

@@ -14,10 +14,11 @@ from unas.spaces.proxylessnas import ProxylessNetworkOptions, ProxylessSpace
 def imagenet_mobile() -> Config:
     """Return the published search and training.
 
-    Batches and learning rates are those of all 8 published processes together: 8 × 24 images a step of the search, each
-    24 with one architecture, and 8 × 64 of the training, whose 0.025 per 64 images is 0.2. The latency is that of one
-    image in PyTorch on the device of the search: that of the deployed network at its real size, predicted from a few
-    measurements before the search (docs/latency.md).
+    Batches and learning rates are those of all 8 published processes together: 8 × 24 images a step
+    of the search, each 24 with one architecture, and 8 × 64 of the training, whose 0.025 per 64
+    images is 0.2. The latency is that of one image in PyTorch on the device of the search: that of
+    the deployed network at its real size, predicted from a few measurements before the search
+    (docs/latency.md).
     """
     base = imagenet()
     return replace(
@@ -30,8 +31,12 @@ def imagenet_mobile() -> Config:
             objectives={
                 "cross_entropy": CrossEntropy(),
                 "gap": GeneralisationGap(),
-                "latency": Latency(weight=0.1, warm_up_steps=30_000, target_ms=10.0, backend=EagerBackend()),
+                "latency": Latency(
+                    weight=0.1, warm_up_steps=30_000, target_ms=10.0, backend=EagerBackend()
+                ),
             },
         ),
-        training=replace(base.training, epochs=300, batch_size=8 * 64, lr=8 * 0.025, weight_decay=5e-5),
+        training=replace(
+            base.training, epochs=300, batch_size=8 * 64, lr=8 * 0.025, weight_decay=5e-5
+        ),
     )

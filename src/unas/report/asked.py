@@ -13,7 +13,11 @@ def draw(run: RunData) -> Markup:
     config = run.config
     data, space = config.object("dataset").text("name"), config.object("space").text("name")
     budgets, given = config.texts("budgets"), config.text("genotype")
-    what = f"Train the given architecture {given}" if given else f"Search a network of the {space} space"
+    what = (
+        f"Train the given architecture {given}"
+        if given
+        else f"Search a network of the {space} space"
+    )
     under = f" under {' and '.join(map(budget, budgets))}" if budgets else ""
     how = [] if given else [_search(config.object("search"))]
     epochs = config.object("training").number("epochs")

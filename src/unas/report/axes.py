@@ -44,7 +44,13 @@ class Scale:
 
 
 def scale(
-    values: Iterable[float], start: float, end: float, *, is_tight: bool = False, most: int = 5, finest: float = 0.0
+    values: Iterable[float],
+    start: float,
+    end: float,
+    *,
+    is_tight: bool = False,
+    most: int = 5,
+    finest: float = 0.0,
 ) -> Scale:
     """Return the axis that shows all values.
 
@@ -72,7 +78,9 @@ def log_scale(values: Iterable[float], start: float, end: float) -> Scale:
     high = max(high, low + 1)
     every = math.ceil((high - low) / 5)
     powers = range(low, high + 1, every)
-    return Scale(10.0**low, 10.0**high, start, end, tuple(10.0**power for power in powers), is_log=True)
+    return Scale(
+        10.0**low, 10.0**high, start, end, tuple(10.0**power for power in powers), is_log=True
+    )
 
 
 def tick_size(span: float, most: int) -> float:

@@ -15,7 +15,16 @@ from unas.report.scatter import Point
 from unas.report.stage import stage
 from unas.report.verdict import exported
 
-_HEAD = ("run", "recipe", "seed", "test accuracy", "parameters", "multiply-adds", "latency", "budgets")
+_HEAD = (
+    "run",
+    "recipe",
+    "seed",
+    "test accuracy",
+    "parameters",
+    "multiply-adds",
+    "latency",
+    "budgets",
+)
 _NUMERIC = (2, 3, 4, 5, 6)
 
 
@@ -23,16 +32,25 @@ def draw(runs: Sequence[RunData], level: int) -> Markup:
     """Return the section."""
     rows = [_row(number, run) for number, run in enumerate(runs, 1)]
     found = table(
-        "The runs; latency is of the exported file for one image, median and p10 to p90", _HEAD, rows, _NUMERIC
+        "The runs; latency is of the exported file for one image, median and p10 to p90",
+        _HEAD,
+        rows,
+        _NUMERIC,
     )
     drawn = [each for each in (_latency(runs), _parameters(runs)) if each is not None]
-    plots = element("div", *drawn, class_="plots") if drawn else missing("No two runs are tested: nothing to plot.")
+    plots = (
+        element("div", *drawn, class_="plots")
+        if drawn
+        else missing("No two runs are tested: nothing to plot.")
+    )
     return section("Comparison", level, found, plots)
 
 
 def _row(number: int, run: RunData) -> list[str]:
     summary, latency = run.summary, exported(run)
-    accuracy, parameters, macs = (summary.number(name) for name in ("test_accuracy", "parameters", "macs"))
+    accuracy, parameters, macs = (
+        summary.number(name) for name in ("test_accuracy", "parameters", "macs")
+    )
     seed = run.config.number("seed")
     return [
         element("a", f"{number} · {run.name}", href=f"#run-{number}"),
@@ -49,14 +67,20 @@ def _row(number: int, run: RunData) -> list[str]:
 def _time(latency: Fields) -> str:
     low, median, high = (latency.number(name) for name in ("p10", "median_ms", "p90"))
     spread = "" if low is None or high is None else f"{low:.4g} to {high:.4g}"
-    return "" if median is None else element("span", milliseconds(median), " ", element("small", spread))
+    return (
+        ""
+        if median is None
+        else element("span", milliseconds(median), " ", element("small", spread))
+    )
 
 
 def _verdicts(run: RunData) -> Markup:
     parts: list[str] = []
     for item in run.summary.objects("budgets"):
         kind, mark = ("pass", "✓ PASS") if item.flag("passed") else ("fail", "✗ FAIL")
-        parts.append(element("div", element("b", mark, class_=kind), f" {budget(item.text('budget'))}"))
+        parts.append(
+            element("div", element("b", mark, class_=kind), f" {budget(item.text('budget'))}")
+        )
     none = "no verdict yet" if run.config.texts("budgets") else "none set"
     return element("div", *(parts or [none]))
 
@@ -90,7 +114,9 @@ def _exported(runs: Sequence[RunData]) -> list[Point]:
             continue
         machine = latency.object("fingerprint")
         texts = machine.text("processor"), machine.text("accelerator")
-        ways.add((latency.text("backend"), latency.text("device"), texts, machine.number("threads")))
+        ways.add(
+            (latency.text("backend"), latency.text("device"), texts, machine.number("threads"))
+        )
         points.append(Point(number, run.name, median, accuracy))
     return points if len(ways) == 1 else []
 
@@ -101,7 +127,11 @@ def _parameters(runs: Sequence[RunData]) -> Markup | None:
         parameters, accuracy = run.summary.number("parameters"), run.summary.number("test_accuracy")
         if parameters is not None and accuracy is not None:
             points.append(Point(number, run.name, parameters, accuracy))
-    return scatter.draw("Accuracy against size", "parameters", points, _shared(runs, "params")) if points[1:] else None
+    return (
+        scatter.draw("Accuracy against size", "parameters", points, _shared(runs, "params"))
+        if points[1:]
+        else None
+    )
 
 
 def _shared(runs: Sequence[RunData], kind: str) -> list[tuple[str, float]]:
@@ -114,4 +144,6 @@ def _shared(runs: Sequence[RunData], kind: str) -> list[tuple[str, float]]:
         }
         for run in runs
     ]
-    return [(f"limit, {quantity(kind, limit)}", limit) for _, limit in sorted(set.intersection(*each))]
+    return [
+        (f"limit, {quantity(kind, limit)}", limit) for _, limit in sorted(set.intersection(*each))
+    ]

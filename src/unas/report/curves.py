@@ -15,7 +15,8 @@ WIDTH, LEFT, RIGHT = 480.0, 56.0, 468.0
 _PLOT_HEIGHT, _BELOW = 176.0, 38.0
 _STYLES = 6  # of curves, each with a colour and a dash of its own
 _HOVER_COLUMNS = 64
-_WIDE = 30.0  # ratio of the largest to the least figure from which equal ratios are shown as equal distances
+# Ratio of the largest to the least figure from which equal ratios are shown as equal distances
+_WIDE = 30.0
 _FEW = 40  # points, which are shown one by one
 
 
@@ -75,7 +76,9 @@ def draw(plot: Plot) -> Markup:
     entries = entries if len(curves) > 1 or plot.guides else []
     key, top = legend([*entries, *(("guide", guide.name) for guide in plot.guides)], LEFT, RIGHT)
     top += 22
-    steps_shown = [step for curve in curves for each in curve.bins for step in (each.first, each.last)]
+    steps_shown = [
+        step for curve in curves for each in curve.bins for step in (each.first, each.last)
+    ]
     x = scale(steps_shown, LEFT, RIGHT, is_tight=True, most=7, finest=1.0)
     values = [each.mean for curve in curves for each in curve.bins]
     values += [*(guide.value for guide in plot.guides), *plot.limits]
@@ -84,14 +87,21 @@ def draw(plot: Plot) -> Markup:
     parts = [*key, *frame(x, y, "step", f"{plot.unit}, logarithmic" if is_log else plot.unit)]
     if plot.mark is not None and x.low < plot.mark[0] < x.high:
         at = x(plot.mark[0])
-        parts += [line(at, y.start, at, y.end, "mark"), label(at + 4, y.end + 10, plot.mark[1], class_="quiet")]
+        parts += [
+            line(at, y.start, at, y.end, "mark"),
+            label(at + 4, y.end + 10, plot.mark[1], class_="quiet"),
+        ]
     for i, curve in enumerate(curves):
         parts += _curve(curve, x, y, f"c{i % _STYLES}")
-    parts += [line(x.start, y(guide.value), x.end, y(guide.value), "guide") for guide in plot.guides]
+    parts += [
+        line(x.start, y(guide.value), x.end, y(guide.value), "guide") for guide in plot.guides
+    ]
     parts += _hover(curves, x, y)
     says = "; ".join(f"{curve.name} ends at {short(curve.last)}" for curve in curves)
     drawing = svg(WIDTH, top + _PLOT_HEIGHT + _BELOW, f"{plot.title}: {says}", parts)
-    return figure(plot.title, drawing, f"ends at {short(curves[0].last)}" if len(curves) == 1 else "")
+    return figure(
+        plot.title, drawing, f"ends at {short(curves[0].last)}" if len(curves) == 1 else ""
+    )
 
 
 def _curve(curve: Curve, x: Scale, y: Scale, style: str) -> list[Markup]:
@@ -104,7 +114,10 @@ def _curve(curve: Curve, x: Scale, y: Scale, style: str) -> list[Markup]:
         parts.append(element("path", d=path([*upper, *lower]), class_=f"band {style}"))
     parts.append(element("path", d=path(points), class_=f"curve {style}"))
     if len(points) <= _FEW:
-        parts += [element("circle", cx=at, cy=height, r=2.5, class_=f"dot {style}") for at, height in points]
+        parts += [
+            element("circle", cx=at, cy=height, r=2.5, class_=f"dot {style}")
+            for at, height in points
+        ]
     return parts
 
 
@@ -124,7 +137,9 @@ def _hover(curves: Sequence[Curve], x: Scale, y: Scale) -> list[Markup]:
             if curve.name in found:
                 found[curve.name].take(each)
             else:
-                found[curve.name] = Bin(each.first, each.last, each.count, each.total, each.low, each.high)
+                found[curve.name] = Bin(
+                    each.first, each.last, each.count, each.total, each.low, each.high
+                )
     return [
         element(
             "rect", element("title", _says(found)),
@@ -135,8 +150,13 @@ def _hover(curves: Sequence[Curve], x: Scale, y: Scale) -> list[Markup]:
 
 
 def _says(found: dict[str, Bin]) -> str:
-    first, last = min(each.first for each in found.values()), max(each.last for each in found.values())
-    return f"{steps(first, last)}: " + ", ".join(f"{name} {_range(each)}" for name, each in found.items())
+    first, last = (
+        min(each.first for each in found.values()),
+        max(each.last for each in found.values()),
+    )
+    return f"{steps(first, last)}: " + ", ".join(
+        f"{name} {_range(each)}" for name, each in found.items()
+    )
 
 
 def _range(each: Bin) -> str:

@@ -16,13 +16,17 @@ def figure(title: str, drawing: Markup, says: str = "") -> Markup:
     return element("figure", element("figcaption", element("b", title), " ", words), drawing)
 
 
-def svg(width: float, height: float, about: str, parts: Iterable[Markup], class_: str = "plot") -> Markup:
+def svg(
+    width: float, height: float, about: str, parts: Iterable[Markup], class_: str = "plot"
+) -> Markup:
     """Return an SVG element; `about` is what it says where it can't be seen."""
     content = (element("title", about), *parts)
     return element("svg", *content, viewBox=f"0 0 {width:g} {height:g}", class_=class_, role="img")
 
 
-def label(x: float, y: float, words: str, *, anchor: str | None = None, class_: str | None = None) -> Markup:
+def label(
+    x: float, y: float, words: str, *, anchor: str | None = None, class_: str | None = None
+) -> Markup:
     """Return a text; `anchor` is middle or end where x isn't its start."""
     return element("text", words, x=x, y=y, text_anchor=anchor, class_=class_)
 
@@ -36,17 +40,25 @@ def frame(x: Scale, y: Scale, x_name: str, y_name: str) -> list[Markup]:
     """Return both axes with ticks, labels and their names; the grid lies under what is drawn later."""
     parts = [label(x.start, y.end - 10, y_name, class_="quiet")]
     for at, words in y.labels():
-        parts += [line(x.start, at, x.end, at, "grid"), label(x.start - 6, at + 4, words, anchor="end", class_="tick")]
+        parts += [
+            line(x.start, at, x.end, at, "grid"),
+            label(x.start - 6, at + 4, words, anchor="end", class_="tick"),
+        ]
     for at, words in x.labels():
         parts += [
             line(at, y.start, at, y.start + 4, "axis"),
             label(at, y.start + 17, words, anchor="middle", class_="tick"),
         ]
-    parts += [line(x.start, y.start, x.end, y.start, "axis"), label(x.end, y.start + 32, x_name, anchor="end")]
+    parts += [
+        line(x.start, y.start, x.end, y.start, "axis"),
+        label(x.end, y.start + 32, x_name, anchor="end"),
+    ]
     return parts
 
 
-def legend(entries: Sequence[tuple[str, str]], left: float, right: float) -> tuple[list[Markup], float]:
+def legend(
+    entries: Sequence[tuple[str, str]], left: float, right: float
+) -> tuple[list[Markup], float]:
     """Return a sample and a name for each (class, name), in as many rows as they need, and the height of these."""
     parts: list[Markup] = []
     x, y = left, 12.0

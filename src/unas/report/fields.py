@@ -33,7 +33,9 @@ class Fields:
             UserError: it is none.
         """
         if not isinstance(value, dict):
-            raise UserError(f"{source} is {shown(value)}; it must be an object with fields, as unas wrote it")
+            raise UserError(
+                f"{source} is {shown(value)}; it must be an object with fields, as unas wrote it"
+            )
         return cls(value, source)
 
     def __contains__(self, name: str) -> bool:
@@ -101,7 +103,9 @@ class Fields:
         value = self.values.get(name) or []
         if not isinstance(value, list):
             raise self._error(name, "a list")
-        return [Fields.of(item, f"{self.source}: {name}[{index}]") for index, item in enumerate(value)]
+        return [
+            Fields.of(item, f"{self.source}: {name}[{index}]") for index, item in enumerate(value)
+        ]
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield (name, text) of an object of texts.
@@ -113,7 +117,9 @@ class Fields:
             yield name, self.text(name)
 
     def _error(self, name: str, expected: str) -> UserError:
-        return UserError(f"{self.source}: {name} is {shown(self.values.get(name))}; it must be {expected}")
+        return UserError(
+            f"{self.source}: {name} is {shown(self.values.get(name))}; it must be {expected}"
+        )
 
 
 def is_figure(value: Any) -> bool:

@@ -25,7 +25,8 @@ class Strip:
         name: of the choice.
         option: the one it is about.
         shares: its probability after each epoch.
-        decided: the index of the epoch from which it was always the most probable one; None: it wasn't in the end.
+        decided: the index of the epoch from which it was always the most probable one; None: it
+            wasn't in the end.
         last: the probabilities in the end.
     """
 
@@ -41,7 +42,8 @@ def strips_of(policy: Sequence[Epoch], found: Mapping[str, str]) -> list[Strip]:
 
     Args:
         policy: its epochs, at least one.
-        found: the architecture's options by choice; of a choice that isn't in it, the most probable one is taken.
+        found: the architecture's options by choice; of a choice that isn't in it, the most probable
+            one is taken.
     """
     strips = []
     for name, last in policy[-1].probabilities.items():
@@ -78,31 +80,47 @@ def draw(title: str, strips: Sequence[Strip], epochs: Sequence[int]) -> Markup:
     parts.append(label(RIGHT + 8, 12, "taken, and how sure", class_="tick"))
     for row, strip in enumerate(strips):
         parts += _row(strip, TOP + ROW * row, size, epochs)
-    says = f"{title}: " + ", ".join(f"{strip.name} {strip.option} {strip.shares[-1]:.2f}" for strip in strips)
+    says = f"{title}: " + ", ".join(
+        f"{strip.name} {strip.option} {strip.shares[-1]:.2f}" for strip in strips
+    )
     return figure(title, svg(WIDTH, bottom + 34, says, [*parts, *_key(bottom + 20)]))
 
 
 def _row(strip: Strip, top: float, size: float, epochs: Sequence[int]) -> list[Markup]:
     middle = top + BAR / 2
-    parts = [label(LEFT - 6, middle + 4, _cut(strip.name.partition("/")[2] or strip.name), anchor="end")]
+    parts = [
+        label(LEFT - 6, middle + 4, _cut(strip.name.partition("/")[2] or strip.name), anchor="end")
+    ]
     levels: dict[int, list[str]] = {}
     for start, stop, level in runs([round(share * LEVELS) for share in strip.shares]):
         at = LEFT + start * size
-        levels.setdefault(level, []).append(f"M{number(at)} {number(middle)}H{number(LEFT + stop * size)}")
+        levels.setdefault(level, []).append(
+            f"M{number(at)} {number(middle)}H{number(LEFT + stop * size)}"
+        )
     parts += [
-        element("path", d=Markup("".join(pieces)), class_=f"heat h{level}") for level, pieces in sorted(levels.items())
+        element("path", d=Markup("".join(pieces)), class_=f"heat h{level}")
+        for level, pieces in sorted(levels.items())
     ]
     if strip.decided is not None:
         at = LEFT + strip.decided * size
         parts.append(line(at, top - 1.5, at, top + BAR + 1.5, "decided"))
-    parts.append(label(RIGHT + 8, middle + 4, f"{strip.shares[-1]:.2f} {_cut(operation_label(strip.option))}"))
+    parts.append(
+        label(
+            RIGHT + 8, middle + 4, f"{strip.shares[-1]:.2f} {_cut(operation_label(strip.option))}"
+        )
+    )
     about = element("title", _says(strip, epochs))
-    return [*parts, element("rect", about, x=LEFT, y=top, width=RIGHT - LEFT, height=BAR, class_="hover")]
+    return [
+        *parts,
+        element("rect", about, x=LEFT, y=top, width=RIGHT - LEFT, height=BAR, class_="hover"),
+    ]
 
 
 def runs(levels: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return (start, stop, level) for each run of equal levels."""
-    starts = [index for index in range(len(levels)) if index == 0 or levels[index] != levels[index - 1]]
+    starts = [
+        index for index in range(len(levels)) if index == 0 or levels[index] != levels[index - 1]
+    ]
     stops = [*starts[1:], len(levels)]
     return [(start, stop, levels[start]) for start, stop in zip(starts, stops, strict=True)]
 

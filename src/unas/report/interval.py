@@ -23,12 +23,25 @@ def draw(value: float, low: float, high: float, limit: float, about: str) -> Mar
     x = scale([0.0, 1.12 * limit, 1.06 * high, value, low], LEFT, RIGHT, is_tight=True, most=4)
     style = "pass" if high <= limit else "fail"
     parts = [
-        element("rect", x=x(0), y=4.0, width=max(0.0, x(limit) - x(0)), height=_BOTTOM - 4, class_="allowed"),
+        element(
+            "rect",
+            x=x(0),
+            y=4.0,
+            width=max(0.0, x(limit) - x(0)),
+            height=_BOTTOM - 4,
+            class_="allowed",
+        ),
         line(x.start, _BOTTOM, x.end, _BOTTOM, "axis"),
-        *(label(at, _BOTTOM + 14, words, anchor="middle", class_="tick") for at, words in x.labels()),
+        *(
+            label(at, _BOTTOM + 14, words, anchor="middle", class_="tick")
+            for at, words in x.labels()
+        ),
         line(x(limit), 1.0, x(limit), _BOTTOM, "limit"),
         line(x(low), _MIDDLE, x(high), _MIDDLE, f"whisker {style}"),
-        *(line(x(end), _MIDDLE - _HALF, x(end), _MIDDLE + _HALF, f"whisker {style}") for end in (low, high)),
+        *(
+            line(x(end), _MIDDLE - _HALF, x(end), _MIDDLE + _HALF, f"whisker {style}")
+            for end in (low, high)
+        ),
         element("circle", cx=x(value), cy=_MIDDLE, r=4.0, class_=f"value {style}"),
     ]
     return svg(WIDTH, HEIGHT, about, parts, class_="interval")

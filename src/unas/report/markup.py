@@ -22,12 +22,18 @@ def text(words: str) -> Markup:
     A run directory may be somebody else's, and neither format can hold a control character.
     """
     cut = words if len(words) <= MAX_CHARACTERS else words[:MAX_CHARACTERS] + "…"
-    return Markup(html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)))
+    return Markup(
+        html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut))
+    )
 
 
 def join(parts: Iterable[str | None]) -> Markup:
     """Return parts one after the other; None is left out."""
-    return Markup("".join(part if isinstance(part, Markup) else text(part) for part in parts if part is not None))
+    return Markup(
+        "".join(
+            part if isinstance(part, Markup) else text(part) for part in parts if part is not None
+        )
+    )
 
 
 def element(tag: str, *children: str | None, **attributes: str | float | None) -> Markup:
@@ -36,8 +42,8 @@ def element(tag: str, *children: str | None, **attributes: str | float | None) -
     Args:
         tag: its name.
         children: text, or `Markup`; None is left out.
-        attributes: by name, with _ for - and a last _ where Python has the word (`class_`); numbers are rounded to
-            a tenth, None is left out.
+        attributes: by name, with _ for - and a last _ where Python has the word (`class_`); numbers
+            are rounded to a tenth, None is left out.
     """
     pairs = [(name, value) for name, value in attributes.items() if value is not None]
     words = "".join(f' {_attribute(name)}="{_value(value)}"' for name, value in pairs)

@@ -42,13 +42,19 @@ def _folded(number: int, run: RunData) -> Markup:
     title = element("h2", f"{number} · {recipe_of(run)}: {run.name}")
     line = element("span", f"{figure}; ", element("span", says, class_=kind), class_="quiet")
     content = asked.draw(run), _facts(run), sections(run, 3)
-    return element("details", element("summary", title, line), *content, class_="run", id=f"run-{number}")
+    return element(
+        "details", element("summary", title, line), *content, class_="run", id=f"run-{number}"
+    )
 
 
 def _facts(run: RunData) -> Markup:
     """Return state, device and start, in one line."""
     manifest = run.manifest
-    facts = [stage(run), manifest.text("device"), manifest.text("started").replace("T", " ").replace("+00:00", " UTC")]
+    facts = [
+        stage(run),
+        manifest.text("device"),
+        manifest.text("started").replace("T", " ").replace("+00:00", " UTC"),
+    ]
     return element("p", " · ".join(fact for fact in facts if fact), class_="quiet")
 
 

@@ -17,7 +17,9 @@ def missing(words: str) -> Markup:
     return element("p", words, class_="missing")
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = ()) -> Markup:
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = ()
+) -> Markup:
     """Return a table whose first column heads its rows; on a narrow screen each row is a list of names and cells.
 
     Args:
@@ -31,23 +33,38 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], nume
     def style(column: int) -> str | None:
         return "figure" if column in right else None
 
-    names = (element("th", name, scope="col", class_=style(column)) for column, name in enumerate(head))
+    names = (
+        element("th", name, scope="col", class_=style(column)) for column, name in enumerate(head)
+    )
     lines = [
         element(
             "tr",
             element("th", row[0], scope="row"),
-            *(element("td", cell, class_=style(at), data_name=head[at]) for at, cell in enumerate(row[1:], 1)),
+            *(
+                element("td", cell, class_=style(at), data_name=head[at])
+                for at, cell in enumerate(row[1:], 1)
+            ),
         )
         for row in rows
     ]
-    content = element("caption", caption), element("thead", element("tr", *names)), element("tbody", *lines)
+    content = (
+        element("caption", caption),
+        element("thead", element("tr", *names)),
+        element("tbody", *lines),
+    )
     return scroll(element("table", *content, class_="rows"), caption)
 
 
 def pairs(caption: str, rows: Iterable[tuple[str, str]]) -> Markup:
     """Return a table of names and what they are."""
-    lines = [element("tr", element("th", name, scope="row"), element("td", value)) for name, value in rows]
-    return scroll(element("table", element("caption", caption), element("tbody", *lines), class_="pairs"), caption)
+    lines = [
+        element("tr", element("th", name, scope="row"), element("td", value))
+        for name, value in rows
+    ]
+    return scroll(
+        element("table", element("caption", caption), element("tbody", *lines), class_="pairs"),
+        caption,
+    )
 
 
 def scroll(content: Markup, about: str) -> Markup:
@@ -57,7 +74,9 @@ def scroll(content: Markup, about: str) -> Markup:
 
 def tile(name: str, value: str, says: str) -> Markup:
     """Return one figure, large, with its name above and what to know below."""
-    return element("div", element("dt", name), element("dd", element("b", value), element("small", says)))
+    return element(
+        "div", element("dt", name), element("dd", element("b", value), element("small", says))
+    )
 
 
 def tiles(found: Iterable[Markup]) -> Markup:

@@ -40,14 +40,18 @@ def read_policy(path: Path) -> tuple[Epoch, ...]:
     """
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise UserError(f"{path} is {shown(entries)}; it must be a list of epochs, as a search writes it")
+        raise UserError(
+            f"{path} is {shown(entries)}; it must be a list of epochs, as a search writes it"
+        )
     kept = _spread(entries, MAX_EPOCHS)
     return tuple(_epoch(Fields.of(entry, f"{path}: [{index}]")) for index, entry in kept)
 
 
 def alarms_of(path: Path) -> dict[str, str]:
     """Return the alarms that a search has raised so far, by name, each with its epoch."""
-    entries = [Fields.of(entry, f"{path}: [{index}]") for index, entry in enumerate(read_json(path))]
+    entries = [
+        Fields.of(entry, f"{path}: [{index}]") for index, entry in enumerate(read_json(path))
+    ]
     found = ((entry.number("epoch") or 0, entry.object("alarms").named()) for entry in entries)
     return {name: f"epoch {epoch:.0f}: {says}" for epoch, alarms in found for name, says in alarms}
 
@@ -57,23 +61,32 @@ def _spread(entries: Sequence[Any], most: int) -> list[tuple[int, Any]]:
     count = len(entries)
     if count <= most:
         return list(enumerate(entries))
-    return [(index, entries[index]) for index in (round(k * (count - 1) / (most - 1)) for k in range(most))]
+    return [
+        (index, entries[index])
+        for index in (round(k * (count - 1) / (most - 1)) for k in range(most))
+    ]
 
 
 def _epoch(entry: Fields) -> Epoch:
     number = entry.values.get("epoch")
     if type(number) is not int or not 0 < number < 10**9:
-        raise UserError(f"{entry.source}: epoch is {shown(number)}; it must be a whole number of 1 or more")
+        raise UserError(
+            f"{entry.source}: epoch is {shown(number)}; it must be a whole number of 1 or more"
+        )
     choices = entry.object("probabilities")
     probabilities = {}
     for name in list(choices.values)[:MAX_CHOICES]:
         options = choices.object(name)
-        probabilities[name] = {option: _probability(options, option) for option in list(options.values)[:MAX_OPTIONS]}
+        probabilities[name] = {
+            option: _probability(options, option) for option in list(options.values)[:MAX_OPTIONS]
+        }
     return Epoch(number, probabilities, dict(entry.object("alarms").named()))
 
 
 def _probability(options: Fields, option: str) -> float:
     value = options.values[option]
     if not is_figure(value) or not 0 <= value <= 1:
-        raise UserError(f"{options.source}: {shown(option)} is {shown(value)}; a probability is from 0 to 1")
+        raise UserError(
+            f"{options.source}: {shown(option)} is {shown(value)}; a probability is from 0 to 1"
+        )
     return float(value)

@@ -28,7 +28,9 @@ def _command(run: RunData) -> Markup:
     if again:
         says = "To do the same again, in a new directory:"
         return element("div", element("p", says), element("pre", element("code", again)))
-    return missing(f"It was started from Python ({command.typed(run) or 'unknown'}); config.json repeats it.")
+    return missing(
+        f"It was started from Python ({command.typed(run) or 'unknown'}); config.json repeats it."
+    )
 
 
 def _machine(run: RunData) -> Markup:
@@ -37,7 +39,11 @@ def _machine(run: RunData) -> Markup:
         return missing(f"{MANIFEST} is missing: machine and versions are not known.")
     hardware, versions = manifest.object("hardware"), manifest.object("versions")
     memory = hardware.number("memory_bytes")
-    parts = [hardware.text("cpu"), _cores(hardware), "" if memory is None else f"{memory / 2**30:.1f} GiB memory"]
+    parts = [
+        hardware.text("cpu"),
+        _cores(hardware),
+        "" if memory is None else f"{memory / 2**30:.1f} GiB memory",
+    ]
     gpus, cuda = hardware.texts("gpus"), hardware.text("cuda")
     packages = ", ".join(f"{name} {version}" for name, version in versions.named() if version)
     rows = [
@@ -67,7 +73,9 @@ def _whole(fields: Fields, name: str) -> str:
 
 def _resumes(manifest: Fields) -> str:
     found = manifest.objects("resumed")
-    times = "; ".join(f"{item.text('started')} on {item.text('device')}" for item in found[:_MAX_RESUMES])
+    times = "; ".join(
+        f"{item.text('started')} on {item.text('device')}" for item in found[:_MAX_RESUMES]
+    )
     more = f"; and {len(found) - _MAX_RESUMES} more" if len(found) > _MAX_RESUMES else ""
     return f"{len(found)} × ({times}{more})" if found else "never"
 

@@ -16,7 +16,17 @@ from unas.report.fields import Fields, is_figure
 from unas.report.policy_data import Epoch, alarms_of, read_policy
 from unas.report.series import Series
 from unas.runs.metrics import read_metrics
-from unas.runs.names import CONFIG, GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS, require_run
+from unas.runs.names import (
+    CONFIG,
+    GENOTYPE,
+    MANIFEST,
+    METRICS,
+    ONNX,
+    POLICY,
+    SUMMARY,
+    WEIGHTS,
+    require_run,
+)
 
 CONFIG_FORMAT = "unas.config"
 SEARCH, TRAINING = "search", "training"
@@ -90,7 +100,11 @@ def read_run(directory: Path) -> RunData:
         alarms=dict(summary.object("alarms").named()) or (alarms_of(path) if has_policy else {}),
         figures=figures,
         steps=steps,
-        sizes={name: (directory / name).stat().st_size for name in (WEIGHTS, ONNX) if is_plain(directory / name)},
+        sizes={
+            name: (directory / name).stat().st_size
+            for name in (WEIGHTS, ONNX)
+            if is_plain(directory / name)
+        },
     )
 
 
@@ -106,10 +120,14 @@ def _genotype(path: Path) -> Genotype | None:
         return None
     document = Fields.of(parse_json(read_text(path, 4 * MAX_JSON_CHARACTERS), str(path)), str(path))
     if document.text("format") != GENOTYPE_FORMAT or document.number("version") != 1:
-        raise UserError(f'{path}: not a genotype; it needs "format": "{GENOTYPE_FORMAT}", "version": 1')
+        raise UserError(
+            f'{path}: not a genotype; it needs "format": "{GENOTYPE_FORMAT}", "version": 1'
+        )
     choices = dict(document.object("choices").named())
     if not choices or not document.text("space"):
-        raise UserError(f"{path}: space or choices is missing; write a genotype with `unas show GENOTYPE --json`")
+        raise UserError(
+            f"{path}: space or choices is missing; write a genotype with `unas show GENOTYPE --json`"
+        )
     return Genotype(document.text("space"), choices)
 
 
@@ -119,7 +137,9 @@ def _figures(path: Path) -> tuple[dict[str, dict[str, Series]], dict[str, int]]:
     for line, entry in enumerate(read_metrics(path) if os.path.lexists(path) else (), 1):
         phase, step = entry.pop("phase"), entry.pop("step")
         if type(step) is not int or not 0 <= step < _MAX_STEP:
-            raise UserError(f"{path} line {line}: step is {shown(step)}; it must be a whole number of 0 or more")
+            raise UserError(
+                f"{path} line {line}: step is {shown(step)}; it must be a whole number of 0 or more"
+            )
         if not isinstance(phase, str) or phase not in found:
             continue
         steps[phase] = max(steps[phase], step)
@@ -128,7 +148,9 @@ def _figures(path: Path) -> tuple[dict[str, dict[str, Series]], dict[str, int]]:
             if value is None or (type(value) in {int, float} and not is_figure(value)):
                 continue  # not finite, or as good as
             if not is_figure(value):
-                raise UserError(f"{path} line {line}: {shown(name)} is {shown(value)}; it must be a number or null")
+                raise UserError(
+                    f"{path} line {line}: {shown(name)} is {shown(value)}; it must be a number or null"
+                )
             if name in series or len(series) < _MAX_NAMES:
                 series.setdefault(name, Series()).add(step, value)
     return found, steps

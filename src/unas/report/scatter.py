@@ -32,7 +32,9 @@ class Point:
     accuracy: float
 
 
-def draw(title: str, unit: str, points: Sequence[Point], limits: Sequence[tuple[str, float]]) -> Markup:
+def draw(
+    title: str, unit: str, points: Sequence[Point], limits: Sequence[tuple[str, float]]
+) -> Markup:
     """Return the figure; runs carry their number in the table, so that they can be told apart without colours.
 
     Args:
@@ -43,17 +45,22 @@ def draw(title: str, unit: str, points: Sequence[Point], limits: Sequence[tuple[
     """
     key, top = legend([("limit", name) for name, _ in limits], LEFT, RIGHT)
     top += 22
-    x = scale([*(point.cost for point in points), *(limit for _, limit in limits)], LEFT + 6, RIGHT - 6)
+    x = scale(
+        [*(point.cost for point in points), *(limit for _, limit in limits)], LEFT + 6, RIGHT - 6
+    )
     y = scale([100 * point.accuracy for point in points], top + _HEIGHT, top)
     parts = [*key, *frame(x, y, unit, "test accuracy, %")]
     parts += [line(x(limit), y.start, x(limit), y.end, "limit") for _, limit in limits]
     for point in sorted(points, key=lambda each: -each.number):  # the first of the table on top
         at, height = x(point.cost), y(100 * point.accuracy)
-        about = element("title", f"{point.name}: {percent(point.accuracy)}, {short(point.cost)} {unit}")
+        about = element(
+            "title", f"{point.name}: {percent(point.accuracy)}, {short(point.cost)} {unit}"
+        )
         disc = element("circle", cx=at, cy=height, r=_RADIUS, class_="run")
         digits = label(at, height + 4, str(point.number), anchor="middle", class_="run")
         parts.append(element("g", about, disc, digits))
     says = f"{title}: " + "; ".join(
-        f"{point.number} {percent(point.accuracy)} at {short(point.cost)} {unit}" for point in points
+        f"{point.number} {percent(point.accuracy)} at {short(point.cost)} {unit}"
+        for point in points
     )
     return figure(title, svg(WIDTH, top + _HEIGHT + _BELOW, says, parts))

@@ -29,7 +29,9 @@ def draw(run: RunData, level: int) -> Markup:
     """Return the section."""
     given = run.config.text("genotype")
     if given and not run.steps[SEARCH]:
-        return section("Search", level, missing(f"Nothing was searched: the architecture was given ({given})."))
+        return section(
+            "Search", level, missing(f"Nothing was searched: the architecture was given ({given}).")
+        )
     if not run.steps[SEARCH]:
         return section("Search", level, missing("No step of the search is logged yet."))
     drawn = element("div", *(curves.draw(plot) for plot in plots(run)), class_="plots")
@@ -38,7 +40,10 @@ def draw(run: RunData, level: int) -> Markup:
 
 def plots(run: RunData) -> list[Plot]:
     """Return the plots over the steps of the search, of what is logged."""
-    loss, entropy = _curves(run, {"train_loss": "training loss"}), _curves(run, {"entropy": "entropy"})
+    loss, entropy = (
+        _curves(run, {"train_loss": "training loss"}),
+        _curves(run, {"entropy": "entropy"}),
+    )
     names = [name for name in run.figures[SEARCH] if name not in _OTHERS][:_MAX_TERMS]
     terms = _curves(run, {name: _plain(name) for name in names})
     found = [
@@ -54,7 +59,11 @@ def plots(run: RunData) -> list[Plot]:
 def _curves(run: RunData, names: Mapping[str, str]) -> list[Curve]:
     """Return the curves of those figures that are logged; `names` says what each is called."""
     series = run.figures[SEARCH]
-    return [Curve(says, series[name].bins(), series[name].last) for name, says in names.items() if name in series]
+    return [
+        Curve(says, series[name].bins(), series[name].last)
+        for name, says in names.items()
+        if name in series
+    ]
 
 
 def _plain(name: str) -> str:
@@ -71,7 +80,9 @@ def _uniform(run: RunData) -> tuple[Guide, ...]:
     """Return the entropy of the uniform policy."""
     if not run.policy:
         return ()
-    most = sum(math.log(len(options)) for options in run.policy[-1].probabilities.values() if options)
+    most = sum(
+        math.log(len(options)) for options in run.policy[-1].probabilities.values() if options
+    )
     return (Guide(f"uniform policy, {short(most)}", most),)
 
 
@@ -82,9 +93,18 @@ def _cost(run: RunData, name: str) -> Plot:
     guides = [("limit", item.number("limit")) for item in budgets]
     if not guides:
         terms = run.config.object("search").object("objectives")
-        terms_of_kind = [term for each in terms.values if (term := terms.object(each)).text("name") == kind]
-        guides = [("target", term.number("target_ms" if kind == "latency" else "limit")) for term in terms_of_kind]
-    lines = tuple(Guide(f"{says}, {quantity(kind, value)}", value) for says, value in guides if value is not None)
+        terms_of_kind = [
+            term for each in terms.values if (term := terms.object(each)).text("name") == kind
+        ]
+        guides = [
+            ("target", term.number("target_ms" if kind == "latency" else "limit"))
+            for term in terms_of_kind
+        ]
+    lines = tuple(
+        Guide(f"{says}, {quantity(kind, value)}", value)
+        for says, value in guides
+        if value is not None
+    )
     return Plot(title, unit, _curves(run, {name: "expected under the policy"}), lines)
 
 
@@ -99,7 +119,9 @@ def _policy(run: RunData, level: int) -> Markup:
     """Return a strip for each choice, in one figure for each first part of their names, such as a cell's."""
     title = element(f"h{level + 1}", "The policy over epochs")
     if not run.policy:
-        return element("div", title, missing("policy.json is missing: it is written after the first epoch."))
+        return element(
+            "div", title, missing("policy.json is missing: it is written after the first epoch.")
+        )
     found = run.genotype.choices if run.genotype is not None else {}
     groups: dict[str, list[heat_strip.Strip]] = {}
     strips = heat_strip.strips_of(run.policy, found)
@@ -121,7 +143,9 @@ def _policy(run: RunData, level: int) -> Markup:
     says += f" {done} of {planned} epochs are done." if done < planned else ""
     more = len(strips) - 4 * heat_strip.MAX_ROWS
     says += f" {more} more choices are not drawn." if more > 0 else ""
-    return element("div", title, element("p", says, class_="quiet"), element("div", *drawn, class_="plots"))
+    return element(
+        "div", title, element("p", says, class_="quiet"), element("div", *drawn, class_="plots")
+    )
 
 
 def _title(group: str) -> str:
@@ -138,7 +162,9 @@ def _end(run: RunData) -> Markup | None:
     if (candidates := summary.number("candidates")) is not None:
         rows.append(("architectures compared at the end", count(candidates)))
     if (entropy := summary.number("normalised_entropy")) is not None:
-        rows.append(("entropy of the policy over its maximum", f"{entropy:.3f} (0: decided, 1: uniform)"))
+        rows.append(
+            ("entropy of the policy over its maximum", f"{entropy:.3f} (0: decided, 1: uniform)")
+        )
     rows.append(("updates skipped, not finite", skipped(run, SEARCH)))
     return pairs("How the search ended", rows)
 

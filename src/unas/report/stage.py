@@ -17,7 +17,10 @@ def stage(run: RunData) -> str:
         ("test_accuracy" in run.summary, "trained and tested, not exported"),
         (WEIGHTS in run.sizes, "trained, not tested"),
         (steps[TRAINING] > 0, f"in training, at step {steps[TRAINING]:,}"),
-        (run.genotype is not None, "not trained" if is_given else "architecture found, not trained"),
+        (
+            run.genotype is not None,
+            "not trained" if is_given else "architecture found, not trained",
+        ),
         (steps[SEARCH] > 0, f"in the search, at step {steps[SEARCH]:,}{_epochs_done(run)}"),
     )
     return next((words for holds, words in found if holds), "started, nothing logged")

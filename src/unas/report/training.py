@@ -17,11 +17,20 @@ def draw(run: RunData, level: int) -> Markup:
     """Return the section."""
     series = run.figures[TRAINING]
     if not run.steps[TRAINING]:
-        waits = "the search is not finished" if run.steps[SEARCH] and run.genotype is None else "no step is logged"
+        waits = (
+            "the search is not finished"
+            if run.steps[SEARCH] and run.genotype is None
+            else "no step is logged"
+        )
         return section("Training", level, missing(f"The network is not trained yet: {waits}."))
-    names = {**_LOSSES, **{name: name.replace("_", " ") for name in series if name not in {"skipped", *_LOSSES}}}
+    names = {
+        **_LOSSES,
+        **{name: name.replace("_", " ") for name in series if name not in {"skipped", *_LOSSES}},
+    }
     drawn = [
-        curves.draw(Plot(_title(name), _unit(name), [Curve(says, series[name].bins(), series[name].last)]))
+        curves.draw(
+            Plot(_title(name), _unit(name), [Curve(says, series[name].bins(), series[name].last)])
+        )
         for name, says in names.items()
         if name in series
     ]
@@ -41,7 +50,9 @@ def _test(run: RunData) -> list[tuple[str, str]]:
 
 
 def _title(name: str) -> str:
-    return "Training loss" if name in _LOSSES else f"{name[:1].upper()}{name[1:40]}".replace("_", " ")
+    return (
+        "Training loss" if name in _LOSSES else f"{name[:1].upper()}{name[1:40]}".replace("_", " ")
+    )
 
 
 def _unit(name: str) -> str:

@@ -15,7 +15,12 @@ _LARGE = 1e4  # multiply-adds from which the tile has them in short
 
 def draw(run: RunData, level: int) -> Markup:
     """Return the section."""
-    parts = [headline(run), None if run.is_finished else missing(next_step(run)), _tiles(run), _budgets(run)]
+    parts = [
+        headline(run),
+        None if run.is_finished else missing(next_step(run)),
+        _tiles(run),
+        _budgets(run),
+    ]
     return section("Verdict", level, *parts, _latencies(run))
 
 
@@ -23,12 +28,20 @@ def verdict_of(run: RunData) -> tuple[str, str]:
     """Return ("pass", "fail" or "none", what is said about the budgets in one line)."""
     found, asked = run.summary.objects("budgets"), run.config.texts("budgets")
     if not found:
-        return "none", f"no verdict yet on {', '.join(map(budget, asked))}" if asked else "no budget was set"
+        return (
+            "none",
+            f"no verdict yet on {', '.join(map(budget, asked))}" if asked else "no budget was set",
+        )
     failed = [budget(item.text("budget")) for item in found if not item.flag("passed")]
     early = "" if run.is_finished else ", as the untrained network was measured"
     if failed:
-        return "fail", f"FAIL: {len(failed)} of {len(found)} budgets not met ({', '.join(failed)}){early}"
-    each = {1: "the budget is", 2: "both budgets are"}.get(len(found), f"all {len(found)} budgets are")
+        return (
+            "fail",
+            f"FAIL: {len(failed)} of {len(found)} budgets not met ({', '.join(failed)}){early}",
+        )
+    each = {1: "the budget is", 2: "both budgets are"}.get(
+        len(found), f"all {len(found)} budgets are"
+    )
     return "pass", f"PASS: {each} met{early}"
 
 
@@ -42,7 +55,10 @@ def headline(run: RunData) -> Markup:
 def exported(run: RunData) -> Fields | None:
     """Return the latency of the exported file, the first that a run measures; None before."""
     found = run.summary.objects("latency")
-    return next((item for item in found if item.text("backend") == "onnxruntime"), found[0] if found else None)
+    return next(
+        (item for item in found if item.text("backend") == "onnxruntime"),
+        found[0] if found else None,
+    )
 
 
 def _tiles(run: RunData) -> Markup | None:
@@ -52,15 +68,25 @@ def _tiles(run: RunData) -> Markup | None:
         says = "" if loss is None else f"loss {loss:.4g} nats on the test images"
         found.append(tile("Test accuracy", percent(accuracy), says))
     elif (validation := summary.number("validation_accuracy")) is not None:
-        found.append(tile("Validation accuracy", percent(validation), "in the supernet: ranks, and says little more"))
+        found.append(
+            tile(
+                "Validation accuracy",
+                percent(validation),
+                "in the supernet: ranks, and says little more",
+            )
+        )
     if (parameters := summary.number("parameters")) is not None:
         found.append(tile("Parameters", count(parameters), "without the auxiliary head"))
     if (macs := summary.number("macs")) is not None:
         shown = short(macs) if macs >= _LARGE else count(macs)
         found.append(tile("Multiply-adds", shown, f"{macs:,.0f} for one image"))
-    if (latency := exported(run)) is not None and (median := latency.number("median_ms")) is not None:
+    if (latency := exported(run)) is not None and (
+        median := latency.number("median_ms")
+    ) is not None:
         where = f"{latency.text('backend')} on {latency.text('device')}"
-        found.append(tile("Latency", milliseconds(median), f"p10 to p90 {_spread(latency)}; {where}"))
+        found.append(
+            tile("Latency", milliseconds(median), f"p10 to p90 {_spread(latency)}; {where}")
+        )
     return tiles(found) if found else None
 
 
@@ -74,7 +100,9 @@ def _budgets(run: RunData) -> Markup | None:
     if not rows:
         return None
     head = ("budget", "verdict", "value", "95 % interval", "limit", "from 0 to beyond the limit")
-    return table("Budgets: a network passes if the whole interval is within the limit", head, rows, (2, 3, 4))
+    return table(
+        "Budgets: a network passes if the whole interval is within the limit", head, rows, (2, 3, 4)
+    )
 
 
 def _budget(item: Fields) -> list[str] | None:
@@ -89,13 +117,24 @@ def _budget(item: Fields) -> list[str] | None:
     ends = f"{quantity(name, low)} to {quantity(name, high)}" if low < high else "counted: exact"
     about = f"{quantity(name, value)}, {ends}, against at most {quantity(name, limit)}"
     plot = interval.draw(value, min(low, value), max(high, value), limit, about)
-    return [budget(item.text("budget")), verdict, quantity(name, value), ends, f"≤ {quantity(name, limit)}", plot]
+    return [
+        budget(item.text("budget")),
+        verdict,
+        quantity(name, value),
+        ends,
+        f"≤ {quantity(name, limit)}",
+        plot,
+    ]
 
 
 def _latencies(run: RunData) -> Markup | None:
     rows = []
     for item in run.summary.objects("latency"):
-        median, samples, machine = item.number("median_ms"), item.number("samples"), item.object("fingerprint")
+        median, samples, machine = (
+            item.number("median_ms"),
+            item.number("samples"),
+            item.object("fingerprint"),
+        )
         threads = machine.number("threads")
         on = ", ".join(
             part
@@ -110,9 +149,15 @@ def _latencies(run: RunData) -> Markup | None:
         shown = "" if median is None else milliseconds(median)
         spread, certain = _spread(item), _spread(item, "low_ms", "high_ms")
         of = "" if samples is None else f"{samples:,.0f}"
-        rows.append([what.get(item.text("backend"), item.text("backend")), shown, certain, spread, of, on])
+        rows.append(
+            [what.get(item.text("backend"), item.text("backend")), shown, certain, spread, of, on]
+        )
     if not rows:
         return None
     head = ("latency of one image", "median", "95 % interval", "p10 to p90", "runs", "measured on")
-    alone = ", measured by itself, not at the moment of the verdicts" if run.summary.objects("budgets") else ""
+    alone = (
+        ", measured by itself, not at the moment of the verdicts"
+        if run.summary.objects("budgets")
+        else ""
+    )
     return table(f"Latency{alone}", head, rows, (1, 2, 3, 4))

@@ -54,8 +54,8 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one run, in one directory.
 
-    A file is one line with the SHA-256 and the length of the rest, then what `torch.save` writes. Files are
-    numbered in the order they were saved, so that no clock decides which is the newest.
+    A file is one line with the SHA-256 and the length of the rest, then what `torch.save` writes.
+    Files are numbered in the order they were saved, so that no clock decides which is the newest.
 
     Args:
         directory: where they are; made by the first `save`.
@@ -68,7 +68,9 @@ class Checkpoints:
     def paths(self) -> list[Path]:
         """Return the files, oldest first."""
         numbered = ((_NAME.fullmatch(path.name), path) for path in self._directory.glob("*.ckpt"))
-        return [path for _, path in sorted((int(match[1]), path) for match, path in numbered if match)]
+        return [
+            path for _, path in sorted((int(match[1]), path) for match, path in numbered if match)
+        ]
 
     def save(self, phase: str, step: int, state: Mapping[str, Any]) -> Path:
         """Write a checkpoint durably, then remove all but the newest two that aren't damaged.
@@ -92,7 +94,9 @@ class Checkpoints:
         path = self._directory / f"{number:06d}-{phase}-{step}.ckpt"
         content = buffer.getbuffer()
         if len(content) > MAX_BYTES:
-            raise UserError(f"{path}: the state has {readable_size(len(content))}; {readable_size(MAX_BYTES)} are read")
+            raise UserError(
+                f"{path}: the state has {readable_size(len(content))}; {readable_size(MAX_BYTES)} are read"
+            )
         write_bytes(path, _header(content), content)
         sound = [each for each in earlier if each not in self._damaged]
         for old in set(earlier) - set(sound[1 - KEPT :]):
@@ -104,7 +108,8 @@ class Checkpoints:
         """Return the newest checkpoint that is whole, or None; each damaged one is named in a warning.
 
         Raises:
-            UserError: one can't be read now, or isn't of this version; it may be good, so nothing is passed over.
+            UserError: one can't be read now, or isn't of this version; it may be good, so nothing
+                is passed over.
         """
         for path in reversed(self.paths()):
             try:
@@ -113,7 +118,9 @@ class Checkpoints:
                 self._damaged.add(path)
                 logger.warning("%s; it is passed over for the one before", error)
         if self._damaged:
-            logger.warning("%s: no whole checkpoint is left; starting at the beginning", self._directory)
+            logger.warning(
+                "%s: no whole checkpoint is left; starting at the beginning", self._directory
+            )
         return None
 
     def newest_finite(self) -> Path | None:
@@ -143,7 +150,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise
     except Exception as error:  # what torch.load raises for foreign content is not documented
         fix = "use the version of PyTorch that it was saved with, or remove it to go on from the one before"
-        raise UserError(f"{path} is not a checkpoint that unas wrote ({type(error).__name__}); {fix}") from error
+        raise UserError(
+            f"{path} is not a checkpoint that unas wrote ({type(error).__name__}); {fix}"
+        ) from error
 
 
 def require_plain(value: Any, name: str) -> None:
@@ -169,7 +178,9 @@ def _payload(path: Path) -> memoryview:
         if not path.is_file() or path.is_symlink():  # a pipe would be waited on forever
             raise DamagedError(f"{path} is not a plain file")
         if path.stat().st_size > _HEADER_BYTES + MAX_BYTES:
-            raise DamagedError(f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such checkpoint")
+            raise DamagedError(
+                f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such checkpoint"
+            )
         content = memoryview(path.read_bytes())
     except OSError as error:
         fix = "go on with --resume when it can, or remove it to go on from the one before"
@@ -184,7 +195,9 @@ def _require_uncompressed(payload: memoryview) -> None:
     """Refuse what would be unpacked to more than the file has: torch.save compresses nothing."""
     with zipfile.ZipFile(io.BytesIO(payload)) as archive:
         entries = archive.infolist()
-    if any(entry.compress_type for entry in entries) or sum(entry.file_size for entry in entries) > len(payload):
+    if any(entry.compress_type for entry in entries) or sum(
+        entry.file_size for entry in entries
+    ) > len(payload):
         raise ValueError("compressed")
 
 
@@ -230,7 +243,14 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except (UserError, torch.OutOfMemoryError):  # says nothing about the checkpoint
         raise
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         fix = "remove it to go on from the one before"
         raise UserError(f"{checkpoint.path} doesn't fit this run ({why}); {fix}") from error

@@ -16,13 +16,23 @@ from unas.runs.checkpoints import Checkpoint, Checkpoints, fitting
 from unas.runs.events import EventFiles
 from unas.runs.lock import RunLock
 from unas.runs.metrics import MetricsLog
-from unas.runs.names import CHECKPOINTS, CONFIG, MADE_BY_A_RUN, MANIFEST, METRICS, TENSORBOARD, holds_run, require_run
+from unas.runs.names import (
+    CHECKPOINTS,
+    CONFIG,
+    MADE_BY_A_RUN,
+    MANIFEST,
+    METRICS,
+    TENSORBOARD,
+    holds_run,
+    require_run,
+)
 
 
 class RunDirectory:
     """A run directory: made by `create`, gone on with by `resume`, read by `open`.
 
-    The first two are for one process at a time: they hold the lock until `close`, log and save checkpoints.
+    The first two are for one process at a time: they hold the lock until `close`, log and save
+    checkpoints.
 
     Attributes:
         directory: its path.
@@ -39,7 +49,9 @@ class RunDirectory:
         self._events: EventFiles | None = None
 
     @classmethod
-    def create(cls, directory: Path | str, config_json: str, manifest: Mapping[str, Any]) -> RunDirectory:
+    def create(
+        cls, directory: Path | str, config_json: str, manifest: Mapping[str, Any]
+    ) -> RunDirectory:
         """Make a run directory for a new run.
 
         Args:
@@ -60,7 +72,8 @@ class RunDirectory:
             undo.callback(run.close)
             run._require_unused()
             files.write_json(run.path(MANIFEST), dict(manifest))
-            # Last, because it is what makes the directory a run: a kill before it leaves nothing to resume.
+            # Last, because it is what makes the directory a run: a kill before it leaves nothing to
+            # resume.
             files.write_text(run.path(CONFIG), config_json)
             run._start_logs()
             undo.pop_all()
@@ -108,7 +121,9 @@ class RunDirectory:
     def saved(self) -> tuple[str, int]:
         """Phase and step of the newest checkpoint; ("run", 0) before the first."""
         found = self._saved
-        return found or ((self.checkpoint.phase, self.checkpoint.step) if self.checkpoint else ("run", 0))
+        return found or (
+            (self.checkpoint.phase, self.checkpoint.step) if self.checkpoint else ("run", 0)
+        )
 
     def path(self, name: str) -> Path:
         """Return the path of one of its files."""
@@ -149,7 +164,9 @@ class RunDirectory:
         """Save the state after `step` steps of `phase`, and all metrics before it; see `Checkpoints.save`."""
         metrics, events = self._logs()
         events.flush()
-        path = self._checkpoints.save(phase, step, {"metrics_bytes": metrics.flush(), "state": dict(state)})
+        path = self._checkpoints.save(
+            phase, step, {"metrics_bytes": metrics.flush(), "state": dict(state)}
+        )
         self._saved = (phase, step)
         return path
 
@@ -174,7 +191,9 @@ class RunDirectory:
 
     def _require_unused(self) -> None:
         if self.holds_run(self.directory):
-            raise UserError(f"{self.directory} already holds a run; add --resume or use another --out")
+            raise UserError(
+                f"{self.directory} already holds a run; add --resume or use another --out"
+            )
         require_inside(self.directory, (CONFIG, MANIFEST, *MADE_BY_A_RUN))
         # A link that leads nowhere counts: what is written through it makes the file that it names.
         found = next((name for name in MADE_BY_A_RUN if os.path.lexists(self.path(name))), None)
@@ -185,7 +204,9 @@ class RunDirectory:
         first = self.read_json(MANIFEST)
         resumed = first.get("resumed", []) if isinstance(first, dict) else None
         if not isinstance(resumed, list):
-            raise UserError(f"{self.path(MANIFEST)} is not a manifest that unas wrote; restore the file")
+            raise UserError(
+                f"{self.path(MANIFEST)} is not a manifest that unas wrote; restore the file"
+            )
         self.write_json(MANIFEST, {**first, "resumed": [*resumed, dict(manifest)]})
 
     def _start_logs(self) -> None:
@@ -199,7 +220,9 @@ class RunDirectory:
 
     def _logs(self) -> tuple[MetricsLog, EventFiles]:
         if self._metrics is None or self._events is None:
-            raise RuntimeError(f"{self.directory} was opened for reading; create or resume it to log")
+            raise RuntimeError(
+                f"{self.directory} was opened for reading; create or resume it to log"
+            )
         return self._metrics, self._events
 
 
@@ -222,7 +245,11 @@ class Follower(RunDirectory):
         """Do nothing."""
 
     def log(
-        self, phase: str, step: int, values: Mapping[str, float], timings: Mapping[str, float] | None = None
+        self,
+        phase: str,
+        step: int,
+        values: Mapping[str, float],
+        timings: Mapping[str, float] | None = None,
     ) -> None:
         """Do nothing."""
 
@@ -249,10 +276,17 @@ def open_together(ranks: Ranks, opening: Callable[[], RunDirectory]) -> RunDirec
         at = run.checkpoint
         if ranks.size == 1 or at is None:
             return str(run.directory), None
-        return str(run.directory), {"phase": at.phase, "step": at.step, "state": at.state, "path": str(at.path)}
+        return str(run.directory), {
+            "phase": at.phase,
+            "step": at.step,
+            "state": at.state,
+            "path": str(at.path),
+        }
 
     directory, at = ranks.on_main(open_on_main)
     if opened:
         return opened[0]
-    checkpoint = None if at is None else Checkpoint(at["phase"], at["step"], at["state"], Path(at["path"]))
+    checkpoint = (
+        None if at is None else Checkpoint(at["phase"], at["step"], at["state"], Path(at["path"]))
+    )
     return Follower(Path(directory), checkpoint)

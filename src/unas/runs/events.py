@@ -16,8 +16,10 @@ logger = logging.getLogger("unas")
 class EventFiles:
     """TensorBoard events of one run: a subfolder a phase, tags `phase/name`.
 
-    Steps start again in every phase, and TensorBoard forgets the events after a resumed step for a whole
-    folder: hence one folder a phase. If events can't be written, a warning says so and the run goes on.
+    Steps start again in every phase, and TensorBoard forgets the events after a resumed step for a
+    whole
+    folder: hence one folder a phase. If events can't be written, a warning says so and the run goes
+        on.
 
     Args:
         directory: the parent of the phases' folders.
@@ -67,4 +69,6 @@ class EventFiles:
             action()
         except OSError as error:
             self._works = False
-            logger.warning("%s: no more TensorBoard events: %s", self._directory, error.strerror or error)
+            logger.warning(
+                "%s: no more TensorBoard events: %s", self._directory, error.strerror or error
+            )

@@ -15,8 +15,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopSignal:
     """Turn the first SIGINT or SIGTERM inside the block into `requested`; a second one interrupts at once.
 
-    Loops look at `requested` after each step. Outside the main thread, where Python allows no signal
-    handlers, the block changes nothing and `requested` stays False.
+    Loops look at `requested` after each step. Outside the main thread, where Python allows no
+    signal handlers, the block changes nothing and `requested` stays False.
 
     Args:
         quiet: say nothing, as one of several processes that another speaks for.

@@ -19,23 +19,32 @@ class RunLock:
         directory: the run directory, which exists.
 
     Raises:
-        UserError: another process holds it (the message names host and process), or it can't be written.
+        UserError: another process holds it (the message names host and process), or it can't be
+            written.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / ".lock"
         try:
-            self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            self._descriptor: int | None = os.open(
+                path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644
+            )
         except OSError as error:
             raise write_error(path, error) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, to_json({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+            os.pwrite(
+                self._descriptor,
+                to_json({"host": socket.gethostname(), "pid": os.getpid()}).encode(),
+                0,
+            )
         except BlockingIOError as error:
             holder = _holder(self._descriptor)
             self.release()
-            raise UserError(f"{directory} is in use by {holder}; wait for it or use another --out") from error
+            raise UserError(
+                f"{directory} is in use by {holder}; wait for it or use another --out"
+            ) from error
         except OSError as error:
             self.release()
             raise write_error(path, error) from error
@@ -63,5 +72,10 @@ def _holder(descriptor: int) -> str:
     try:
         holder = parse_json(os.pread(descriptor, 4096, 0), ".lock")
         return f"process {int(holder['pid'])} on {holder['host']}"
-    except (KeyError, TypeError, ValueError, OverflowError):  # it has the lock, but has not written its name yet
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # it has the lock, but has not written its name yet
         return "another process"

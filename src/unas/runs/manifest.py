@@ -31,7 +31,8 @@ def collect_manifest(seed: int, command: Sequence[str], device: str) -> dict[str
         "command": list(command),
         "seed": seed,
         "device": device,
-        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {name: version_of(name) for name in PACKAGES},
         "hardware": hardware(),
         "git_revision": git_revision(),
     }
@@ -65,7 +66,11 @@ def git_revision() -> str | None:
         return None
     try:
         done = subprocess.run(  # noqa: S603 -- fixed arguments; rev-parse runs no hooks
-            [git, "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+            [git, "rev-parse", "--verify", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

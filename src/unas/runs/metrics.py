@@ -16,8 +16,9 @@ MAX_LINE_BYTES = 2**20
 class MetricsLog:
     """An append-only log of figures by phase and step.
 
-    Nothing that depends on a clock belongs in it. A checkpoint stores what `flush` returns; the resumed run
-    hands it back as `keep_bytes`, and everything logged after that checkpoint, half a line included, is cut.
+    Nothing that depends on a clock belongs in it. A checkpoint stores what `flush` returns; the
+    resumed run hands it back as `keep_bytes`, and everything logged after that checkpoint, half a
+    line included, is cut.
 
     Args:
         path: the file.
@@ -40,7 +41,9 @@ class MetricsLog:
             raise write_error(path, error) from error
         if length < keep_bytes:
             self._file.close()
-            raise UserError(f"{path} has {length} bytes, its checkpoint knows of {keep_bytes}; restore the file")
+            raise UserError(
+                f"{path} has {length} bytes, its checkpoint knows of {keep_bytes}; restore the file"
+            )
 
     def log(self, phase: str, step: int, values: Mapping[str, float]) -> None:
         """Append one line; a value that isn't finite is written as null.
@@ -83,16 +86,22 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
         UserError: the file can't be read, or a line isn't a JSON object with phase and step.
     """
     if not is_plain(path):
-        raise UserError(f"{path} is missing: nothing has been logged, or it is not a run directory's file")
+        raise UserError(
+            f"{path} is missing: nothing has been logged, or it is not a run directory's file"
+        )
     with path.open("rb") as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES):
             number += 1
             if not line.endswith(b"\n"):
                 if len(line) == MAX_LINE_BYTES:
-                    raise UserError(f"{path} line {number} is longer than {MAX_LINE_BYTES} bytes; is it damaged?")
+                    raise UserError(
+                        f"{path} line {number} is longer than {MAX_LINE_BYTES} bytes; is it damaged?"
+                    )
                 return
             entry = parse_json(line, f"{path} line {number}")
             if not isinstance(entry, dict) or not {"phase", "step"} <= entry.keys():
-                raise UserError(f"{path} line {number} is not an object with phase and step; is it damaged?")
+                raise UserError(
+                    f"{path} line {number} is not an object with phase and step; is it damaged?"
+                )
             yield entry

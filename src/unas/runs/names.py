@@ -20,7 +20,17 @@ ONNX = "model.onnx"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 
-MADE_BY_A_RUN = (METRICS, TENSORBOARD, CHECKPOINTS, POLICY, GENOTYPE, WEIGHTS, ONNX, SUMMARY, REPORT)
+MADE_BY_A_RUN = (
+    METRICS,
+    TENSORBOARD,
+    CHECKPOINTS,
+    POLICY,
+    GENOTYPE,
+    WEIGHTS,
+    ONNX,
+    SUMMARY,
+    REPORT,
+)
 
 
 def holds_run(directory: Path | str) -> bool:
@@ -36,6 +46,8 @@ def require_run(directory: Path) -> None:
     """
     if not holds_run(directory):
         why = f"it has no {CONFIG}" if os.path.isdir(directory) else "there is no such directory"
-        raise UserError(f"{directory} is not a run directory: {why}; name one that `unas run` wrote")
+        raise UserError(
+            f"{directory} is not a run directory: {why}; name one that `unas run` wrote"
+        )
     require_inside(directory, (CONFIG, MANIFEST, *MADE_BY_A_RUN))
     require_inside(directory / TENSORBOARD)

@@ -44,7 +44,9 @@ class NetworkDescription:
     def build(self, space: SearchSpace | None = None) -> nn.Module:
         """Return the network, untrained; `space` is needed where the genotype's space isn't built in."""
         if space is not None:
-            return space.network(self.genotype, self.num_classes, self.image_channels, **self.options)
+            return space.network(
+                self.genotype, self.num_classes, self.image_channels, **self.options
+            )
         return create_network(self.genotype, self.num_classes, self.image_channels, **self.options)
 
 
@@ -68,14 +70,17 @@ def save_network(network: nn.Module, path: Path, description: NetworkDescription
         "image_channels": str(description.image_channels),
     }
     # The file holds the values row by row, whatever memory format the training used.
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
     write_bytes(path, *_in_fixed_order(safetensors.torch.save(tensors, metadata)))
 
 
 def _in_fixed_order(content: bytes) -> tuple[bytes, memoryview]:
     """Return the parts of a safetensors file with its metadata sorted: the library writes them in a random order.
 
-    A file is the header's length in 8 bytes, the header in JSON, and the tensors, which it places from its own end on.
+    A file is the header's length in 8 bytes, the header in JSON, and the tensors, which it places
+    from its own end on.
     """
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
@@ -88,14 +93,16 @@ def _in_fixed_order(content: bytes) -> tuple[bytes, memoryview]:
 def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Module:
     """Return a trained network in evaluation mode on the CPU.
 
-    Nothing from the file is executed: it holds plain numbers and names, and all of them are checked.
+    Nothing from the file is executed: it holds plain numbers and names, and all of them are
+    checked.
 
     Args:
         path: what `save_network` wrote, or a run directory with a model.safetensors.
         space: the search space, where the genotype's space isn't built in.
 
     Raises:
-        UserError: the file is missing, damaged, or doesn't describe the network whose weights it holds.
+        UserError: the file is missing, damaged, or doesn't describe the network whose weights it
+            holds.
     """
     path = Path(path)
     if os.path.isdir(path):  # unlike Path's, it takes a name that no file can have
@@ -104,7 +111,9 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
     description, weights = _read(path)
     with torch.device("meta"):  # costs nothing, so a damaged description can't claim memory
         _check_weights(description.build(space), weights, path)
-    with torch.random.fork_rng(devices=[]):  # the random initialisation must not disturb the caller's numbers
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the random initialisation must not disturb the caller's numbers
         network = description.build(space)
     network.load_state_dict(weights)
     return network.eval()
@@ -121,26 +130,36 @@ def read_description(path: str | Path) -> NetworkDescription:
 
 def _read(path: Path) -> tuple[NetworkDescription, dict[str, Tensor]]:
     if not is_plain(path):
-        raise UserError(f"{path} doesn't exist or is no file; train a network first, or name another run")
+        raise UserError(
+            f"{path} doesn't exist or is no file; train a network first, or name another run"
+        )
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such network")
+        raise UserError(
+            f"{path} is larger than {readable_size(MAX_BYTES)}; unas writes no such network"
+        )
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             # Copied, so that a file that is replaced or cut later does no harm.
             weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  not a mapping
     except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is no whole safetensors file ({error}); is it truncated?") from error
+        raise UserError(
+            f"{path} is no whole safetensors file ({error}); is it truncated?"
+        ) from error
     return _description(metadata, path), weights
 
 
 def _description(metadata: Mapping[str, str], path: Path) -> NetworkDescription:
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise UserError(f"{path} was not written by this unas: its format is {metadata.get('format')!r}")
+        raise UserError(
+            f"{path} was not written by this unas: its format is {metadata.get('format')!r}"
+        )
     fields = ("genotype", "options", "num_classes", "image_channels")
     missing = [name for name in fields if name not in metadata]
     if missing:
-        raise UserError(f"{path}: the metadata field {missing[0]!r} is missing; write the file again")
+        raise UserError(
+            f"{path}: the metadata field {missing[0]!r} is missing; write the file again"
+        )
     options = parse_json(metadata["options"], f"{path}: options")
     if not isinstance(options, dict):
         raise UserError(f"{path}: options is no JSON object")

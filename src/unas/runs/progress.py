@@ -26,7 +26,8 @@ class Progress:
         directory: the run directory.
         start_step: steps that an earlier process has done.
         quiet: show nothing.
-        stream: where to; standard error by default. A terminal gets a bar, anything else plain lines.
+        stream: where to; standard error by default. A terminal gets a bar, anything else plain
+            lines.
         clock: seconds that never go back.
     """
 
@@ -56,7 +57,10 @@ class Progress:
         self._line_step: int | None = None
         if self._bar is not None:
             self._task = self._bar.add_task(
-                self._phase, total=self._total_steps, completed=self._step, status=str(self._directory)
+                self._phase,
+                total=self._total_steps,
+                completed=self._step,
+                status=str(self._directory),
             )
             self._bar.start()
         return self
@@ -72,7 +76,9 @@ class Progress:
         self._step = step
         self._figures.update(figures)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, status=f"{self._status()}  {self._directory}")
+            self._bar.update(
+                self._task, completed=step, status=f"{self._status()}  {self._directory}"
+            )
         elif self._clock() - self._line_at >= SECONDS_BETWEEN_LINES:
             self._print_line()
 
@@ -93,7 +99,11 @@ class Progress:
         done = self._step - self._start_step
         if self._step >= self._total_steps:
             return f"took {readable_time(elapsed)}"
-        return f"{readable_time(elapsed / done * (self._total_steps - self._step))} left" if done else "starting"
+        return (
+            f"{readable_time(elapsed / done * (self._total_steps - self._step))} left"
+            if done
+            else "starting"
+        )
 
 
 def _bar(stream: TextIO) -> RichProgress:

@@ -58,18 +58,24 @@ class Session:
     ranks: Ranks = Ranks()
 
     def steps(
-        self, phase: str, total: int, state: Callable[[], Mapping[str, Any]], skips: Skips, start: int = 0
+        self,
+        phase: str,
+        total: int,
+        state: Callable[[], Mapping[str, Any]],
+        skips: Skips,
+        start: int = 0,
     ) -> Iterator[tuple[int, Callable[..., None]]]:
         """Yield (step, log) for each step that is left; save when it is time, at the end, and when asked to stop.
 
-        `log(**figures)` logs and shows them; `log(more, **figures)` logs more than a line on screen has room for.
+        `log(**figures)` logs and shows them; `log(more, **figures)` logs more than a line on screen
+        has room for.
 
         Args:
             phase: its name.
             total: its number of steps.
             state: returns what a checkpoint holds, between two steps.
-            skips: the updates that were left out. While they follow on each other, nothing is saved in time, so that
-                the checkpoints that are kept stay those from before.
+            skips: the updates that were left out. While they follow on each other, nothing is saved
+                in time, so that the checkpoints that are kept stay those from before.
             start: steps that are done.
 
         Raises:
@@ -79,14 +85,24 @@ class Session:
         clock = CheckpointClock(self.checkpoint.every_seconds, self.checkpoint.every_steps or None)
         clock.saved(start)
         last: dict[str, float] = {}
-        with Progress(phase, total, self.run.directory, start_step=start, quiet=self.quiet) as progress:
+        with Progress(
+            phase, total, self.run.directory, start_step=start, quiet=self.quiet
+        ) as progress:
             for step in range(start, total):
                 began = time.monotonic()
 
                 def log(
-                    unshown: Mapping[str, float] = _NONE, _done: int = step + 1, _began: float = began, **figures: float
+                    unshown: Mapping[str, float] = _NONE,
+                    _done: int = step + 1,
+                    _began: float = began,
+                    **figures: float,
                 ) -> None:
-                    self.run.log(phase, _done, {**figures, **unshown}, {"seconds_a_step": time.monotonic() - _began})
+                    self.run.log(
+                        phase,
+                        _done,
+                        {**figures, **unshown},
+                        {"seconds_a_step": time.monotonic() - _began},
+                    )
                     progress.update(_done, **figures)
                     last.update(figures)
 
@@ -109,7 +125,9 @@ class Session:
         """
         if self.stop.signal_number is not None:
             phase, step = self.run.saved
-            raise Interrupted(self.run.directory, phase, step, self.resume_command, self.stop.signal_number)
+            raise Interrupted(
+                self.run.directory, phase, step, self.resume_command, self.stop.signal_number
+            )
 
     def stoppable(self, items: Iterable[T]) -> Iterable[T]:
         """Return the items, to be gone through as often as they can be; `stop_if_asked` before each.

@@ -22,7 +22,13 @@ from unas.searching.step import SearchStep
 LEAST_CANDIDATES = 8  # that meet the budgets, where there are some
 DRAWS = 512  # to find so many
 MEASURED = 8  # candidates that are measured before cheaper ones are drawn
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # part of the choices that a candidate has from the cheapest architecture
+SHARES = (
+    0.0,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+)  # part of the choices that a candidate has from the cheapest architecture
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,9 @@ class ChoosingConfig:
     """How an architecture is picked from the final policy.
 
     Args:
-        candidates: how many architectures to draw beside the policy's mode; the one with the least validation loss
-            in the supernet is taken. 0 takes the mode. With budgets, at least 8 that may meet them are compared.
+        candidates: how many architectures to draw beside the policy's mode; the one with the least
+            validation loss in the supernet is taken. 0 takes the mode. With budgets, at least 8
+            that may meet them are compared.
     """
 
     candidates: int = 0
@@ -67,7 +74,8 @@ def choose(
     Args:
         search: a finished search.
         config: how to choose.
-        batches: normalised validation images with labels; of several processes, the part of this one.
+        batches: normalised validation images with labels; of several processes, the part of this
+            one.
         contract: the budgets that the candidate must meet.
     """
     if contract is not None:
@@ -76,18 +84,24 @@ def choose(
     genotypes = [Genotype(search.space.name, policy.mode())]
     if config.candidates:
         drawn = draw_hard(policy, config.candidates, generator_for(search.seed, "choosing", 0))
-        genotypes += [genotype for genotype in dict.fromkeys(drawn.genotypes()) if genotype not in genotypes]
+        genotypes += [
+            genotype for genotype in dict.fromkeys(drawn.genotypes()) if genotype not in genotypes
+        ]
     choices = _evaluate(search, genotypes, batches)
     return min(choices, key=_order), choices
 
 
 def _choose_within(
-    search: SearchStep, config: ChoosingConfig, batches: Iterable[tuple[Tensor, Tensor]], contract: Contract
+    search: SearchStep,
+    config: ChoosingConfig,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    contract: Contract,
 ) -> tuple[Choice, list[Choice]]:
     """Return the best candidate whose real network meets the budgets, from the policy or as near to it as there is one.
 
-    Candidates that are counted or predicted to break a budget are not compared; the best of the others are measured in
-    turn. If none keeps a margin, the next ones have more of their choices from the cheapest architecture.
+    Candidates that are counted or predicted to break a budget are not compared; the best of the
+    others are measured in turn. If none keeps a margin, the next ones have more of their choices
+    from the cheapest architecture.
     """
     compared: list[Choice] = []
     measured: list[Choice] = []
@@ -95,7 +109,9 @@ def _choose_within(
     for share in SHARES:
         genotypes: list[Genotype] = []
         for genotype in _candidates(search, contract, share):
-            if all(genotype != choice.genotype for choice in compared) and contract.admits(genotype):
+            if all(genotype != choice.genotype for choice in compared) and contract.admits(
+                genotype
+            ):
                 genotypes.append(genotype)
             if len(genotypes) == wanted:
                 break
@@ -119,10 +135,14 @@ def _candidates(search: SearchStep, contract: Contract, share: float) -> Iterato
         yield least
         return
     drawn = draw_hard(policy, DRAWS, generator_for(search.seed, "choosing", 0)).genotypes()
-    generator = np.random.default_rng(step_seed(search.seed, "choosing/cheaper", round(100 * share)))
+    generator = np.random.default_rng(
+        step_seed(search.seed, "choosing/cheaper", round(100 * share))
+    )
     for genotype in dict.fromkeys([Genotype(search.space.name, policy.mode()), *drawn]):
         taken = {name for block in blocks if generator.random() < share for name in block}
-        choices = {name: (least if name in taken else genotype).choices[name] for name in genotype.choices}
+        choices = {
+            name: (least if name in taken else genotype).choices[name] for name in genotype.choices
+        }
         yield Genotype(genotype.space, choices)
 
 
@@ -144,7 +164,12 @@ def _evaluate(
                 logits = search.logits(images, sample)
                 loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
                 correct = (logits.argmax(1) == labels).sum()
-                totals[i] += torch.tensor([float(loss), float(correct), len(labels)], dtype=totals.dtype)
+                totals[i] += torch.tensor(
+                    [float(loss), float(correct), len(labels)], dtype=totals.dtype
+                )
     sums = [search.ranks.sum(*row) for row in totals.tolist()]
     pairs = zip(genotypes, sums, strict=True)
-    return [Choice(genotype, loss / total, correct / total) for genotype, (loss, correct, total) in pairs]
+    return [
+        Choice(genotype, loss / total, correct / total)
+        for genotype, (loss, correct, total) in pairs
+    ]

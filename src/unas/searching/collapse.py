@@ -1,7 +1,8 @@
 """Has a search collapsed? How often what it found skips, against chance, and how sure its policy is.
 
-A search that shares weights can end in skip connections alone: they have no weights to train, so they look good before
-the other operations have learned (DARTS+, Liang et al. 2019; R-DARTS, Zela et al. 2020).
+A search that shares weights can end in skip connections alone: they have no weights to train, so
+they look good before the other operations have learned (DARTS+, Liang et al. 2019; R-DARTS, Zela et
+al. 2020).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
 from unas.spaces import SearchSpace
 
-SKIPS = frozenset({"skip_connect", "skip", "identity"})  # the names of options that pass their input on
+SKIPS = frozenset(
+    {"skip_connect", "skip", "identity"}
+)  # the names of options that pass their input on
 LEVEL = 0.01  # of a false alarm about skips, for one random architecture
 UNMOVED = 0.98  # of the entropy's maximum; a choice of two options has it at 58 to 42
 SURE = 0.05  # of the entropy's maximum; a choice of two options has it at 99.4 to 0.6
@@ -55,8 +58,8 @@ class Collapse:
 
     Args:
         subject: what picked the options: the policy's mode, or the architecture.
-        skips: of "all" choices and, where names have a first part such as a cell's, of each; empty for a space without
-            skip connections.
+        skips: of "all" choices and, where names have a first part such as a cell's, of each; empty
+            for a space without skip connections.
         normalised_entropy: the policy's entropy over its maximum; None for an architecture.
     """
 
@@ -69,15 +72,23 @@ class Collapse:
         found: dict[str, float] = {}
         if "all" in self.skips:
             skips = self.skips["all"]
-            found |= {"skip_share": skips.share, "expected_skip_share": skips.expected / skips.choices}
-        return found if self.normalised_entropy is None else {**found, "normalised_entropy": self.normalised_entropy}
+            found |= {
+                "skip_share": skips.share,
+                "expected_skip_share": skips.expected / skips.choices,
+            }
+        return (
+            found
+            if self.normalised_entropy is None
+            else {**found, "normalised_entropy": self.normalised_entropy}
+        )
 
     def alarms(self, done: float = 1.0) -> dict[str, str]:
         """Return what is wrong, one line by name: "skips", "sure", "unmoved".
 
         Args:
-            done: the share of the policy's updates that are done. A policy may be sure only in the second half; its
-                mode counts only there, since before it changes often; and at the end it must have moved.
+            done: the share of the policy's updates that are done. A policy may be sure only in the
+                second half; its mode counts only there, since before it changes often; and at the
+                end it must have moved.
         """
         raised: dict[str, str] = {}
         improbable = [group for group, skips in self.skips.items() if skips.is_improbable]
@@ -109,8 +120,9 @@ class Collapse:
 def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
     """Return how often a policy's mode, or an architecture, skips, and how sure the policy is.
 
-    The number of skip connections of a random architecture is a sum of independent events, so what is improbable is
-    known exactly. Where several groups are looked at, `LEVEL` is shared out evenly (Bonferroni).
+    The number of skip connections of a random architecture is a sum of independent events, so what
+    is improbable is known exactly. Where several groups are looked at, `LEVEL` is shared out evenly
+    (Bonferroni).
 
     Args:
         space: the search space.
@@ -122,7 +134,9 @@ def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
     if isinstance(found, Genotype):
         found.check(space.choices)
         picked, entropy = found.choices, None
-        probabilities: Mapping[str, Mapping[str, float]] = {name: {option: 1.0} for name, option in picked.items()}
+        probabilities: Mapping[str, Mapping[str, float]] = {
+            name: {option: 1.0} for name, option in picked.items()
+        }
     else:
         picked, probabilities = found.mode(), found.probabilities()
         most = sum(math.log(len(options)) for options in found.choices.values())
@@ -136,7 +150,9 @@ def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
     skips = {}
     for group, names in groups.items():
         taken = sum(picked[name] in SKIPS for name in names)
-        expected = sum(p for name in names for option, p in probabilities[name].items() if option in SKIPS)
+        expected = sum(
+            p for name in names for option, p in probabilities[name].items() if option in SKIPS
+        )
         least = _least_improbable([chances[name] for name in names], LEVEL / len(groups))
         skips[group] = Skips(len(names), taken, expected, least)
     return Collapse("the architecture" if entropy is None else "the policy's mode", skips, entropy)

@@ -38,7 +38,9 @@ class AdamConfig:
     def __post_init__(self) -> None:
         for name in ("lr", "final_lr", "weight_decay"):
             if not 0 <= getattr(self, name) <= 1e6:
-                raise UserError(f"{name} of an optimiser is {getattr(self, name)}; it must be from 0 to 1e6")
+                raise UserError(
+                    f"{name} of an optimiser is {getattr(self, name)}; it must be from 0 to 1e6"
+                )
 
     def lr_at(self, fraction: float) -> float:
         """Return the learning rate after a fraction of the steps, from 0 to 1."""
@@ -57,19 +59,22 @@ class SearchConfig:
         warm_up_epochs: epochs that train the weights alone, at the start.
         epochs: epochs that train the policy and the weights.
         batch_size: training images a step, and as many validation images.
-        architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an image.
+        architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an
+            image.
         validation_fraction: share of the training set that validates.
-        estimator: the estimator of the policy's gradient; the default had the least variance for its time on trained
-            supernets (docs/estimators-supernet.md), the published one is rebar.
+        estimator: the estimator of the policy's gradient; the default had the least variance for
+            its time on trained supernets (docs/estimators-supernet.md), the published one is rebar.
         softening: ε, added to every probability of the policy.
         objectives: the terms of the cost, by the name they have in the log.
         weights_on: whether the weights are trained under the relaxed sample or the hard one.
-        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself, as in warm-up.
+        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself, as in
+            warm-up.
         weights: optimiser of the supernet's weights.
         policy: optimiser of the policy.
         clip_norm: largest norm of the weights' gradient.
         augmentation: of the training images.
-        max_skipped: how many updates in a row may be left out because a number in them is not finite.
+        max_skipped: how many updates in a row may be left out because a number in them is not
+            finite.
 
     Raises:
         UserError: a field is out of its range.
@@ -92,20 +97,34 @@ class SearchConfig:
     max_skipped: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("warm_up_epochs", "epochs", "batch_size", "architectures_per_batch", "max_skipped"):
+        for name in (
+            "warm_up_epochs",
+            "epochs",
+            "batch_size",
+            "architectures_per_batch",
+            "max_skipped",
+        ):
             least = 1 if name == "batch_size" else 0
             if getattr(self, name) < least:
-                raise UserError(f"search.{name} is {getattr(self, name)}; it must be {least} or more")
+                raise UserError(
+                    f"search.{name} is {getattr(self, name)}; it must be {least} or more"
+                )
         for name in ("relaxed_temperature", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise UserError(f"search.{name} is {getattr(self, name)}; it must be more than 0")
         if self.weights_on not in get_args(SampleKind):
-            raise UserError(f"search.weights_on is {self.weights_on!r}; it must be {' or '.join(get_args(SampleKind))}")
+            raise UserError(
+                f"search.weights_on is {self.weights_on!r}; it must be {' or '.join(get_args(SampleKind))}"
+            )
         if not any(isinstance(term, Objective) for term in self.objectives.values()):
             what = "has no term about images" if self.objectives else "is empty"
-            raise UserError(f"search.objectives {what}; give at least one term, such as cross_entropy")
+            raise UserError(
+                f"search.objectives {what}; give at least one term, such as cross_entropy"
+            )
         if not 0 < self.validation_fraction < 1:
-            raise UserError(f"search.validation_fraction is {self.validation_fraction}; it must be between 0 and 1")
+            raise UserError(
+                f"search.validation_fraction is {self.validation_fraction}; it must be between 0 and 1"
+            )
         if self.architectures_per_batch and self.batch_size % self.architectures_per_batch:
             raise UserError(
                 f"search.architectures_per_batch is {self.architectures_per_batch}; "

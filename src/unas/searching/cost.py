@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class SupernetCost:
     """The cost of architectures on one training and one validation batch, as estimators want it.
 
-    Remembers the training losses of the first drawn sample of the kind that the weights are trained on, so that the
-    update of the weights needs no forward of its own.
+    Remembers the training losses of the first drawn sample of the kind that the weights are trained
+    on, so that the update of the weights needs no forward of its own.
     """
 
     def __init__(self, search: SearchStep, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
@@ -33,13 +33,18 @@ class SupernetCost:
     def __call__(self, sample: Sample) -> Tensor:
         """Return the cost of each architecture on the host, [G]; of m·G of them, on m copies of the batch, [m·G]."""
         search, copies = self.search, self._copies(sample)
-        is_wanted = sample.is_hard == (search.config.weights_on == "hard") and search.estimator.draws_from_policy
+        is_wanted = (
+            sample.is_hard == (search.config.weights_on == "hard")
+            and search.estimator.draws_from_policy
+        )
         keep = is_wanted and self.train_losses is None
         if keep and copies > 1:  # the weights are trained on one copy: the others need no graph
             share = len(sample) // copies
             first, others = sample.split((share, len(sample) - share))
             return torch.cat([self(first), self(others)])
-        x, y, x_val, y_val = (torch.cat([tensor] * copies) if copies > 1 else tensor for tensor in self.batch)
+        x, y, x_val, y_val = (
+            torch.cat([tensor] * copies) if copies > 1 else tensor for tensor in self.batch
+        )
         with torch.enable_grad() if keep else nullcontext():
             train = search.losses(x, y, sample)
         if keep:
@@ -51,7 +56,9 @@ class SupernetCost:
         if sample.is_hard or not self.terms:
             self.terms = {name: float(value.detach().mean()) for name, value in values.items()}
         step = search.policy_steps
-        weighted = [term.weight_at(step) * values[name] for name, term in search.image_terms.items()]
+        weighted = [
+            term.weight_at(step) * values[name] for name, term in search.image_terms.items()
+        ]
         return torch.stack(weighted).sum(0)
 
     def _copies(self, sample: Sample) -> int:
@@ -99,7 +106,11 @@ def own_part(sample: Sample, ranks: Ranks, num_samples: int) -> Sample:
     """
     if ranks.size == 1:
         return sample
-    rows = torch.arange(len(sample)).view(-1, ranks.size, num_samples // ranks.size)[:, ranks.rank].flatten()
+    rows = (
+        torch.arange(len(sample))
+        .view(-1, ranks.size, num_samples // ranks.size)[:, ranks.rank]
+        .flatten()
+    )
     return Sample(sample.layout, tuple(group[rows] for group in sample.groups), sample.is_hard)
 
 
@@ -119,9 +130,15 @@ class _Evaluation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         shared: SharedCost = ctx.shared
-        rows = gradient.view(-1, shared.ranks.size, shared.num_samples // shared.ranks.size)[:, shared.ranks.rank]
+        rows = gradient.view(-1, shared.ranks.size, shared.num_samples // shared.ranks.size)[
+            :, shared.ranks.rank
+        ]
         # The graph stays: the weights' gradient goes through it too.
         found = torch.autograd.grad(ctx.costs, ctx.own.groups, rows.flatten(), retain_graph=True)
         together = shared.all_rows(torch.cat([each.flatten(1) for each in found], 1))
         parts = torch.split(together, [each[0].numel() for each in found], 1)
-        return None, None, *(part.view(-1, *each.shape[1:]) for part, each in zip(parts, found, strict=True))
+        return (
+            None,
+            None,
+            *(part.view(-1, *each.shape[1:]) for part, each in zip(parts, found, strict=True)),
+        )

@@ -22,7 +22,9 @@ def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
     return (config.warm_up_epochs + config.epochs) * steps_per_epoch
 
 
-def search_loop(search: SearchStep, train: BatchStream, validation: BatchStream, session: Session) -> dict[str, str]:
+def search_loop(
+    search: SearchStep, train: BatchStream, validation: BatchStream, session: Session
+) -> dict[str, str]:
     """Run a search, or what is left of it.
 
     Args:
@@ -50,7 +52,11 @@ def search_loop(search: SearchStep, train: BatchStream, validation: BatchStream,
     for step, log in session.steps(PHASE, total, state, search.skips, start=search.steps):
         search.runtime.compare_ranks(search.named_tensors(), PHASE, step)
         x, y = train.batch(step)
-        figures = search.warm_up(x, y) if step < warm_up else search(x, y, *validation.batch(step - warm_up))
+        figures = (
+            search.warm_up(x, y)
+            if step < warm_up
+            else search(x, y, *validation.batch(step - warm_up))
+        )
         if (step + 1) % epoch:
             log(**figures)
             continue
@@ -58,16 +64,29 @@ def search_loop(search: SearchStep, train: BatchStream, validation: BatchStream,
         log(found.figures() if step >= warm_up else {}, **figures)
         alarms = _new(found.alarms((step + 1 - warm_up) / max(1, total - warm_up)), policies)
         _show(alarms, session)
-        entry = {"epoch": (step + 1) // epoch, "probabilities": search.policy.probabilities(), "alarms": alarms}
+        entry = {
+            "epoch": (step + 1) // epoch,
+            "probabilities": search.policy.probabilities(),
+            "alarms": alarms,
+        }
         policies.append(entry)
         session.run.write_json(POLICY, policies)
-    raised = ((entry["epoch"], entry.get("alarms", {})) for entry in policies)  # an older unas had no alarms
-    return {name: f"epoch {number}: {text}" for number, alarms in raised for name, text in alarms.items()}
+    raised = (
+        (entry["epoch"], entry.get("alarms", {})) for entry in policies
+    )  # an older unas had no alarms
+    return {
+        name: f"epoch {number}: {text}"
+        for number, alarms in raised
+        for name, text in alarms.items()
+    }
 
 
 def _checked(policies: Any) -> list[dict[str, Any]]:
     """Return the entries of policy.json from a checkpoint, which may be somebody else's."""
-    if not all(isinstance(entry["epoch"], int) and isinstance(entry.get("alarms", {}), dict) for entry in policies):
+    if not all(
+        isinstance(entry["epoch"], int) and isinstance(entry.get("alarms", {}), dict)
+        for entry in policies
+    ):
         raise ValueError("policies")
     return list(policies)
 
@@ -81,4 +100,6 @@ def _new(alarms: Mapping[str, str], policies: Sequence[Mapping[str, Any]]) -> di
 def _show(alarms: Mapping[str, str], session: Session) -> None:
     for text in alarms.values():
         if not session.quiet:
-            print(f"alarm: {text}", file=sys.stderr, flush=True)  # a bar in the terminal stays below it
+            print(
+                f"alarm: {text}", file=sys.stderr, flush=True
+            )  # a bar in the terminal stays below it

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
-from unas.compute.finite import Skips, WeightUpdates, all_finite, carried_by_gradient, step_if_all_finite
+from unas.compute.finite import (
+    Skips,
+    WeightUpdates,
+    all_finite,
+    carried_by_gradient,
+    step_if_all_finite,
+)
 from unas.compute.ranks import Ranks
 from unas.compute.runtime import Runtime, seed_step
 from unas.compute.seeds import generator_for
@@ -39,8 +45,10 @@ class SearchStep:
         image_channels: channels of the images.
         runtime: device and precision.
         seed: of the weights and of all noise.
-        total_steps: steps of the whole search, over which learning rates fall; None keeps them constant.
-        policy_terms: the started terms of the configuration that have nothing to do with images, by name.
+        total_steps: steps of the whole search, over which learning rates fall; None keeps them
+            constant.
+        policy_terms: the started terms of the configuration that have nothing to do with images, by
+            name.
 
     Raises:
         UserError: a term of the cost means nothing in this space, or a policy term isn't started.
@@ -61,8 +69,12 @@ class SearchStep:
         for name, term in config.objectives.items():
             term.check(space)
             if isinstance(term, PolicyTerm) and name not in policy_terms:
-                raise UserError(f"objective {name} is about the deployed network of images of a size; give image_size")
-        self.image_terms = {n: term for n, term in config.objectives.items() if isinstance(term, Objective)}
+                raise UserError(
+                    f"objective {name} is about the deployed network of images of a size; give image_size"
+                )
+        self.image_terms = {
+            n: term for n, term in config.objectives.items() if isinstance(term, Objective)
+        }
         self.policy_terms = policy_terms
         self.space, self.config, self.runtime, self.seed = space, config, runtime, seed
         self.total_steps = total_steps
@@ -113,7 +125,9 @@ class SearchStep:
         generator = generator_for(self.seed, "search/policy", self.steps)
         num_samples = self.own_architectures(len(cost.batch[0])) * self.ranks.size
         shared = SharedCost(cost, self.ranks, num_samples)
-        policy_loss = self.estimator(self.policy, shared, num_samples=num_samples, generator=generator)
+        policy_loss = self.estimator(
+            self.policy, shared, num_samples=num_samples, generator=generator
+        )
         for name, term in self.policy_terms.items():
             noise = generator_for(self.seed, f"search/terms/{name}", self.steps)
             policy_loss = policy_loss + term.loss(self.policy, self.policy_steps, noise)
@@ -126,7 +140,9 @@ class SearchStep:
     def weight_loss(self, cost: SupernetCost) -> Tensor:
         """Return the mean training loss that the weights follow; of the cost's own forward if it has made one."""
         x, y, *_ = cost.batch
-        return (cost.train_losses if cost.train_losses is not None else self._drawn_losses(x, y)).mean()
+        return (
+            cost.train_losses if cost.train_losses is not None else self._drawn_losses(x, y)
+        ).mean()
 
     def warm_up(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """Update the weights alone."""
@@ -166,7 +182,11 @@ class SearchStep:
     def named_tensors(self) -> dict[str, Tensor]:
         """Return what is the same on every process after each step: the policy's logits and the weights."""
         parts = {"policy": self.policy, "supernet": self.supernet}
-        return {f"{part} {name}": p for part, module in parts.items() for name, p in module.named_parameters()}
+        return {
+            f"{part} {name}": p
+            for part, module in parts.items()
+            for name, p in module.named_parameters()
+        }
 
     def _drawn_losses(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the cross-entropy of each image, [B], under a sample drawn for the weights alone."""
@@ -175,7 +195,9 @@ class SearchStep:
         if self.config.weights_on == "hard":
             sample = draw_hard(self.policy, num_samples, generator)
         else:
-            sample = draw_relaxed(self.policy, num_samples, self.config.relaxed_temperature, generator).detach()
+            sample = draw_relaxed(
+                self.policy, num_samples, self.config.relaxed_temperature, generator
+            ).detach()
         return self.losses(x, y, own_part(sample, self.ranks, num_samples))
 
     def _update_policy(self, cost: SupernetCost) -> bool:
@@ -192,14 +214,17 @@ class SearchStep:
 
     def _update_weights(self, loss: Tensor) -> tuple[float, bool]:
         """Return the loss, and whether the weights were updated."""
-        # An operation that no image went through has gradient zero, so every step updates every weight.
+        # An operation that no image went through has gradient zero, so every step updates every
+        # weight.
         own = torch.autograd.grad(carried_by_gradient(loss), self.weights, materialize_grads=True)
         *gradients, loss = self.ranks.mean([*own, loss.detach()])
         self._set(self.weight_optimiser, self.config.weights, gradients)
         self.steps += 1
         return self._weight_updates(loss)
 
-    def _set(self, optimiser: torch.optim.Adam, config: AdamConfig, gradients: Sequence[Tensor]) -> None:
+    def _set(
+        self, optimiser: torch.optim.Adam, config: AdamConfig, gradients: Sequence[Tensor]
+    ) -> None:
         """Set the learning rate of this step and the gradients."""
         group = optimiser.param_groups[0]
         group["lr"] = config.lr_at(self.steps / self.total_steps if self.total_steps else 0.0)
@@ -229,7 +254,9 @@ class SearchStep:
         load_into(self.weight_optimiser, state["weight_optimiser"])
         load_into(self.policy_optimiser, state["policy_optimiser"])
         self._weight_updates.keep()
-        self.skips.load_state_dict(state.get("skips", {"total": 0, "in_a_row": 0}))  # an older unas had none
+        self.skips.load_state_dict(
+            state.get("skips", {"total": 0, "in_a_row": 0})
+        )  # an older unas had none
         self.steps, self.policy_steps = (whole(state[name]) for name in ("steps", "policy_steps"))
 
 

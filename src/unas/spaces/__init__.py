@@ -12,4 +12,12 @@ registry = cast("Registry[SearchSpace]", space_registry)
 get = registry.get
 names = registry.names
 
-__all__ = ["ModuleSpace", "NetworkOptions", "SearchSpace", "create_network", "get", "names", "registry"]
+__all__ = [
+    "ModuleSpace",
+    "NetworkOptions",
+    "SearchSpace",
+    "create_network",
+    "get",
+    "names",
+    "registry",
+]

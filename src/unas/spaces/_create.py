@@ -20,7 +20,8 @@ def create_network(
         genotype: an architecture of a built-in space.
         num_classes: how many classes the network tells apart.
         image_channels: channels of an image.
-        **space_options: fields of the space's `network_options`; DARTS: channels, layers, stem, auxiliary, drop_path.
+        **space_options: fields of the space's `network_options`; DARTS: channels, layers, stem,
+            auxiliary, drop_path.
 
     Raises:
         UserError: the genotype is not one of its space, or an option is wrong.

@@ -70,7 +70,9 @@ class SearchSpace(ChoiceTable):
         """
 
     @abstractmethod
-    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> nn.Module:
+    def network(
+        self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
+    ) -> nn.Module:
         """Return the network of one architecture, untrained: images [B, C, H, W] to logits [B, num_classes].
 
         Args:

@@ -24,15 +24,18 @@ from unas.spaces.base import NetworkOptions, SearchSpace
 class ModuleSpace(SearchSpace):
     """The architectures of a model that has `OpChoice` and `InputChoice` modules in it.
 
-    A choice is called by its path in the model with "/" for ".", unless it has a name of its own. The same module at
-    two places, or two choices of one name, is one decision. A choice may lie inside an option of another.
+    A choice is called by its path in the model with "/" for ".", unless it has a name of its own.
+    The same module at two places, or two choices of one name, is one decision. A choice may lie
+    inside an option of another.
 
     Args:
-        model: what returns the model, a class or a function; it is called with those of `num_classes` and
-            `image_channels` that it accepts, by keyword. Or a model, which is copied, with its weights, each time.
+        model: what returns the model, a class or a function; it is called with those of
+            `num_classes` and `image_channels` that it accepts, by keyword. Or a model, which is
+            copied, with its weights, each time.
 
     Raises:
-        UserError: it is neither. (And `choices`, if there are none, or two of one name have different options.)
+        UserError: it is neither. (And `choices`, if there are none, or two of one name have
+            different options.)
     """
 
     name: ClassVar[str] = "module"
@@ -42,7 +45,9 @@ class ModuleSpace(SearchSpace):
 
     def __post_init__(self) -> None:
         if not callable(self.model):
-            raise UserError(f"ModuleSpace.model is {self.model!r}; it must be an nn.Module or what returns one")
+            raise UserError(
+                f"ModuleSpace.model is {self.model!r}; it must be an nn.Module or what returns one"
+            )
 
     @classmethod
     def all_choices(cls) -> None:
@@ -57,13 +62,16 @@ class ModuleSpace(SearchSpace):
     def _choices(self) -> dict[str, tuple[str, ...]]:
         if isinstance(self.model, nn.Module):
             return _options_by_name(self.model)
-        with torch.random.fork_rng(devices=[]):  # asking what there is to choose from must not change a run
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # asking what there is to choose from must not change a run
             return _options_by_name(self._build(num_classes=10, image_channels=3))
 
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
         """Return a module that maps (images [B, C, H, W], Sample of G architectures) to the model's logits.
 
-        Its BatchNorm uses batch statistics, in evaluation too: running ones would mix those of all architectures.
+        Its BatchNorm uses batch statistics, in evaluation too: running ones would mix those of all
+        architectures.
         """
         model = self._build(num_classes, image_channels)
         for path, choice in _named_choices(model):
@@ -74,7 +82,9 @@ class ModuleSpace(SearchSpace):
                 module.running_mean = module.running_var = module.num_batches_tracked = None
         return _Supernet(model)
 
-    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> nn.Module:
+    def network(
+        self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
+    ) -> nn.Module:
         """Return the model with every choice replaced by what the genotype picked.
 
         Args:
@@ -88,7 +98,9 @@ class ModuleSpace(SearchSpace):
         """
         NetworkOptions.from_keywords(options)
         if genotype.space != self.name:
-            raise UserError(f"genotype.space is {genotype.space!r}; this network needs one of the module space")
+            raise UserError(
+                f"genotype.space is {genotype.space!r}; this network needs one of the module space"
+            )
         genotype.check(self._choices)
         model = self._build(num_classes, image_channels)
         names = {choice: name for name, choice in _named_choices(model)}
@@ -100,7 +112,11 @@ class ModuleSpace(SearchSpace):
         signature = inspect.signature(self.model)
         has_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         offered = {"num_classes": num_classes, "image_channels": image_channels}
-        accepted = {name: value for name, value in offered.items() if has_any or name in signature.parameters}
+        accepted = {
+            name: value
+            for name, value in offered.items()
+            if has_any or name in signature.parameters
+        }
         what = getattr(self.model, "__qualname__", repr(self.model))
         try:
             signature.bind(**accepted)
@@ -111,7 +127,9 @@ class ModuleSpace(SearchSpace):
             ) from error
         model = self.model(**accepted)
         if not isinstance(model, nn.Module):
-            raise UserError(f"ModuleSpace.model: {what} returned {model!r}; it must return an nn.Module")
+            raise UserError(
+                f"ModuleSpace.model: {what} returned {model!r}; it must return an nn.Module"
+            )
         return model
 
 
@@ -177,7 +195,9 @@ def _options_by_name(model: nn.Module) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name, choice in _named_choices(model):
         if found.setdefault(name, choice.options) != choice.options:
-            raise UserError(f"choice {name!r} has options {found[name]} at one place and {choice.options} at another")
+            raise UserError(
+                f"choice {name!r} has options {found[name]} at one place and {choice.options} at another"
+            )
     if not found:
         raise UserError(
             f"{type(model).__name__} has no choice in it; put an OpChoice or an InputChoice where it varies"

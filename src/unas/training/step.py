@@ -35,7 +35,8 @@ class TrainingConfig:
         label_smoothing: share of the target that is spread over all classes.
         auxiliary_weight: weight of the auxiliary head's loss, where the network has one.
         augmentation: of the training images.
-        max_skipped: how many updates in a row may be left out because a number in them is not finite.
+        max_skipped: how many updates in a row may be left out because a number in them is not
+            finite.
 
     Raises:
         UserError: a field is out of its range.
@@ -64,12 +65,16 @@ class TrainingConfig:
             ("max_skipped", 0),
         ):
             if not getattr(self, name) >= least:
-                raise UserError(f"training.{name} is {getattr(self, name)}; it must be {least} or more")
+                raise UserError(
+                    f"training.{name} is {getattr(self, name)}; it must be {least} or more"
+                )
         if not self.clip_norm > 0:
             raise UserError(f"training.clip_norm is {self.clip_norm}; it must be more than 0")
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"training.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+                raise UserError(
+                    f"training.{name} is {getattr(self, name)}; it must be at least 0 and below 1"
+                )
 
     def lr_at(self, epoch: float) -> float:
         """Return the learning rate after a number of epochs, which may be a fraction."""
@@ -85,20 +90,29 @@ class TrainingStep:
     Args:
         network: maps images to logits, or in training mode to (logits, auxiliary_logits).
         config: how to train.
-        runtime: device, precision and the processes that train together; their gradients are averaged.
+        runtime: device, precision and the processes that train together; their gradients are
+            averaged.
         seed: of drop-path and dropout.
         steps_per_epoch: for the learning rate's schedule.
     """
 
     def __init__(
-        self, network: nn.Module, config: TrainingConfig, runtime: Runtime, seed: int, steps_per_epoch: int
+        self,
+        network: nn.Module,
+        config: TrainingConfig,
+        runtime: Runtime,
+        seed: int,
+        steps_per_epoch: int,
     ) -> None:
         self.network = network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.runtime, self.seed = config, runtime, seed
         self.steps_per_epoch = steps_per_epoch
         self._replica = _replica(self.network) if runtime.ranks.size > 1 else self.network
         self.optimiser = torch.optim.SGD(
-            self.network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+            self.network.parameters(),
+            config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
         )
         self._updates = WeightUpdates(self.network, self.optimiser, config.clip_norm)
         self.skips = Skips(config.max_skipped)
@@ -153,20 +167,26 @@ class TrainingStep:
         self.network.load_state_dict(state["network"])
         load_into(self.optimiser, state["optimiser"])
         self._updates.keep()
-        self.skips.load_state_dict(state.get("skips", {"total": 0, "in_a_row": 0}))  # an older unas had none
+        self.skips.load_state_dict(
+            state.get("skips", {"total": 0, "in_a_row": 0})
+        )  # an older unas had none
 
 
 def _replica(network: nn.Module) -> nn.Module:
     """Return the network as one of several processes trains it.
 
-    It averages gradients while the backward pass still runs, and hands BatchNorm's statistics of rank 0 to all.
+    It averages gradients while the backward pass still runs, and hands BatchNorm's statistics of
+    rank 0 to all.
     """
-    # Which parameters a decided network uses never changes; those behind an input that was not picked, it never does.
+    # Which parameters a decided network uses never changes; those behind an input that was not
+    # picked, it never does.
     return DistributedDataParallel(network, static_graph=True)
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], runtime: Runtime) -> tuple[float, float]:
+def evaluate(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], runtime: Runtime
+) -> tuple[float, float]:
     """Return (accuracy from 0 to 1, mean cross-entropy) of a network in evaluation mode.
 
     Of several processes, each has its own part of the batches, and the figures are those of all.

@@ -10,7 +10,9 @@ from unas.estimators import Estimator
 from unas.lab.queries import Queries
 
 
-def policy_search(queries: Queries, estimator: Estimator, *, lr: float, num_samples: int, seed: int) -> None:
+def policy_search(
+    queries: Queries, estimator: Estimator, *, lr: float, num_samples: int, seed: int
+) -> None:
     """Take steps of Adam down the estimated gradient of the expected cost until the budget is spent.
 
     Where the table doesn't list an architecture that is drawn, its cost is that of the nearest one.
@@ -31,5 +33,7 @@ def policy_search(queries: Queries, estimator: Estimator, *, lr: float, num_samp
 
     while True:
         optimiser.zero_grad()
-        torch.autograd.backward(estimator(policy, cost, num_samples=num_samples, generator=generator))
+        torch.autograd.backward(
+            estimator(policy, cost, num_samples=num_samples, generator=generator)
+        )
         optimiser.step()

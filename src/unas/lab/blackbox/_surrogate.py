@@ -13,8 +13,8 @@ REFIT_EVERY = 10
 class GaussianProcess:
     """A Gaussian process with the kernel exp(−γ·(choices that differ)), γ and noise of greatest likelihood.
 
-    In one-hot weights the kernel is exp(−γ·(C − z·z')), a product over choices: every order of interaction counts, the
-    lower the more. It is defined, and smooth, for relaxed weights too.
+    In one-hot weights the kernel is exp(−γ·(C − z·z')), a product over choices: every order of
+    interaction counts, the lower the more. It is defined, and smooth, for relaxed weights too.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,15 @@ class GaussianProcess:
         self.features, self.num_choices = features, num_choices
         if len(costs) >= self._next_fit:
             pairs = [(scale, noise) for scale in SCALES for noise in NOISES]
-            self.scale, self.noise = max(pairs, key=lambda pair: self._log_likelihood(pair[0], pair[1], costs))
+            self.scale, self.noise = max(
+                pairs, key=lambda pair: self._log_likelihood(pair[0], pair[1], costs)
+            )
             self._next_fit = len(costs) + REFIT_EVERY
         factor = self._cholesky(self.scale, self.noise)
         # The inverse is taken once, and thousands of predictions are then one product each.
-        self.whitening = torch.linalg.solve_triangular(factor, torch.eye(len(costs), dtype=costs.dtype), upper=False)
+        self.whitening = torch.linalg.solve_triangular(
+            factor, torch.eye(len(costs), dtype=costs.dtype), upper=False
+        )
         white = self.whitening @ costs
         self.variance = float(white.square().mean())
         self.weights = self.whitening.T @ white
@@ -46,7 +50,9 @@ class GaussianProcess:
 
     def _cholesky(self, scale: float, noise: float) -> Tensor:
         kernel = self._kernel(self.features, scale)
-        factor: Tensor = torch.linalg.cholesky(kernel + noise * torch.eye(len(kernel), dtype=kernel.dtype))
+        factor: Tensor = torch.linalg.cholesky(
+            kernel + noise * torch.eye(len(kernel), dtype=kernel.dtype)
+        )
         return factor
 
     def _log_likelihood(self, scale: float, noise: float, costs: Tensor) -> float:

@@ -17,6 +17,7 @@ class BlackBoxMethod(ABC):
         """Ask until `queries` ends the search with `BudgetSpentError`.
 
         Args:
-            queries: answers with costs; it also has the table, of which only the architectures may be looked at.
+            queries: answers with costs; it also has the table, of which only the architectures may
+                be looked at.
             seed: of all that is random.
         """

@@ -20,8 +20,8 @@ class Evolution(BlackBoxMethod):
     A mutation changes one choice, picked at random, to another option, picked at random.
 
     Args:
-        population: P, how many are alive. The paper has 100 and asks for 20,000 architectures; of six settings tried
-            with 200, this one did best.
+        population: P, how many are alive. The paper has 100 and asks for 20,000 architectures; of
+            six settings tried with 200, this one did best.
         tournament: S, how many are drawn to find a parent; 25 in the paper.
     """
 
@@ -30,7 +30,9 @@ class Evolution(BlackBoxMethod):
 
     def __post_init__(self) -> None:
         if not 1 <= self.tournament <= self.population:
-            raise UserError(f"tournament is {self.tournament}; it must be from 1 to population, {self.population}")
+            raise UserError(
+                f"tournament is {self.tournament}; it must be from 1 to population, {self.population}"
+            )
 
     def search(self, queries: Queries, seed: int) -> None:
         """See `BlackBoxMethod`."""

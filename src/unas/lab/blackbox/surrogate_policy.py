@@ -21,13 +21,14 @@ from unas.lab.queries import Queries
 class SurrogatePolicy(BlackBoxMethod):
     """A policy that follows the gradient of a surrogate, and asks for the most promising of its draws.
 
-    After every answer the surrogate is fitted on all answers. With c(z) its mean and s(z) its standard deviation, the
-    policy takes a few steps down ∇E[c(z) − κ·s(z)], estimated from hundreds of draws, which cost no query. What has
-    the least c − κ·s among the draws and their neighbours, and wasn't asked for, is asked for next.
+    After every answer the surrogate is fitted on all answers. With c(z) its mean and s(z) its
+    standard deviation, the policy takes a few steps down ∇E[c(z) − κ·s(z)], estimated from hundreds
+    of draws, which cost no query. What has the least c − κ·s among the draws and their neighbours,
+    and wasn't asked for, is asked for next.
 
-    RELAX splits the gradient into ∇E[c] and ∇E[L − c], and needs queries for the second part only. Here the surrogate
-    is fitted by regression instead of by variance, and the second part, whose terms are the surrogate's residuals at
-    the answers, is left to the next fit.
+    RELAX splits the gradient into ∇E[c] and ∇E[L − c], and needs queries for the second part only.
+    Here the surrogate is fitted by regression instead of by variance, and the second part, whose
+    terms are the surrogate's residuals at the answers, is left to the next fit.
 
     Args:
         start: random architectures asked for first.
@@ -35,8 +36,10 @@ class SurrogatePolicy(BlackBoxMethod):
         steps: of the policy after each answer.
         num_samples: draws in a step.
         lr: of Adam, in the policy's logits.
-        memory: what the logits are multiplied by after each answer, so that the policy can't decide for good.
-        polished: the neighbours of this many of the best draws are scored too, until that finds no better ones.
+        memory: what the logits are multiplied by after each answer, so that the policy can't decide
+            for good.
+        polished: the neighbours of this many of the best draws are scored too, until that finds no
+            better ones.
     """
 
     start: int = 10
@@ -56,7 +59,9 @@ class SurrogatePolicy(BlackBoxMethod):
     def search(self, queries: Queries, seed: int) -> None:
         """See `BlackBoxMethod`."""
         run = _Run(self, queries, seed)
-        for position in torch.randperm(len(queries.table), generator=run.generator)[: self.start].tolist():
+        for position in torch.randperm(len(queries.table), generator=run.generator)[
+            : self.start
+        ].tolist():
             queries(position)
         while True:
             queries(run.propose())
@@ -72,7 +77,9 @@ class _Run:
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=options.lr)
         self.surrogate = GaussianProcess()
         self.estimator = ReinforceLeaveOneOut()
-        self.scores: dict[tuple[int, ...], float] = {}  # c − κ·s by options, of all drawn since the last answer
+        self.scores: dict[
+            tuple[int, ...], float
+        ] = {}  # c − κ·s by options, of all drawn since the last answer
 
     def propose(self) -> int:
         """Fit the surrogate, train the policy on it and return what to ask for."""
@@ -87,7 +94,9 @@ class _Run:
         for _ in range(self.options.steps):
             self.optimiser.zero_grad()
             samples = self.options.num_samples
-            loss = self.estimator(self.policy, self.acquisition, num_samples=samples, generator=self.generator)
+            loss = self.estimator(
+                self.policy, self.acquisition, num_samples=samples, generator=self.generator
+            )
             torch.autograd.backward(loss)
             self.optimiser.step()
         self._polish()
@@ -109,7 +118,9 @@ class _Run:
         tried: set[tuple[int, ...]] = set()
         while centres := [o for o in self._unknown()[: self.options.polished] if o not in tried]:
             tried.update(centres)
-            fresh = {n for centre in centres for n in self._neighbours(centre) if n not in self.scores}
+            fresh = {
+                n for centre in centres for n in self._neighbours(centre) if n not in self.scores
+            }
             if fresh:
                 ordered = sorted(fresh)
                 self._score(ordered, self.table.one_hot(np.array(ordered)))
@@ -122,14 +133,19 @@ class _Run:
     def _unknown(self) -> list[tuple[int, ...]]:
         """Return the scored architectures that were not asked for, the most promising first."""
         answers = self.queries.answers
-        left = (o for o in self.scores if (p := self.table.position(o)) is not None and p not in answers)
+        left = (
+            o for o in self.scores if (p := self.table.position(o)) is not None and p not in answers
+        )
         return sorted(left, key=lambda options: (self.scores[options], options))
 
     def _best_unknown(self) -> int:
         for options in self._unknown()[:1]:
             return self.table.nearest(options)
-        # The policy drew nothing new: anything not asked for will do, or, where all was, what ends the search.
-        left = [position for position in range(len(self.table)) if position not in self.queries.answers]
+        # The policy drew nothing new: anything not asked for will do, or, where all was, what ends
+        # the search.
+        left = [
+            position for position in range(len(self.table)) if position not in self.queries.answers
+        ]
         return left[int(torch.randint(len(left), (), generator=self.generator))] if left else 0
 
 

@@ -26,5 +26,7 @@ def create(name: str, command: str | None = None, timeout_seconds: float = 60.0)
     if registry.name_of(cls) != "command":
         return cls()
     if command is None:
-        raise UserError('backend command: --command is missing; give one, for example --command "adb-run.sh {model}"')
+        raise UserError(
+            'backend command: --command is missing; give one, for example --command "adb-run.sh {model}"'
+        )
     return cls(command, timeout_seconds)  # type: ignore[call-arg]

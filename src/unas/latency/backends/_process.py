@@ -13,13 +13,16 @@ from collections.abc import Iterator, Sequence
 from unas.common.errors import UserError
 
 MAX_OUTPUT_BYTES = 2**20
-LOOK_SECONDS = 0.1  # how often to look whether the command has ended while a child of it holds its pipes
+LOOK_SECONDS = (
+    0.1  # how often to look whether the command has ended while a child of it holds its pipes
+)
 
 
 def output_of(command: Sequence[str], timeout_seconds: float) -> str:
     """Return what a command prints on its standard output.
 
-    It has a process group of its own, which is killed whatever happens: also what it started itself is gone then.
+    It has a process group of its own, which is killed whatever happens: also what it started itself
+    is gone then.
 
     Args:
         command: the program and its arguments.
@@ -38,7 +41,9 @@ def output_of(command: Sequence[str], timeout_seconds: float) -> str:
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"command {command[0]!r} can't be started: {reason}; give a program with --command") from error
+        raise UserError(
+            f"command {command[0]!r} can't be started: {reason}; give a program with --command"
+        ) from error
     with _killed_at_the_end(process):
         deadline = time.monotonic() + timeout_seconds
         out, err = _read_both(process, deadline, command[0], timeout_seconds)
@@ -47,7 +52,9 @@ def output_of(command: Sequence[str], timeout_seconds: float) -> str:
         except subprocess.TimeoutExpired:
             raise _too_slow(command[0], timeout_seconds) from None
     if code:
-        last = (err.strip() or out.strip()).decode(errors="replace").splitlines()[-1:] or ["it printed nothing"]
+        last = (err.strip() or out.strip()).decode(errors="replace").splitlines()[-1:] or [
+            "it printed nothing"
+        ]
         raise UserError(f"command {command[0]!r} ended with exit code {code}: {last[0][:200]}")
     return out.decode(errors="replace")
 
@@ -63,7 +70,9 @@ def _read_both(
         for descriptor in parts:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():
-            has_ended = process.poll() is not None  # asked first: all that it has printed can be read after that
+            has_ended = (
+                process.poll() is not None
+            )  # asked first: all that it has printed can be read after that
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _too_slow(name, timeout_seconds)
@@ -76,7 +85,9 @@ def _read_both(
                     selector.unregister(key.fd)
                 parts[key.fd] += content
                 if len(parts[key.fd]) > MAX_OUTPUT_BYTES:
-                    raise UserError(f"command {name!r} prints more than 1 MiB; it must print milliseconds, one a line")
+                    raise UserError(
+                        f"command {name!r} prints more than 1 MiB; it must print milliseconds, one a line"
+                    )
     out, err = (bytes(part) for part in parts.values())
     return out, err
 
@@ -95,4 +106,6 @@ def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _too_slow(name: str, timeout_seconds: float) -> UserError:
-    return UserError(f"command {name!r} took more than {timeout_seconds:g} seconds and was killed; raise --timeout")
+    return UserError(
+        f"command {name!r} took more than {timeout_seconds:g} seconds and was killed; raise --timeout"
+    )

@@ -30,7 +30,11 @@ class Backend(ABC):
 
     @abstractmethod
     def prepare(
-        self, network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+        self,
+        network: nn.Module,
+        batch_shape: tuple[int, int, int, int],
+        device: torch.device,
+        threads: int,
     ) -> Clock:
         """Return a function that runs the network once and returns the milliseconds from start to last result.
 
@@ -57,7 +61,9 @@ class Backend(ABC):
             UserError: it doesn't, or it can't open this one.
         """
         name = type(self).__module__.rpartition(".")[2]
-        raise UserError(f"backend {name} can't run an ONNX file; use onnxruntime or command, or measure a genotype")
+        raise UserError(
+            f"backend {name} can't run an ONNX file; use onnxruntime or command, or measure a genotype"
+        )
 
     def version(self) -> str:
         """Return the version of what runs the network: PyTorch's, unless it is something else."""

@@ -27,11 +27,12 @@ PLACE = "{model}"
 class CommandBackend(Backend):
     """Run a command on the exported network; what it prints is the time.
 
-    It prints one number, or one a line if it takes several samples at once, in milliseconds. No shell reads it.
+    It prints one number, or one a line if it takes several samples at once, in milliseconds. No
+    shell reads it.
 
     Args:
-        command: the command line, for example "adb-run.sh {model}"; the path of an ONNX file takes the place of
-            {model}, or follows at the end.
+        command: the command line, for example "adb-run.sh {model}"; the path of an ONNX file takes
+            the place of {model}, or follows at the end.
         timeout_seconds: how long one call of the command may take.
 
     Raises:
@@ -45,10 +46,16 @@ class CommandBackend(Backend):
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_seconds < math.inf:
-            raise UserError(f"timeout_seconds is {self.timeout_seconds}; it must be above 0, and finite")
+            raise UserError(
+                f"timeout_seconds is {self.timeout_seconds}; it must be above 0, and finite"
+            )
 
     def prepare(
-        self, network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+        self,
+        network: nn.Module,
+        batch_shape: tuple[int, int, int, int],
+        device: torch.device,
+        threads: int,
     ) -> Clock:
         """Return a function that returns the command's next time of the exported network, in milliseconds.
 
@@ -88,7 +95,9 @@ class CommandBackend(Backend):
         except ValueError as error:
             raise UserError(f"command is {self.command!r}: {error}; check its quotes") from error
         if not words:
-            raise UserError('command is missing; give one, for example --command "adb-run.sh {model}"')
+            raise UserError(
+                'command is missing; give one, for example --command "adb-run.sh {model}"'
+            )
         if not any(PLACE in word for word in words):
             words.append(PLACE)
         return [word.replace(PLACE, str(path.absolute())) for word in words]
@@ -130,5 +139,7 @@ class _Command:
                 )
             found.append(milliseconds)
         if not found:
-            raise UserError(f"command {self.words[0]!r} printed nothing; it must print milliseconds, one a line")
+            raise UserError(
+                f"command {self.words[0]!r} printed nothing; it must print milliseconds, one a line"
+            )
         return found

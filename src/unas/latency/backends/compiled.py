@@ -32,11 +32,14 @@ class CompiledBackend(Backend):
         """Return a function that runs the compiled network once and returns its time in milliseconds.
 
         Raises:
-            UserError: the device is neither a CPU nor a CUDA GPU, there is no C++ compiler, or it can't be compiled.
+            UserError: the device is neither a CPU nor a CUDA GPU, there is no C++ compiler, or it
+                can't be compiled.
         """
         copied = copy_to(device, network, "compiled")
         _require_compiler()
-        run = clock(torch.compile(_own_function(copied), dynamic=False), copied, batch_shape, device)
+        run = clock(
+            torch.compile(_own_function(copied), dynamic=False), copied, batch_shape, device
+        )
         try:
             run()
         except Exception as error:  # compilers fail in many ways
@@ -50,14 +53,16 @@ class CompiledBackend(Backend):
 def _own_function(network: nn.Module) -> Callable[[Tensor], Any]:
     """Return a function of its own code object that runs the network.
 
-    PyTorch keeps what it compiled by code object, at most 8 each, and silently runs more of them uncompiled: networks
-    of one class would share theirs.
+    PyTorch keeps what it compiled by code object, at most 8 each, and silently runs more of them
+    uncompiled: networks of one class would share theirs.
     """
 
     def run(images: Tensor) -> Any:
         return network(images)
 
-    return types.FunctionType(run.__code__.replace(), run.__globals__, run.__name__, None, run.__closure__)
+    return types.FunctionType(
+        run.__code__.replace(), run.__globals__, run.__name__, None, run.__closure__
+    )
 
 
 def _require_compiler() -> None:

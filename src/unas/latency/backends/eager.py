@@ -48,11 +48,16 @@ def copy_to(device: torch.device, network: nn.Module, backend: str) -> nn.Module
 
 
 def clock(
-    run: Callable[[Tensor], Any], network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device
+    run: Callable[[Tensor], Any],
+    network: nn.Module,
+    batch_shape: tuple[int, int, int, int],
+    device: torch.device,
 ) -> Clock:
     """Return a function that calls `run` once on images as the network takes them, and returns the milliseconds."""
     dtype = next((p.dtype for p in network.parameters()), torch.float32)
-    images = torch.zeros(batch_shape, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    images = torch.zeros(batch_shape, device=device, dtype=dtype).contiguous(
+        memory_format=torch.channels_last
+    )
     clocked = _clock_cuda if device.type == "cuda" else _clock_cpu
     return lambda: clocked(run, images)
 

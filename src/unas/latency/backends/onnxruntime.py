@@ -24,7 +24,11 @@ class OnnxRuntimeBackend(Backend):
     """The network exported to ONNX and run by ONNX Runtime's CPU provider."""
 
     def prepare(
-        self, network: nn.Module, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+        self,
+        network: nn.Module,
+        batch_shape: tuple[int, int, int, int],
+        device: torch.device,
+        threads: int,
     ) -> Clock:
         """Return a function that runs the exported network once and returns its time in milliseconds.
 
@@ -49,7 +53,9 @@ class OnnxRuntimeBackend(Backend):
             run = clock(open_session(path, threads), batch_shape)
             run()
         except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise UserError(f"{path} can't be run by ONNX Runtime: {str(error).splitlines()[0]}") from error
+            raise UserError(
+                f"{path} can't be run by ONNX Runtime: {str(error).splitlines()[0]}"
+            ) from error
         return run
 
     def version(self) -> str:

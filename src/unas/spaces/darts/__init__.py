@@ -23,7 +23,9 @@ BatchNormView = Literal["batch", "routed"]
 
 def _check_channels(what: str, channels: int | None) -> None:
     if not (isinstance(channels, int) and 2 <= channels <= MAX_CHANNELS and channels % 2 == 0):
-        raise UserError(f"{what}.channels is {channels!r}; it must be even, from 2 to {MAX_CHANNELS}")
+        raise UserError(
+            f"{what}.channels is {channels!r}; it must be even, from 2 to {MAX_CHANNELS}"
+        )
 
 
 def _check_size(what: str, layers: int, stem: str) -> None:
@@ -41,17 +43,20 @@ class DartsNetworkOptions(NetworkOptions):
     """How large the network of a DARTS genotype is.
 
     Args:
-        channels: C, the channels of the first cells; even. None: the largest that `max_macs` allows.
+        channels: C, the channels of the first cells; even. None: the largest that `max_macs`
+            allows.
         layers: L, the number of cells; cells L//3 and 2L//3 are reductions.
         stem: "cifar" keeps the resolution, "imagenet" divides it by 8.
         auxiliary: add an auxiliary head after cell 2L//3; in training mode the network then returns
             (logits, auxiliary_logits).
         drop_path: the probability, at the end of training, that a slot is dropped for an image.
-        max_macs: what decides C where `channels` is None: the network has fewer multiply-adds, counted for one image
-            of the size that its stem is made for, 32×32 (cifar) or 224×224 (imagenet).
+        max_macs: what decides C where `channels` is None: the network has fewer multiply-adds,
+            counted for one image of the size that its stem is made for, 32×32 (cifar) or 224×224
+            (imagenet).
 
     Raises:
-        UserError: a field is out of its range, or both or none of `channels` and `max_macs` are given.
+        UserError: a field is out of its range, or both or none of `channels` and `max_macs` are
+            given.
     """
 
     channels: int | None = 36
@@ -70,20 +75,31 @@ class DartsNetworkOptions(NetworkOptions):
         if self.max_macs is None:
             _check_channels("network", self.channels)
         elif not (isinstance(self.max_macs, int) and self.max_macs >= 1):
-            raise UserError(f"network.max_macs is {self.max_macs!r}; it must be a whole number, 1 or more")
+            raise UserError(
+                f"network.max_macs is {self.max_macs!r}; it must be a whole number, 1 or more"
+            )
         _check_size("network", self.layers, self.stem)
         if not isinstance(self.auxiliary, bool):
             raise UserError(f"network.auxiliary is {self.auxiliary!r}; it must be true or false")
         if not (isinstance(self.drop_path, int | float) and 0 <= self.drop_path < 1):
-            raise UserError(f"network.drop_path is {self.drop_path!r}; it must be at least 0 and below 1")
+            raise UserError(
+                f"network.drop_path is {self.drop_path!r}; it must be at least 0 and below 1"
+            )
 
-    def decided(self, genotype: Genotype, num_classes: int, image_channels: int) -> DartsNetworkOptions:
+    def decided(
+        self, genotype: Genotype, num_classes: int, image_channels: int
+    ) -> DartsNetworkOptions:
         """Return the options with the C that `max_macs` allows this architecture."""
         if self.max_macs is None:
             return self
 
         def build(channels: int) -> nn.Module:
-            return _network(replace(self, channels=channels, max_macs=None), genotype, num_classes, image_channels)
+            return _network(
+                replace(self, channels=channels, max_macs=None),
+                genotype,
+                num_classes,
+                image_channels,
+            )
 
         found = largest_channels(build, self.max_macs, image_channels, self.stem, MAX_CHANNELS)
         return replace(self, channels=found, max_macs=None)
@@ -98,11 +114,12 @@ class DartsSpace(SearchSpace):
     Args:
         channels: C, the channels of the supernet's first cells; even.
         layers: L, the number of the supernet's cells; cells L//3 and 2L//3 are reductions.
-        operations: how many operations there are to choose from, the first n of `unas.nn.ops.OPERATIONS`.
+        operations: how many operations there are to choose from, the first n of
+            `unas.nn.ops.OPERATIONS`.
         stem: "cifar" keeps the resolution, "imagenet" divides it by 8.
-        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the batch, the same
-            numbers as computing every operation and masking; "routed", only the images whose architecture
-            picked the operation, which computes less.
+        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the
+            batch, the same numbers as computing every operation and masking; "routed", only the
+            images whose architecture picked the operation, which computes less.
 
     Raises:
         UserError: a field is out of its range.
@@ -121,9 +138,13 @@ class DartsSpace(SearchSpace):
         _check_channels("space", self.channels)
         _check_size("space", self.layers, self.stem)
         if not (isinstance(self.operations, int) and 1 <= self.operations <= len(OPERATIONS)):
-            raise UserError(f"space.operations is {self.operations!r}; it must be from 1 to {len(OPERATIONS)}")
+            raise UserError(
+                f"space.operations is {self.operations!r}; it must be from 1 to {len(OPERATIONS)}"
+            )
         if self.bn not in get_args(BatchNormView):
-            raise UserError(f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormView))}")
+            raise UserError(
+                f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormView))}"
+            )
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:
@@ -146,7 +167,9 @@ class DartsSpace(SearchSpace):
 
         return DartsSupernet(self, num_classes, image_channels)
 
-    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> DartsNetwork:
+    def network(
+        self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
+    ) -> DartsNetwork:
         """Return the network of any DARTS cell, also of one that this instance's operations don't cover.
 
         Args:
@@ -159,13 +182,19 @@ class DartsSpace(SearchSpace):
             UserError: the genotype is not one of this space, or an option is wrong.
         """
         if genotype.space != self.name:
-            raise UserError(f"genotype.space is {genotype.space!r}; this network needs one of the darts space")
+            raise UserError(
+                f"genotype.space is {genotype.space!r}; this network needs one of the darts space"
+            )
         genotype.check(self.all_choices())
-        size = DartsNetworkOptions.from_keywords(options).decided(genotype, num_classes, image_channels)
+        size = DartsNetworkOptions.from_keywords(options).decided(
+            genotype, num_classes, image_channels
+        )
         return _network(size, genotype, num_classes, image_channels)
 
 
-def _network(size: DartsNetworkOptions, genotype: Genotype, num_classes: int, image_channels: int) -> DartsNetwork:
+def _network(
+    size: DartsNetworkOptions, genotype: Genotype, num_classes: int, image_channels: int
+) -> DartsNetwork:
     assert size.channels is not None  # noqa: S101 - it is decided
     return DartsNetwork(
         cell_slots(genotype),

@@ -20,7 +20,9 @@ def cell_choices(operations: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for cell in CELLS:
         for node in range(NODES):
             for slot in (0, 1):
-                found[f"{cell}/node{node}/input{slot}"] = tuple(str(state) for state in range(node + 2))
+                found[f"{cell}/node{node}/input{slot}"] = tuple(
+                    str(state) for state in range(node + 2)
+                )
                 found[f"{cell}/node{node}/op{slot}"] = tuple(operations)
     return found
 

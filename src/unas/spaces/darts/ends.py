@@ -47,7 +47,9 @@ class ImageNetStem(nn.Module):
             _stem_conv(width // 2, width, 2),
             _norm(width, searching=searching),
         )
-        self.stem1 = nn.Sequential(nn.ReLU(), _stem_conv(width, width, 2), _norm(width, searching=searching))
+        self.stem1 = nn.Sequential(
+            nn.ReLU(), _stem_conv(width, width, 2), _norm(width, searching=searching)
+        )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the two states that the first cell takes."""
@@ -60,7 +62,9 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, *, stride: int) -> None:
         super().__init__()
-        self.smallest = 5 + stride  # two positions of the pooling window, which the 2×2 convolution needs
+        self.smallest = (
+            5 + stride
+        )  # two positions of the pooling window, which the 2×2 convolution needs
         self.features = nn.Sequential(
             nn.ReLU(),
             nn.AvgPool2d(5, stride, count_include_pad=False),
@@ -85,5 +89,6 @@ class AuxiliaryHead(nn.Module):
                 f"network.auxiliary is true, but these images leave {height}×{width} at the auxiliary head, "
                 f"which needs {self.smallest}×{self.smallest}; set auxiliary to false or use larger images"
             )
-        # Larger images than the published ones leave more than one position; their mean is the usual head's value.
+        # Larger images than the published ones leave more than one position; their mean is the
+        # usual head's value.
         return self.classifier(self.features(state).mean((2, 3)))  # type: ignore[no-any-return]

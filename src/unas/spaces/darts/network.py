@@ -17,8 +17,8 @@ class Cell(nn.Module):
     """Four nodes, each the sum of two slots: two states [B, C', H', W'] to [B, 4C, H, W].
 
     Args:
-        slots: (input, operation) of the two slots of each node in order; input 0 is `before_previous`,
-            1 is `previous`, 2 + n is node n.
+        slots: (input, operation) of the two slots of each node in order; input 0 is
+            `before_previous`, 1 is `previous`, 2 + n is node n.
         channels_in: the channels of `before_previous` and of `previous`.
         channels: C.
         is_reduction: halve the resolution.
@@ -49,13 +49,16 @@ class Cell(nn.Module):
         """How many slots drop-path applies to: all but the identities."""
         return sum(not isinstance(operation, nn.Identity) for operation in self.operations)
 
-    def forward(self, before_previous: Tensor, previous: Tensor, scales: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self, before_previous: Tensor, previous: Tensor, scales: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Return the nodes side by side.
 
         Args:
             before_previous: the output of the cell before the previous one.
             previous: the output of the previous cell.
-            scales: what drop-path multiplies each droppable slot with, [B, 1, 1, 1] each; None for no drop-path.
+            scales: what drop-path multiplies each droppable slot with, [B, 1, 1, 1] each; None for
+                no drop-path.
         """
         states = [self.preprocess0(before_previous), self.preprocess1(previous)]
         remaining = iter(scales or ())
@@ -74,8 +77,8 @@ class Cell(nn.Module):
 class DartsNetwork(nn.Module):
     """The network of one pair of cells: images [B, C_in, H, W] to logits [B, num_classes].
 
-    In training mode with an auxiliary head it returns (logits, auxiliary_logits). Drop-path draws from
-    PyTorch's default generator of the images' device.
+    In training mode with an auxiliary head it returns (logits, auxiliary_logits). Drop-path draws
+    from PyTorch's default generator of the images' device.
 
     Args:
         cells: the slots of the "normal" and the "reduction" cell; see `Cell`.
@@ -105,7 +108,9 @@ class DartsNetwork(nn.Module):
         self.drop_probability = 0.0
         is_imagenet = stem == "imagenet"
         width = channels if is_imagenet else 3 * channels
-        self.stem = (ImageNetStem if is_imagenet else CifarStem)(image_channels, width, searching=False)
+        self.stem = (ImageNetStem if is_imagenet else CifarStem)(
+            image_channels, width, searching=False
+        )
         self.cells = nn.ModuleList()
         widths, follows_reduction = (width, width), is_imagenet
         self.auxiliary_at = 2 * layers // 3
@@ -124,7 +129,9 @@ class DartsNetwork(nn.Module):
             )
             widths, follows_reduction = (widths[1], 4 * channels), is_reduction
             if auxiliary and index == self.auxiliary_at:
-                self.auxiliary = AuxiliaryHead(4 * channels, num_classes, stride=2 if is_imagenet else 3)
+                self.auxiliary = AuxiliaryHead(
+                    4 * channels, num_classes, stride=2 if is_imagenet else 3
+                )
         self.classifier = nn.Linear(4 * channels, num_classes)
 
     def set_progress(self, fraction: float) -> None:

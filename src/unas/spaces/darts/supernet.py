@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
 from unas.nn.mixed import BatchNormRows, has_batch_norm, mix, routes, spread, take
-from unas.nn.ops import OPERATIONS, DilatedConv, FactorizedReduce, ReLUConvBN, SeparableConv, build_operation
+from unas.nn.ops import (
+    OPERATIONS,
+    DilatedConv,
+    FactorizedReduce,
+    ReLUConvBN,
+    SeparableConv,
+    build_operation,
+)
 from unas.spaces.darts.ends import CifarStem, ImageNetStem
 
 if TYPE_CHECKING:
@@ -28,7 +35,8 @@ class NodePlan:
 
     Args:
         weights: Σ_slots input_j·operation_o for each image, [B, E].
-        rows_of: for a hard sample, the images of each candidate that was picked (see `unas.nn.mixed.routes`).
+        rows_of: for a hard sample, the images of each candidate that was picked (see
+            `unas.nn.mixed.routes`).
     """
 
     weights: Tensor
@@ -83,11 +91,16 @@ class DartsSupernet(nn.Module):
 
     def _plan(self, kind: str, sample: Sample, images: Tensor) -> list[NodePlan]:
         moved, batch = sample.to(images.device), images.shape[0]
-        return [self._plan_node(f"{kind}/node{node}", moved, batch, images.dtype) for node in range(NODES)]
+        return [
+            self._plan_node(f"{kind}/node{node}", moved, batch, images.dtype)
+            for node in range(NODES)
+        ]
 
     def _plan_node(self, node: str, sample: Sample, batch: int, dtype: torch.dtype) -> NodePlan:
         slots = [(f"{node}/input{slot}", f"{node}/op{slot}") for slot in (0, 1)]
-        pairs = [sample[name_in][:, :, None] * sample[name_op][:, None, :] for name_in, name_op in slots]
+        pairs = [
+            sample[name_in][:, :, None] * sample[name_op][:, None, :] for name_in, name_op in slots
+        ]
         weights = spread((pairs[0] + pairs[1]).flatten(1).to(dtype), batch)
         if not sample.is_hard:
             return NodePlan(weights, None)
@@ -125,10 +138,14 @@ class State:
 class Edge(nn.ModuleList):
     """All operations between two states."""
 
-    def __init__(self, operations: Sequence[str], channels: int, stride: int, bn: BatchNormRows) -> None:
+    def __init__(
+        self, operations: Sequence[str], channels: int, stride: int, bn: BatchNormRows
+    ) -> None:
         built = [build_operation(name, channels, stride, searching=True) for name in operations]
         super().__init__(built)
-        self._after_relu = [list(op)[1:] if isinstance(op, SeparableConv | DilatedConv) else None for op in built]
+        self._after_relu = [
+            list(op)[1:] if isinstance(op, SeparableConv | DilatedConv) else None for op in built
+        ]
         self._is_shared = [not any(True for _ in op.parameters()) for op in built]
         self._sees_batch = [bn == "batch" and has_batch_norm(op) for op in built]
 
@@ -176,7 +193,9 @@ class Cell(nn.Module):
         for plan in plans:
             candidates = [
                 partial(edge.outcome, o, state)
-                for state, edge in zip(tuple(states), edges, strict=False)  # as many edges as there are states
+                for state, edge in zip(
+                    tuple(states), edges, strict=False
+                )  # as many edges as there are states
                 for o in range(self.num_operations)
             ]
             states.append(State(mix(plan.weights, candidates, plan.rows_of)))

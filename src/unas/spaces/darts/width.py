@@ -19,8 +19,9 @@ def largest_channels(
 ) -> int:
     """Return the largest even C whose network has fewer than `max_macs` multiply-adds for one image.
 
-    Two counts are enough: every width in the network is a multiple of C/2, or is given by the images or the classes,
-    so the multiply-adds are exactly a·C² + b·C, here interpolated in n = C/2.
+    Two counts are enough: every width in the network is a multiple of C/2, or is given by the
+    images or the classes, so the multiply-adds are exactly a·C² + b·C, here interpolated in n =
+    C/2.
 
     Args:
         build: returns the network of C channels.
@@ -34,9 +35,13 @@ def largest_channels(
     """
     side = IMAGE_SIDES[stem]
     with torch.device("meta"):
-        two, four = (count_macs(build(channels), (image_channels, side, side)) for channels in (2, 4))
+        two, four = (
+            count_macs(build(channels), (image_channels, side, side)) for channels in (2, 4)
+        )
     halves = range(1, most // 2 + 1)
-    below = bisect_left(halves, max_macs, key=lambda n: n * two + n * (n - 1) // 2 * (four - 2 * two))
+    below = bisect_left(
+        halves, max_macs, key=lambda n: n * two + n * (n - 1) // 2 * (four - 2 * two)
+    )
     if not below:
         raise UserError(
             f"network.max_macs is {max_macs:,}, but the narrowest network, of 2 channels, has {two:,} multiply-adds "

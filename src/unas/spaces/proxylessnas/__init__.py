@@ -19,7 +19,9 @@ MAX_WIDTH = 32  # a file that asks for more is damaged, or wants our memory
 
 def _check_width(what: str, width: float) -> None:
     if not (isinstance(width, int | float) and 0 < width <= MAX_WIDTH):
-        raise UserError(f"{what}.width is {width!r}; it must be more than 0 and at most {MAX_WIDTH}")
+        raise UserError(
+            f"{what}.width is {width!r}; it must be more than 0 and at most {MAX_WIDTH}"
+        )
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,11 @@ class ProxylessSpace(SearchSpace):
     The 15 layers that keep resolution and width may also be skipped.
 
     Args:
-        width: what every number of the supernet's channels is multiplied with; the products are rounded.
-        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the batch, the same
-            numbers as computing every operation and masking; "routed", only the images whose architecture
-            picked the operation, which computes less.
+        width: what every number of the supernet's channels is multiplied with; the products are
+            rounded.
+        bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the
+            batch, the same numbers as computing every operation and masking; "routed", only the
+            images whose architecture picked the operation, which computes less.
 
     Raises:
         UserError: a field is out of its range.
@@ -64,7 +67,9 @@ class ProxylessSpace(SearchSpace):
     def __post_init__(self) -> None:
         _check_width("space", self.width)
         if self.bn not in get_args(BatchNormRows):
-            raise UserError(f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormRows))}")
+            raise UserError(
+                f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormRows))}"
+            )
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:
@@ -82,7 +87,9 @@ class ProxylessSpace(SearchSpace):
 
         return ProxylessSupernet(num_classes, image_channels, width=self.width, bn=self.bn)
 
-    def network(self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any) -> nn.Module:
+    def network(
+        self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
+    ) -> nn.Module:
         """Return the network of one architecture, untrained: images [B, C, H, W] to logits [B, num_classes].
 
         Args:
@@ -95,7 +102,9 @@ class ProxylessSpace(SearchSpace):
             UserError: the genotype is not one of this space, or an option is wrong.
         """
         if genotype.space != self.name:
-            raise UserError(f"genotype.space is {genotype.space!r}; this network needs one of the proxylessnas space")
+            raise UserError(
+                f"genotype.space is {genotype.space!r}; this network needs one of the proxylessnas space"
+            )
         genotype.check(self.all_choices())
         size = ProxylessNetworkOptions.from_keywords(options)
         return ProxylessNetwork(genotype.choices, num_classes, image_channels, width=size.width)

@@ -14,7 +14,14 @@ _WIDTHS = (32,) * 4 + (56,) * 4 + (112,) * 4 + (128,) * 4 + (256,) * 4 + (432,)
 _REDUCTIONS = (1, 5, 9, 17)
 
 SKIP = "skip"
-MBCONVS = ("mbconv_3x3_e3", "mbconv_3x3_e6", "mbconv_5x5_e3", "mbconv_5x5_e6", "mbconv_7x7_e3", "mbconv_7x7_e6")
+MBCONVS = (
+    "mbconv_3x3_e3",
+    "mbconv_3x3_e6",
+    "mbconv_5x5_e3",
+    "mbconv_5x5_e6",
+    "mbconv_7x7_e3",
+    "mbconv_7x7_e6",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,12 @@ class Layer:
             return nn.Identity()
         kernel, expansion = re.findall(r"\d+", option)[1:]
         return MBConv(
-            self.channels_in, self.channels_out, int(kernel), int(expansion), self.stride, searching=searching
+            self.channels_in,
+            self.channels_out,
+            int(kernel),
+            int(expansion),
+            self.stride,
+            searching=searching,
         )
 
 
@@ -56,6 +68,8 @@ def layers(width: float = 1.0) -> tuple[Layer, ...]:
     for number, channels in enumerate(_WIDTHS, 1):
         options = (SKIP, *MBCONVS) if channels == before else MBCONVS
         stride = 2 if number in _REDUCTIONS else 1
-        found.append(Layer(f"layer{number}", scaled(before, width), scaled(channels, width), stride, options))
+        found.append(
+            Layer(f"layer{number}", scaled(before, width), scaled(channels, width), stride, options)
+        )
         before = channels
     return tuple(found)

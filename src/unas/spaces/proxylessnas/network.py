@@ -16,7 +16,8 @@ class MobileStem(nn.Sequential):
     def __init__(self, image_channels: int, width: float, *, searching: bool) -> None:
         stem, first = scaled(STEM_WIDTH, width), scaled(FIRST_WIDTH, width)
         super().__init__(
-            ConvBNReLU6(image_channels, stem, 3, 2, searching=searching), MBConv(stem, first, 3, 1, searching=searching)
+            ConvBNReLU6(image_channels, stem, 3, 2, searching=searching),
+            MBConv(stem, first, 3, 1, searching=searching),
         )
 
 
@@ -44,11 +45,15 @@ class ProxylessNetwork(nn.Module):
         width: what every number of channels is multiplied with.
     """
 
-    def __init__(self, options: Mapping[str, str], num_classes: int, image_channels: int, *, width: float) -> None:
+    def __init__(
+        self, options: Mapping[str, str], num_classes: int, image_channels: int, *, width: float
+    ) -> None:
         super().__init__()
         plan = layers(width)
         self.stem = MobileStem(image_channels, width, searching=False)
-        self.layers = nn.Sequential(*(layer.build(options[layer.name], searching=False) for layer in plan))
+        self.layers = nn.Sequential(
+            *(layer.build(options[layer.name], searching=False) for layer in plan)
+        )
         self.head = MobileHead(plan[-1].channels_out, num_classes, width, searching=False)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ SKIP_DROPOUT = 0.1
 class ProxylessSupernet(nn.Module):
     """All architectures of a ProxylessNAS space at once (SPEC §5; ProxylessNAS, section 3.1).
 
-    A relaxed sample runs every operation, a hard one only those that were picked. What a skipped layer hands on goes
-    through dropout in training mode, which draws from PyTorch's default generator of the images' device.
+    A relaxed sample runs every operation, a hard one only those that were picked. What a skipped
+    layer hands on goes through dropout in training mode, which draws from PyTorch's default
+    generator of the images' device.
 
     Args:
         num_classes: length of the logits.
@@ -27,12 +28,18 @@ class ProxylessSupernet(nn.Module):
         bn: what a hard sample's BatchNorm takes its statistics over; see `unas.nn.choice.OpChoice`.
     """
 
-    def __init__(self, num_classes: int, image_channels: int, *, width: float, bn: BatchNormRows) -> None:
+    def __init__(
+        self, num_classes: int, image_channels: int, *, width: float, bn: BatchNormRows
+    ) -> None:
         super().__init__()
         plan = layers(width)
         self.stem = MobileStem(image_channels, width, searching=True)
         self.layers = nn.ModuleList(
-            OpChoice({option: _candidate(layer, option) for option in layer.options}, name=layer.name, bn=bn)
+            OpChoice(
+                {option: _candidate(layer, option) for option in layer.options},
+                name=layer.name,
+                bn=bn,
+            )
             for layer in plan
         )
         self.head = MobileHead(plan[-1].channels_out, num_classes, width, searching=True)
