@@ -12,8 +12,8 @@ from torch import nn
 
 from unas.common.errors import UserError
 from unas.latency import Latency, backends, measure
+from unas.latency.latency import median_interval
 from unas.latency.measurement import take_samples, warm_up
-from unas.latency.statistics import median_interval
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How long a network takes on a device, measured and predicted."""
 
 from unas.latency.fingerprint import Fingerprint
+from unas.latency.latency import Latency
 from unas.latency.measurement import measure, measure_file
-from unas.latency.statistics import Latency
 
 __all__ = ["Fingerprint", "Latency", "measure", "measure_file"]

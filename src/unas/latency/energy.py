@@ -15,8 +15,8 @@ from unas.common.errors import UserError
 from unas.latency.backends import Backend, Clock
 from unas.latency.energy_counters import POWERCAP, EnergyCounter, find_counter
 from unas.latency.fingerprint import Fingerprint
+from unas.latency.latency import median_interval
 from unas.latency.measurement import batch_of, prepared, warm_up
-from unas.latency.statistics import median_interval
 
 MIN_WINDOWS = 6  # fewer have no confidence interval of 95 %
 

@@ -16,7 +16,7 @@ from unas.common.errors import UserError
 from unas.latency import backends
 from unas.latency.backends import Backend, Clock
 from unas.latency.fingerprint import Fingerprint
-from unas.latency.statistics import Latency
+from unas.latency.latency import Latency
 
 WINDOW = 5  # runs whose median is compared with that of the runs before
 STEADY = 0.05  # relative difference of two such medians that counts as steady
