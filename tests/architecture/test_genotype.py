@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pickle
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -82,7 +83,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_published_chains_equal_the_papers(name):
+def test_published_chains_equal_the_papers(name) -> None:
     genotype = load_genotype(name)
     assert genotype.space == "proxylessnas"
     assert len(genotype.choices) == 21
@@ -95,7 +96,7 @@ def test_published_chains_equal_the_papers(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_cells_equal_the_papers(name):
+def test_published_cells_equal_the_papers(name) -> None:
     genotype = load_genotype(name)
     assert genotype.space == "darts"
     for cell, slots in PUBLISHED[name].items():
@@ -110,7 +111,7 @@ def test_published_cells_equal_the_papers(name):
     assert len(genotype.choices) == 32
 
 
-def test_published_names_are_listed_and_found_in_any_case():
+def test_published_names_are_listed_and_found_in_any_case() -> None:
     assert list_genotypes() == tuple(sorted([*PUBLISHED, *CHAINS]))
     assert (
         load_genotype("unas_Cifar10")
@@ -121,7 +122,7 @@ def test_published_names_are_listed_and_found_in_any_case():
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=25, deadline=None)
-def test_json_round_trip(seed):
+def test_json_round_trip(seed) -> None:
     genotype = random_genotype(seed)
     again = Genotype.from_json(genotype.to_json())
     assert again == genotype
@@ -130,7 +131,7 @@ def test_json_round_trip(seed):
     assert pickle.loads(pickle.dumps(genotype)) == genotype  # noqa: S301
 
 
-def test_a_genotype_cannot_change():
+def test_a_genotype_cannot_change() -> None:
     genotype = random_genotype(0)
     with pytest.raises(TypeError):
         genotype.choices["normal/node0/op0"] = "skip_connect"
@@ -183,7 +184,7 @@ def test_a_genotype_cannot_change():
         (" " * (MAX_JSON_CHARACTERS + 1), [str(MAX_JSON_CHARACTERS)]),
     ],
 )
-def test_bad_json_gives_one_line(text, parts):
+def test_bad_json_gives_one_line(text, parts) -> None:
     with pytest.raises(UserError) as error:
         Genotype.from_json(text, "my.json")
     message = one_line(error)
@@ -206,7 +207,7 @@ _NEARLY = st.builds(
 
 @given(_JSON.map(json.dumps) | _NEARLY.map(json.dumps) | st.text())
 @settings(max_examples=300, deadline=None)
-def test_no_text_raises_anything_but_a_user_error(text):
+def test_no_text_raises_anything_but_a_user_error(text) -> None:
     try:
         genotype = Genotype.from_json(text)
     except UserError:
@@ -214,13 +215,13 @@ def test_no_text_raises_anything_but_a_user_error(text):
     assert genotype.space == "darts" or ":" in genotype.space
 
 
-def test_a_file_never_imports_foreign_code(tmp_path, monkeypatch):
+def test_a_file_never_imports_foreign_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     assert Genotype.from_json(json.dumps(document(space="trap:Space"))).space == "trap:Space"
 
 
-def test_files_and_run_directories(tmp_path):
+def test_files_and_run_directories(tmp_path: Path) -> None:
     genotype = random_genotype(5)
     (tmp_path / "genotype.json").write_text(genotype.to_json())
     assert load_genotype(tmp_path) == genotype
@@ -238,7 +239,7 @@ def test_files_and_run_directories(tmp_path):
         (lambda _path: None, "no such file, and no published genotype"),
     ],
 )
-def test_bad_files_give_one_line(tmp_path, make, part):
+def test_bad_files_give_one_line(tmp_path: Path, make, part) -> None:
     make(tmp_path / "it")
     with pytest.raises(UserError) as error:
         load_genotype(tmp_path / "it")
@@ -247,7 +248,7 @@ def test_bad_files_give_one_line(tmp_path, make, part):
 
 
 @pytest.mark.parametrize("name", ["UNAS_CIFAR11", "", "a\0b", "x" * 5000])
-def test_wrong_names_give_one_line(name):
+def test_wrong_names_give_one_line(name) -> None:
     with pytest.raises(UserError) as error:
         load_genotype(name)
     assert "genotype" in str(error.value)

@@ -44,7 +44,7 @@ def rejected(p: np.ndarray, picked: int, count: int) -> np.ndarray:
     return kept[:count]
 
 
-def test_uniform_noise_is_uniform_strictly_inside_the_interval():
+def test_uniform_noise_is_uniform_strictly_inside_the_interval() -> None:
     (noise,) = _gumbel.uniform_noise(make_policy(copies=5), 100_000, seeded(0))
     assert noise.dtype == torch.float64
     assert noise.shape == (100_000, 5, 4)
@@ -53,7 +53,9 @@ def test_uniform_noise_is_uniform_strictly_inside_the_interval():
     assert stats.kstest(noise.flatten().numpy()[::7], "uniform").pvalue > SIGNIFICANT
 
 
-def test_a_zero_from_the_generator_becomes_the_smallest_noise(monkeypatch):
+def test_a_zero_from_the_generator_becomes_the_smallest_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(
         torch, "rand", lambda shape, **options: torch.zeros(shape, dtype=options["dtype"])
     )
@@ -64,7 +66,7 @@ def test_a_zero_from_the_generator_becomes_the_smallest_noise(monkeypatch):
 
 
 @pytest.mark.parametrize("softening", [0.0, 0.08])
-def test_hard_samples_are_one_hot_with_the_policy_s_frequencies(softening: float):
+def test_hard_samples_are_one_hot_with_the_policy_s_frequencies(softening: float) -> None:
     sample = draw_hard(make_policy(softening), 200_000, seeded(1))
     weights = sample["c0"]
     assert sample.is_hard
@@ -75,7 +77,7 @@ def test_hard_samples_are_one_hot_with_the_policy_s_frequencies(softening: float
     assert stats.chisquare(counts, probabilities(softening) * counts.sum()).pvalue > SIGNIFICANT
 
 
-def test_rare_options_are_drawn_as_often_as_they_should_be():
+def test_rare_options_are_drawn_as_often_as_they_should_be() -> None:
     p = np.array([1 - 1.11e-3, 1e-3, 1e-4, 1e-5])
     policy = make_policy(logits=tuple(np.log(p)))
     counts = sum(
@@ -86,7 +88,7 @@ def test_rare_options_are_drawn_as_often_as_they_should_be():
     assert stats.binomtest(int(counts[2]), int(counts.sum()), 1e-4).pvalue > SIGNIFICANT
 
 
-def test_choices_and_architectures_are_drawn_independently():
+def test_choices_and_architectures_are_drawn_independently() -> None:
     first, second = (
         draw_hard(make_policy(copies=2), 50_000, seeded(2))[name].argmax(1) for name in ("c0", "c1")
     )
@@ -94,7 +96,7 @@ def test_choices_and_architectures_are_drawn_independently():
         assert stats.chi2_contingency(np.histogram2d(a, b, bins=4)[0]).pvalue > SIGNIFICANT
 
 
-def test_relaxed_samples_are_on_the_simplex_and_follow_the_concrete_distribution():
+def test_relaxed_samples_are_on_the_simplex_and_follow_the_concrete_distribution() -> None:
     temperature = 0.4
     weights = (
         draw_relaxed(make_policy(), 20_000, temperature, seeded(3))["c0"].detach().double().numpy()
@@ -110,7 +112,7 @@ def test_relaxed_samples_are_on_the_simplex_and_follow_the_concrete_distribution
 @pytest.mark.parametrize(
     "logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str
 )
-def test_conditional_samples_keep_their_argmax(logits, softening: float):
+def test_conditional_samples_keep_their_argmax(logits, softening: float) -> None:
     policy = make_policy(softening, logits, copies=3)
     log_p = policy.log_probabilities()
     noise, fresh = (_gumbel.gumbel_noise(policy, 20_000, seeded(seed)) for seed in (4, 5))
@@ -124,7 +126,7 @@ def test_conditional_samples_keep_their_argmax(logits, softening: float):
 @pytest.mark.parametrize(
     "logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str
 )
-def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(logits):
+def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(logits) -> None:
     policy = make_policy(0.0, logits)
     log_p = policy.log_probabilities()
     noisy = _gumbel.perturbed(log_p, _gumbel.gumbel_noise(policy, 20_000, seeded(6)))
@@ -139,7 +141,7 @@ def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(log
     assert gradient is None or not gradient.any()  # the picked entry no longer depends on p
 
 
-def test_an_exact_tie_has_no_nan():
+def test_an_exact_tie_has_no_nan() -> None:
     policy = make_policy(logits=(0.0, 0.0, -1.0))
     log_p = policy.log_probabilities()
     noisy = _gumbel.perturbed(log_p, (torch.zeros(1, 1, 3, dtype=torch.float64),))
@@ -152,7 +154,7 @@ def test_an_exact_tie_has_no_nan():
 
 @pytest.mark.parametrize("picked", range(len(LOGITS)))
 @pytest.mark.parametrize("softening", [0.0, 0.08])
-def test_conditional_samples_are_distributed_as_by_rejection(picked: int, softening: float):
+def test_conditional_samples_are_distributed_as_by_rejection(picked: int, softening: float) -> None:
     policy, p = make_policy(softening), probabilities(softening)
     count = 20_000
     z = torch.nn.functional.one_hot(torch.tensor([[picked]]), len(p)).double().expand(count, 1, -1)
@@ -170,7 +172,7 @@ def test_conditional_samples_are_distributed_as_by_rejection(picked: int, soften
         )
 
 
-def test_conditional_equals_the_formula_of_the_paper():
+def test_conditional_equals_the_formula_of_the_paper() -> None:
     policy, p = make_policy(), probabilities(0.0)
     (noise,) = _gumbel.uniform_noise(policy, 100, seeded(8))
     z = torch.nn.functional.one_hot(torch.arange(100) % 4, 4).double()[:, None]
@@ -184,7 +186,7 @@ def test_conditional_equals_the_formula_of_the_paper():
 
 
 @pytest.mark.parametrize("picked", range(len(LOGITS)))
-def test_coupled_noise_is_uniform_given_the_pick(picked: int):
+def test_coupled_noise_is_uniform_given_the_pick(picked: int) -> None:
     policy = make_policy(0.08)
     log_p = policy.log_probabilities()
     noisy = _gumbel.perturbed(log_p, _gumbel.gumbel_noise(policy, 100_000, seeded(9)))
@@ -196,13 +198,13 @@ def test_coupled_noise_is_uniform_given_the_pick(picked: int):
     assert abs(np.corrcoef(v.T) - np.eye(len(LOGITS))).max() < 5 / len(v) ** 0.5
 
 
-def test_samples_have_the_policy_s_precision():
+def test_samples_have_the_policy_s_precision() -> None:
     for dtype in (torch.float32, torch.float64):
         policy = make_policy().to(dtype)
         assert draw_hard(policy, 2)["c0"].dtype == dtype
         assert draw_relaxed(policy, 2, 0.4)["c0"].dtype == dtype
 
 
-def test_refuses_to_draw_nothing():
+def test_refuses_to_draw_nothing() -> None:
     with pytest.raises(UserError, match="num_samples is 0; it must be 1 or more"):
         draw_hard(make_policy(), 0)

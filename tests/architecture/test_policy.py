@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def reference(policy: Policy) -> dict[str, Categorical]:
     }
 
 
-def test_starts_uniform_with_one_parameter_a_choice():
+def test_starts_uniform_with_one_parameter_a_choice() -> None:
     policy = Policy(CHOICES)
     assert {name: len(logits) for name, logits in policy.logits.items()} == {
         n: len(o) for n, o in CHOICES.items()
@@ -50,7 +51,7 @@ def test_starts_uniform_with_one_parameter_a_choice():
 
 
 @pytest.mark.parametrize("softening", [0.0, 0.08, 2.0])
-def test_log_prob_and_its_gradient_equal_torch_distributions(softening: float):
+def test_log_prob_and_its_gradient_equal_torch_distributions(softening: float) -> None:
     policy = make_policy(softening)
     sample = draw_hard(policy, 50, torch.Generator().manual_seed(1))
     found = policy.log_prob(sample)
@@ -66,7 +67,7 @@ def test_log_prob_and_its_gradient_equal_torch_distributions(softening: float):
 
 
 @pytest.mark.parametrize("softening", [0.0, 0.08, 2.0])
-def test_entropy_and_its_gradient_equal_torch_distributions(softening: float):
+def test_entropy_and_its_gradient_equal_torch_distributions(softening: float) -> None:
     policy = make_policy(softening)
     found = policy.entropy()
     expected = sum(d.entropy() for d in reference(policy).values())
@@ -78,7 +79,7 @@ def test_entropy_and_its_gradient_equal_torch_distributions(softening: float):
 
 
 @pytest.mark.parametrize("softening", [0.0, 0.08])
-def test_probabilities_equal_torch_distributions(softening: float):
+def test_probabilities_equal_torch_distributions(softening: float) -> None:
     policy = make_policy(softening)
     for name, distribution in reference(policy).items():
         expected = dict(zip(CHOICES[name], distribution.probs.tolist(), strict=True))
@@ -87,7 +88,7 @@ def test_probabilities_equal_torch_distributions(softening: float):
 
 @pytest.mark.parametrize("softening", [0.0, 0.08])
 @pytest.mark.parametrize("size", [100.0, 1000.0])
-def test_nearly_decided_policies_have_finite_gradients(softening: float, size: float):
+def test_nearly_decided_policies_have_finite_gradients(softening: float, size: float) -> None:
     policy = Policy({"c": ("a", "b", "d")}, softening)
     with torch.no_grad():
         policy.logits["c"].copy_(torch.tensor([size, 0.0, -size]))
@@ -98,7 +99,7 @@ def test_nearly_decided_policies_have_finite_gradients(softening: float, size: f
     assert policy.logits["c"].grad.isfinite().all()
 
 
-def test_mode_is_the_most_probable_option_and_the_first_of_equals():
+def test_mode_is_the_most_probable_option_and_the_first_of_equals() -> None:
     policy = Policy({"a": ("x", "y", "z"), "b": ("u", "v")})
     assert policy.mode() == {"a": "x", "b": "u"}
     with torch.no_grad():
@@ -107,7 +108,7 @@ def test_mode_is_the_most_probable_option_and_the_first_of_equals():
     assert policy.mode() == {"a": "y", "b": "v"}
 
 
-def test_state_dict_round_trip(tmp_path):
+def test_state_dict_round_trip(tmp_path: Path) -> None:
     policy, other = make_policy(0.08), Policy(CHOICES, 0.08).double()
     torch.save(policy.state_dict(), tmp_path / "policy.pt")
     other.load_state_dict(torch.load(tmp_path / "policy.pt", weights_only=True))
@@ -115,7 +116,7 @@ def test_state_dict_round_trip(tmp_path):
     assert set(policy.state_dict()) == {f"logits.{name}" for name in CHOICES}
 
 
-def test_sample_gives_each_choice_its_own_weights_in_the_order_of_the_architectures():
+def test_sample_gives_each_choice_its_own_weights_in_the_order_of_the_architectures() -> None:
     rows = [
         dict(zip(CHOICES, options, strict=True))
         for options in [
@@ -134,7 +135,7 @@ def test_sample_gives_each_choice_its_own_weights_in_the_order_of_the_architectu
         assert sample.picks[name] == [options.index(row[name]) for row in rows]
 
 
-def test_genotypes_round_trip():
+def test_genotypes_round_trip() -> None:
     policy = make_policy()
     sample = draw_hard(policy, 40, torch.Generator().manual_seed(2))
     genotypes = sample.genotypes()
@@ -146,7 +147,7 @@ def test_genotypes_round_trip():
     assert len(set(genotypes)) > 1
 
 
-def test_a_relaxed_sample_gives_the_genotypes_of_its_hard_one():
+def test_a_relaxed_sample_gives_the_genotypes_of_its_hard_one() -> None:
     policy = make_policy()
     relaxed = draw_relaxed(policy, 40, 0.4, torch.Generator().manual_seed(3))
     hard = draw_hard(policy, 40, torch.Generator().manual_seed(3))
@@ -156,7 +157,7 @@ def test_a_relaxed_sample_gives_the_genotypes_of_its_hard_one():
     assert torch.equal(relaxed.detach()["kernel"], relaxed["kernel"])
 
 
-def test_a_moved_hard_sample_knows_its_picks_without_its_weights():
+def test_a_moved_hard_sample_knows_its_picks_without_its_weights() -> None:
     sample = draw_hard(make_policy(), 5, torch.Generator().manual_seed(4))
     moved = sample.to(torch.device("meta"))  # a device that nothing can be read from
     assert moved["kernel"].device.type == "meta"
@@ -175,13 +176,13 @@ def test_a_moved_hard_sample_knows_its_picks_without_its_weights():
         ({"op": ("a", "b", "a")}, "each once"),
     ],
 )
-def test_refuses_choices_it_cannot_hold(choices, message: str):
+def test_refuses_choices_it_cannot_hold(choices, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Policy(choices)
 
 
 @pytest.mark.parametrize("softening", [-0.01, float("nan"), float("inf")])
-def test_refuses_an_impossible_softening(softening: float):
+def test_refuses_an_impossible_softening(softening: float) -> None:
     with pytest.raises(UserError, match="softening is"):
         Policy(CHOICES, softening)
 
@@ -193,7 +194,7 @@ def test_refuses_an_impossible_softening(softening: float):
         ({"depth": "2"}, "'depth' is not a choice"),
     ],
 )
-def test_refuses_a_genotype_of_other_choices(change, message: str):
+def test_refuses_a_genotype_of_other_choices(change, message: str) -> None:
     genotype = Genotype("toy", {name: options[0] for name, options in CHOICES.items()} | change)
     with pytest.raises(UserError, match=message):
         Sample.from_genotypes(Policy(CHOICES).layout, [genotype])

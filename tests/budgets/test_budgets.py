@@ -26,7 +26,7 @@ from unas.common.errors import UserError
         ("energy<=2J", "energy", 2000.0, "energy<=2J"),
     ],
 )
-def test_a_budget_is_read_and_written_back(text, quantity, limit, shown):
+def test_a_budget_is_read_and_written_back(text, quantity, limit, shown) -> None:
     budget = Budget.parse(text)
     assert (budget.quantity, budget.limit) == (quantity, pytest.approx(limit))
     assert str(budget) == shown
@@ -66,14 +66,14 @@ def test_a_budget_is_read_and_written_back(text, quantity, limit, shown):
         ("latency<=8ms@eager latency<=9ms", "can't be read"),
     ],
 )
-def test_a_wrong_budget_gives_one_line(text, part):
+def test_a_wrong_budget_gives_one_line(text, part) -> None:
     with pytest.raises(UserError) as error:
         Budget.parse(text)
     assert part in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_two_budgets_for_one_thing_are_refused():
+def test_two_budgets_for_one_thing_are_refused() -> None:
     assert len(parse_budgets(["latency<=8ms@eager", "latency<=8ms@onnxruntime", "macs<=6M"])) == 3
     with pytest.raises(UserError, match="there are two for latency"):
         parse_budgets(["latency<=8ms", "latency<=9ms@onnxruntime"])
@@ -89,7 +89,9 @@ def test_two_budgets_for_one_thing_are_refused():
         (9.0, 8.5, 9.5, False, False),
     ],
 )
-def test_the_whole_interval_must_be_within_the_budget(value, low, high, passed, is_undecided):
+def test_the_whole_interval_must_be_within_the_budget(
+    value, low, high, passed, is_undecided
+) -> None:
     verdict = judge(Budget.parse("latency<=8ms"), value, low, high)
     assert verdict.passed is passed
     line = verdict.line()
@@ -98,7 +100,7 @@ def test_the_whole_interval_must_be_within_the_budget(value, low, high, passed, 
     assert f"{value:.4g}ms" in line
 
 
-def test_an_exact_figure_has_no_interval():
+def test_an_exact_figure_has_no_interval() -> None:
     verdict = judge(Budget.parse("memory<=2MiB"), 2**21)
     assert verdict.passed
     assert verdict.line() == "PASS memory<=2MiB: 2MiB"
@@ -117,5 +119,5 @@ def test_an_exact_figure_has_no_interval():
         ("latency<=8ms@eager", 8.00001, "FAIL latency<=8ms@eager: 8ms"),
     ],
 )
-def test_what_is_over_by_little_does_not_read_like_the_limit(text, value, line):
+def test_what_is_over_by_little_does_not_read_like_the_limit(text, value, line) -> None:
     assert judge(Budget.parse(text), value).line() == line

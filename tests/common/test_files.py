@@ -2,6 +2,7 @@ import json
 import math
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,13 +12,13 @@ from unas.common import files
 from unas.common.errors import UserError
 
 
-def fill_the_disk_at(path, monkeypatch):
+def fill_the_disk_at(path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next atomic write of `path` end on a device that is always full."""
     (path.parent / f".{path.name}.{os.getpid()}.tmp").symlink_to("/dev/full")
     monkeypatch.setattr(files, "_remove", lambda _: None)
 
 
-def test_written_files_replace_the_old_ones_with_ordinary_permissions(tmp_path):
+def test_written_files_replace_the_old_ones_with_ordinary_permissions(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     files.write_text(path, "old")
     files.write_json(path, {"name": "µ", "loss": [1.5, math.nan, (math.inf,)]})
@@ -28,7 +29,7 @@ def test_written_files_replace_the_old_ones_with_ordinary_permissions(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["plain", "summary.json"]
 
 
-def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"old")
     with pytest.raises(KeyError), files.replacing(path) as temporary:
@@ -38,7 +39,9 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path, monkeypatch):
+def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "policy.json"
     files.write_text(path, "old")
     fill_the_disk_at(path, monkeypatch)
@@ -50,7 +53,7 @@ def test_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path, monk
     assert os.listdir(tmp_path) == ["policy.json"]
 
 
-def test_a_path_that_is_no_directory_is_one_line(tmp_path):
+def test_a_path_that_is_no_directory_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         UserError, match=r"^\S+summary\.json can't be written: Not a directory; [^\n]+$"
@@ -70,7 +73,7 @@ def test_a_path_that_is_no_directory_is_one_line(tmp_path):
         (b"9" * 10_000, "is not JSON"),
     ],
 )
-def test_damaged_json_names_the_file(tmp_path, content, message):
+def test_damaged_json_names_the_file(tmp_path: Path, content, message) -> None:
     path = tmp_path / "genotype.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"genotype\.json .*{message}") as caught:
@@ -78,7 +81,7 @@ def test_damaged_json_names_the_file(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path):
+def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, message in (
         ("missing", "No such file"),
@@ -94,7 +97,7 @@ def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path):
 
 
 @given(st.one_of(st.binary(), st.text(alphabet='{}[]",:0123456789.eE-+truefalsnI \\')))
-def test_no_input_gives_anything_but_json_or_one_line(text):
+def test_no_input_gives_anything_but_json_or_one_line(text) -> None:
     try:
         value = files.parse_json(text, "config.json")
     except UserError as error:

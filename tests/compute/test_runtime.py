@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def product_dtype(runtime):
     ("precision", "dtype"),
     [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)],
 )
-def test_precision_on_the_cpu(precision, dtype):
+def test_precision_on_the_cpu(precision, dtype) -> None:
     runtime = RuntimeConfig("cpu", precision).build()
     assert product_dtype(runtime) == dtype
     assert torch.device("cpu") == runtime.device
@@ -37,7 +38,7 @@ def test_precision_on_the_cpu(precision, dtype):
 
 @needs_cuda
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
-def test_auto_precision_on_cuda_is_what_the_device_computes_in(device):
+def test_auto_precision_on_cuda_is_what_the_device_computes_in(device) -> None:
     runtime = RuntimeConfig(device).build()
     assert runtime.device == torch.device("cuda:0")
     modern = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -46,7 +47,7 @@ def test_auto_precision_on_cuda_is_what_the_device_computes_in(device):
     runtime.synchronise()
 
 
-def test_auto_without_an_accelerator_is_the_cpu(monkeypatch):
+def test_auto_without_an_accelerator_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert RuntimeConfig().build() == Runtime(torch.device("cpu"), torch.float32)
@@ -62,28 +63,30 @@ def test_auto_without_an_accelerator_is_the_cpu(monkeypatch):
         ("cuda:x", "device 'cuda:x' does not exist"),
     ],
 )
-def test_a_missing_device_is_one_line_with_the_fix(monkeypatch, device, message):
+def test_a_missing_device_is_one_line_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, device, message
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"^{message}[^\n]*$"):
         RuntimeConfig(device).build()
 
 
-def test_a_gpu_beyond_the_last_is_one_line(monkeypatch):
+def test_a_gpu_beyond_the_last_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match=r"'cuda:2': this machine has 2 of them, cuda:0 to cuda:1"):
         RuntimeConfig("cuda:2").build()
 
 
-def test_an_unknown_precision_is_one_line():
+def test_an_unknown_precision_is_one_line() -> None:
     with pytest.raises(
         UserError, match=r"precision 'float16' does not exist; use auto, float32 or bfloat16"
     ):
         RuntimeConfig("cpu", "float16").build()
 
 
-def test_a_steps_dropout_depends_on_seed_stream_and_step_alone():
+def test_a_steps_dropout_depends_on_seed_stream_and_step_alone() -> None:
     def dropped(*key):
         seed_step(*key)
         return F.dropout(torch.ones(64))
@@ -96,7 +99,7 @@ def test_a_steps_dropout_depends_on_seed_stream_and_step_alone():
         assert not torch.equal(dropped(*other), reference)
 
 
-def test_tf32_is_allowed_inside_the_block_on_cuda_only():
+def test_tf32_is_allowed_inside_the_block_on_cuda_only() -> None:
     before = torch.get_float32_matmul_precision()
     for device, inside in (("cpu", before), ("cuda:0", "high")):
         with Runtime(torch.device(device), torch.float32).tf32_allowed():
@@ -104,7 +107,7 @@ def test_tf32_is_allowed_inside_the_block_on_cuda_only():
         assert torch.get_float32_matmul_precision() == before
 
 
-def test_one_process_is_rank_0_of_1_and_a_group_is_seen(tmp_path):
+def test_one_process_is_rank_0_of_1_and_a_group_is_seen(tmp_path: Path) -> None:
     runtime = RuntimeConfig("cpu").build()
     assert (runtime.ranks.rank, runtime.ranks.size) == (0, 1)
     script = f"""
@@ -122,7 +125,9 @@ print(runtime.ranks.rank, runtime.ranks.size)
     assert done.stdout.split() == ["2", "5"]
 
 
-def test_manifest_says_what_the_system_says(tmp_path, monkeypatch):
+def test_manifest_says_what_the_system_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     manifest = json.loads(json.dumps(collect_manifest(7, ["unas", "run"], "CPU")))
     assert manifest["seed"] == 7
@@ -141,7 +146,9 @@ def test_manifest_says_what_the_system_says(tmp_path, monkeypatch):
     assert manifest["hardware"]["memory_bytes"] == kib * 1024
 
 
-def test_the_revision_is_that_of_the_checkout(tmp_path, monkeypatch):
+def test_the_revision_is_that_of_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", "init", "-q"], check=True)
@@ -153,7 +160,7 @@ def test_the_revision_is_that_of_the_checkout(tmp_path, monkeypatch):
     assert git_revision() == log.stdout.strip()
 
 
-def test_importing_sets_nothing_global():
+def test_importing_sets_nothing_global() -> None:
     script = """
 import torch, signal, os
 state = lambda: (torch.get_float32_matmul_precision(), torch.initial_seed(), torch.get_default_dtype(),

@@ -50,7 +50,7 @@ def one_by_one(image, augmentation, offset, flip, centre):
         Augmentation(crop_padding=40, flip=True, cutout=100),
     ],
 )
-def test_equals_torchvision_bit_for_bit(augmentation, channels, height, width):
+def test_equals_torchvision_bit_for_bit(augmentation, channels, height, width) -> None:
     images = random_images(64, channels, height, width)
     decisions = draw(augmentation, 64, (height, width), torch.Generator().manual_seed(1))
     out = apply(images, augmentation, decisions, MEAN[:channels], STD[:channels])
@@ -63,7 +63,7 @@ def test_equals_torchvision_bit_for_bit(augmentation, channels, height, width):
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_input_is_left_alone():
+def test_input_is_left_alone() -> None:
     images = random_images(8)
     before = images.clone()
     augmentation = Augmentation(crop_padding=4, flip=True, cutout=8)
@@ -71,7 +71,7 @@ def test_input_is_left_alone():
     assert torch.equal(images, before)
 
 
-def test_randomness_is_uniform_and_independent():
+def test_randomness_is_uniform_and_independent() -> None:
     """Offsets on 9 x 9 places, flips fair, cutout centres on 32 x 32 pixels, and no two of them related."""
     drawn = draw(
         Augmentation(4, flip=True, cutout=16), 40_960, (32, 32), torch.Generator().manual_seed(3)
@@ -86,7 +86,7 @@ def test_randomness_is_uniform_and_independent():
     assert related.abs().max() < 4 / len(columns) ** 0.5
 
 
-def test_mean_image_is_that_of_every_crop_and_flip():
+def test_mean_image_is_that_of_every_crop_and_flip() -> None:
     """The mean over many draws equals the mean over all 25 x 2 outcomes of torchvision's transforms."""
     image, augmentation = (
         random_images(1, height=6, width=6),
@@ -105,7 +105,7 @@ def test_mean_image_is_that_of_every_crop_and_flip():
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 16])
-def test_cutout_removes_a_square_cut_at_the_border(side):
+def test_cutout_removes_a_square_cut_at_the_border(side) -> None:
     """Counted pixel by pixel: `side` rows and columns that begin side // 2 before the centre, within the image."""
     centres = torch.cartesian_prod(torch.arange(20), torch.arange(20))
     zeros = torch.zeros(400, dtype=torch.long)
@@ -123,7 +123,7 @@ def test_cutout_removes_a_square_cut_at_the_border(side):
     assert int(removed.max()) == side * side
 
 
-def test_a_part_that_is_off_leaves_the_others_numbers_alone():
+def test_a_part_that_is_off_leaves_the_others_numbers_alone() -> None:
     seeds = [torch.Generator().manual_seed(5) for _ in range(2)]
     everything = draw(Augmentation(4, flip=True, cutout=16), 50, (32, 32), seeds[0])
     no_flip = draw(Augmentation(4, flip=False, cutout=8), 50, (32, 32), seeds[1])
@@ -132,14 +132,14 @@ def test_a_part_that_is_off_leaves_the_others_numbers_alone():
     assert not no_flip.flips.any()
 
 
-def test_normalise_equals_torchvision():
+def test_normalise_equals_torchvision() -> None:
     images = random_images(5)
     expected = F.normalize(F.to_dtype(images, torch.float32, scale=True), MEAN, STD)
     assert torch.equal(normalise(images, MEAN, STD), expected)
 
 
 @pytest.mark.parametrize("field", ["crop_padding", "cutout"])
-def test_a_negative_size_is_refused(field):
+def test_a_negative_size_is_refused(field) -> None:
     with pytest.raises(
         UserError, match=rf"augmentation.{field} is -1; it must be 0 \(off\) or more"
     ):

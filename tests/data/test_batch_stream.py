@@ -39,7 +39,7 @@ def same(one, other):
 @pytest.mark.parametrize(
     ("count", "batch_size", "steps"), [(40, 8, 5), (43, 8, 5), (7, 7, 1), (5, 1, 5)]
 )
-def test_an_epoch_visits_each_image_at_most_once(count, batch_size, steps):
+def test_an_epoch_visits_each_image_at_most_once(count, batch_size, steps) -> None:
     stream = make(count, batch_size)
     assert stream.steps_per_epoch == steps
     epochs = [labels_of_epoch(stream, epoch) for epoch in range(3)]
@@ -50,7 +50,7 @@ def test_an_epoch_visits_each_image_at_most_once(count, batch_size, steps):
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_images_left_out_change_with_the_epoch():
+def test_images_left_out_change_with_the_epoch() -> None:
     stream = make(count=11, batch_size=4)
     left_out = torch.zeros(11, dtype=torch.long)
     for epoch in range(400):
@@ -59,7 +59,7 @@ def test_images_left_out_change_with_the_epoch():
     assert stats.chisquare(left_out).pvalue > 1e-3
 
 
-def test_images_belong_to_their_labels():
+def test_images_belong_to_their_labels() -> None:
     stream = make(augmentation=None)
     images, labels = stream.batch(3)
     ((expected, _),) = evaluation_batches(
@@ -71,7 +71,7 @@ def test_images_belong_to_their_labels():
     assert labels.dtype == torch.int64
 
 
-def test_a_batch_depends_on_its_number_alone():
+def test_a_batch_depends_on_its_number_alone() -> None:
     stream = make()
     in_order = list(stream.batches(0, 23))
     assert all(same(stream.batch(step), in_order[step]) for step in (22, 0, 7, 22, 3))
@@ -82,18 +82,18 @@ def test_a_batch_depends_on_its_number_alone():
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"stream": "validation"}])
-def test_seeds_and_streams_are_independent(other):
+def test_seeds_and_streams_are_independent(other) -> None:
     assert labels_of_epoch(make(), 0) != labels_of_epoch(make(**other), 0)
 
 
-def test_the_same_image_is_augmented_anew_each_step():
+def test_the_same_image_is_augmented_anew_each_step() -> None:
     stream = make(count=1, batch_size=1, augmentation=Augmentation(crop_padding=3, flip=True))
     different = {stream.batch(step)[0].numpy().tobytes() for step in range(60)}
     assert len(different) > 30  # of 98
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
-def test_ranks_share_one_global_batch(world_size):
+def test_ranks_share_one_global_batch(world_size) -> None:
     alone = make(batch_size=8)
     ranks = [
         make(batch_size=8 // world_size, rank=r, world_size=world_size) for r in range(world_size)
@@ -117,13 +117,13 @@ def test_ranks_share_one_global_batch(world_size):
         ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
     ],
 )
-def test_a_batch_larger_than_the_data_is_refused(arguments, message):
+def test_a_batch_larger_than_the_data_is_refused(arguments, message) -> None:
     with pytest.raises(UserError, match=message):
         make(**arguments)
 
 
 @pytest.mark.parametrize("batch_size", [1, 6, 40, 64])
-def test_evaluation_sees_everything_in_order(batch_size):
+def test_evaluation_sees_everything_in_order(batch_size) -> None:
     batches = list(evaluation_batches(image_set(40), batch_size, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(40))

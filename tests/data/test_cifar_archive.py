@@ -7,6 +7,7 @@ import io
 import re
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def make(cifar, seed=0):
     return images, labels, contents
 
 
-def pack(path, cifar, contents, extra=()):
+def pack(path, cifar, contents, extra=()) -> None:
     with tarfile.open(path, "w:gz") as tar:
         for info in extra:
             tar.addfile(info)
@@ -78,7 +79,7 @@ def refusal(cifar, root):
 
 @both
 @pytest.mark.parametrize("extracted", [False, True])
-def test_published_format_is_read(cifar, extracted, tmp_path):
+def test_published_format_is_read(cifar, extracted, tmp_path: Path) -> None:
     images, labels, contents = make(cifar)
     pack(tmp_path / cifar.archive, cifar, contents)
     if extracted:
@@ -99,7 +100,7 @@ def test_published_format_is_read(cifar, extracted, tmp_path):
 
 @both
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.97, -1])
-def test_a_truncated_archive_is_refused_by_name(cifar, kept, tmp_path):
+def test_a_truncated_archive_is_refused_by_name(cifar, kept, tmp_path: Path) -> None:
     archive = tmp_path / cifar.archive
     pack(archive, cifar, make(cifar)[2])
     whole = archive.read_bytes()
@@ -116,7 +117,7 @@ def test_a_truncated_archive_is_refused_by_name(cifar, kept, tmp_path):
 
 
 @both
-def test_damage_anywhere_is_noticed(cifar, tmp_path):
+def test_damage_anywhere_is_noticed(cifar, tmp_path: Path) -> None:
     archive = tmp_path / cifar.archive
     pack(archive, cifar, make(cifar)[2])
     whole = archive.read_bytes()
@@ -145,7 +146,9 @@ def test_damage_anywhere_is_noticed(cifar, tmp_path):
     ],
     ids=["short", "empty", "label", "missing"],
 )
-def test_a_bad_file_inside_is_refused_by_name(cifar, extracted, damage, message, tmp_path):
+def test_a_bad_file_inside_is_refused_by_name(
+    cifar, extracted, damage, message, tmp_path: Path
+) -> None:
     contents = make(cifar)[2]
     contents[cifar.test] = damage(contents[cifar.test], cifar)
     contents = {name: content for name, content in contents.items() if content is not None}
@@ -161,7 +164,7 @@ def test_a_bad_file_inside_is_refused_by_name(cifar, extracted, damage, message,
     assert message in line
 
 
-def test_nothing_outside_or_linked_is_read(tmp_path):
+def test_nothing_outside_or_linked_is_read(tmp_path: Path) -> None:
     """A member that climbs out is ignored, one that links to a file of the machine is refused."""
     cifar = CIFARS[0]
     contents = make(cifar)[2]
@@ -179,7 +182,9 @@ def test_nothing_outside_or_linked_is_read(tmp_path):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()].count(cifar.test) == 0
 
 
-def test_what_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+def test_what_unpacks_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cifar = CIFARS[0]
     monkeypatch.setattr("unas.data._cifar._UNPACKED_LIMIT_BYTES", 1 << 20)
     archive = tmp_path / cifar.archive
@@ -203,8 +208,10 @@ def test_what_unpacks_without_end_is_refused(tmp_path, monkeypatch):
 
 
 @both
-def test_the_pickled_version_is_named_and_never_read(cifar, tmp_path, monkeypatch):
-    def refuse(*_args, **_kwargs):
+def test_the_pickled_version_is_named_and_never_read(
+    cifar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args, **_kwargs) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)

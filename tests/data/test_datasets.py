@@ -6,6 +6,7 @@ import dataclasses
 import re
 import socket
 import urllib.error
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from unas.common.errors import UserError
 
 
 @pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*_args, **_kwargs):
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args, **_kwargs) -> None:
         raise urllib.error.URLError(socket.gaierror(-2, "Name or service\nnot known"))
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
@@ -26,7 +27,9 @@ def no_network(monkeypatch):
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", unas.data.names())
-def test_without_network_a_dataset_loads_or_says_which_file_to_put_where(name, tmp_path):
+def test_without_network_a_dataset_loads_or_says_which_file_to_put_where(
+    name, tmp_path: Path
+) -> None:
     dataset = unas.data.get(name)
     assert dataclasses.is_dataclass(dataset)
     assert dataset() == dataset()
@@ -50,7 +53,7 @@ def test_without_network_a_dataset_loads_or_says_which_file_to_put_where(name, t
         assert data.name == name
 
 
-def test_names():
+def test_names() -> None:
     assert unas.data.names() == (
         "cifar10",
         "cifar100",
@@ -63,14 +66,14 @@ def test_names():
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
-def test_a_root_that_is_a_file_is_one_line(name, tmp_path):
+def test_a_root_that_is_a_file_is_one_line(name, tmp_path: Path) -> None:
     root = tmp_path / "file"
     root.write_text("")
     with pytest.raises(UserError, match="can't be downloaded"):
         unas.data.get(name)().load(root)
 
 
-def test_digits_are_scikit_learns(tmp_path):
+def test_digits_are_scikit_learns(tmp_path: Path) -> None:
     data = unas.data.get("digits")().load(tmp_path)
     assert (len(data.train), len(data.test), data.image_shape) == (1438, 359, (1, 8, 8))
     everything = torch.cat((data.train.images, data.test.images)).flatten(1).numpy()
@@ -82,14 +85,14 @@ def test_digits_are_scikit_learns(tmp_path):
     assert int(everything.max()) == 255
 
 
-def test_digits_constants_are_the_measured_ones(tmp_path):
+def test_digits_constants_are_the_measured_ones(tmp_path: Path) -> None:
     data = unas.data.get("digits")().load(tmp_path)
     pixels = data.train.images.double() / 255
     assert data.mean == (round(pixels.mean().item(), 4),)
     assert data.std == (round(pixels.std(correction=0).item(), 4),)
 
 
-def test_digits_do_not_depend_on_the_global_seed(tmp_path):
+def test_digits_do_not_depend_on_the_global_seed(tmp_path: Path) -> None:
     torch.manual_seed(1)
     one = unas.data.get("digits")().load(tmp_path)
     torch.manual_seed(2)

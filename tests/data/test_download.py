@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ PAGE = "https://example.org/data"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path == "/absent.bin":
             self.send_error(404)
             return
@@ -26,7 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CONTENT[:1000] if self.path == "/broken.bin" else CONTENT)
 
-    def log_message(self, *_args):
+    def log_message(self, *_args) -> None:
         """Keep quiet."""
 
 
@@ -44,7 +45,9 @@ def remote(url):
     return RemoteFile(url, hashlib.md5(CONTENT).hexdigest(), PAGE)  # noqa: S324
 
 
-def test_a_whole_file_arrives_in_silence(server, tmp_path, capfd):
+def test_a_whole_file_arrives_in_silence(
+    server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "new" / "data.bin"
     fetch("mine", remote(f"{server}/data.bin"), path)
     assert path.read_bytes() == CONTENT
@@ -53,7 +56,9 @@ def test_a_whole_file_arrives_in_silence(server, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(("name", "reason"), [("absent.bin", "404"), ("broken.bin", "md5")])
-def test_a_failed_download_leaves_nothing_and_says_what_to_do(server, tmp_path, name, reason):
+def test_a_failed_download_leaves_nothing_and_says_what_to_do(
+    server, tmp_path: Path, name, reason
+) -> None:
     path = tmp_path / name
     with pytest.raises(UserError) as caught:
         fetch("mine", remote(f"{server}/{name}"), path, ", and more")
@@ -65,7 +70,7 @@ def test_a_failed_download_leaves_nothing_and_says_what_to_do(server, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_another_file_than_the_published_one_is_not_kept(server, tmp_path):
+def test_another_file_than_the_published_one_is_not_kept(server, tmp_path: Path) -> None:
     wrong = RemoteFile(f"{server}/data.bin", "0" * 32, PAGE)
     came = hashlib.md5(CONTENT).hexdigest()  # noqa: S324  what the archive's page publishes
     with pytest.raises(UserError, match=f"what came has the md5 {came}"):
@@ -73,7 +78,7 @@ def test_another_file_than_the_published_one_is_not_kept(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_dead_server_is_given_up(tmp_path, monkeypatch):
+def test_a_dead_server_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unas.data._download._TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/data.bin"

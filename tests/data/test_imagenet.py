@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from unas.pipeline.preflight import preflight
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path: Path):
     write_image_tree(tmp_path, classes=3, per_class=5, size=32, val_per_class=1)
     return tmp_path
 
@@ -31,7 +32,7 @@ def files(image_set):
     return [image_set.path(index) for index in range(len(image_set))]
 
 
-def test_the_images_are_those_of_torchvisions_image_folder(tree):
+def test_the_images_are_those_of_torchvisions_image_folder(tree) -> None:
     data = ImageNet(size=32).load(tree)
     for part, images in (("train", data.train), ("val", data.test)):
         theirs = torchvision.datasets.ImageFolder(str(tree / part))
@@ -42,14 +43,16 @@ def test_the_images_are_those_of_torchvisions_image_folder(tree):
     )  # fmt: skip
 
 
-def test_a_folder_imagenet_in_the_data_root_is_found(tree, tmp_path):
+def test_a_folder_imagenet_in_the_data_root_is_found(tree, tmp_path: Path) -> None:
     (tmp_path / "imagenet").symlink_to(tree)
     assert len(ImageNet().load(tmp_path).train) == 18
     with pytest.raises(UserError, match="has no folder train"):
         ImageFolder().load(tmp_path)
 
 
-def test_what_is_no_image_is_passed_over_and_links_are_followed(own, tmp_path_factory):
+def test_what_is_no_image_is_passed_over_and_links_are_followed(
+    own, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = own / "train" / wnid(0)
     for name in ("notes.txt", "._0.JPEG", ".DS_Store", "a.jpg.part"):
         (folder / name).write_bytes(b"x")
@@ -64,7 +67,7 @@ def test_what_is_no_image_is_passed_over_and_links_are_followed(own, tmp_path_fa
     assert (int(images.max()), labels.tolist()) == (0, [0])
 
 
-def test_without_val_a_fifth_of_each_class_tests(own):
+def test_without_val_a_fifth_of_each_class_tests(own) -> None:
     for path in sorted((own / "val").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (own / "val").rmdir()
@@ -83,29 +86,29 @@ def test_without_val_a_fifth_of_each_class_tests(own):
         ImageFolder().load(own)
 
 
-def _empty_class(root):
+def _empty_class(root) -> None:
     (root / "train" / "cat").mkdir()
 
 
-def _only_folders(root):
+def _only_folders(root) -> None:
     (root / "train" / "cat" / "more").mkdir(parents=True)
 
 
-def _no_classes(root):
+def _no_classes(root) -> None:
     (root / "train").rename(root / "old")
     (root / "train").mkdir()
 
 
-def _class_only_in_val(root):
+def _class_only_in_val(root) -> None:
     (root / "val" / "cat").mkdir()
     Image.new("L", (9, 9)).save(root / "val" / "cat" / "1.png")
 
 
-def _class_only_in_train(root):
+def _class_only_in_train(root) -> None:
     (root / "val" / wnid(1)).rename(root / "gone")
 
 
-def _file_train(root):
+def _file_train(root) -> None:
     (root / "train").rename(root / "old")
     (root / "train").write_text("")
 
@@ -130,7 +133,7 @@ def _file_train(root):
         (_file_train, "has neither train nor imagenet/train"),
     ],
 )
-def test_a_wrong_tree_is_one_line(own, spoil, message):
+def test_a_wrong_tree_is_one_line(own, spoil, message) -> None:
     spoil(own)
     with pytest.raises(UserError, match=rf"^imagenet: {re.escape(str(own))}.*{message}") as caught:
         ImageNet().load(own)
@@ -138,7 +141,7 @@ def test_a_wrong_tree_is_one_line(own, spoil, message):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_one_line(own):
+def test_a_folder_that_may_not_be_read_is_one_line(own) -> None:
     (own / "train").chmod(0)
     try:
         with pytest.raises(UserError, match=r"train can't be read \(Permission denied\)"):
@@ -149,7 +152,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(own):
 
 @pytest.mark.parametrize("root", ["absent", "file"])
 @pytest.mark.parametrize("dataset", [ImageNet(), ImageFolder()])
-def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path):
+def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         UserError, match=r"^(imagenet|folder): \S+ has n.*put it|^folder: .*--data-root"
@@ -174,7 +177,7 @@ def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path):
         ({"std": (0.1, 0.0, 0.1)}, "dataset.std"),
     ],
 )
-def test_a_wrong_option_is_refused(option, message):
+def test_a_wrong_option_is_refused(option, message) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         ImageNet(**option)
 
@@ -187,11 +190,11 @@ def config(root, size=32):
     return replace(recipe, dataset=dataset, search=search, training=training, data_root=str(root))
 
 
-def test_a_configuration_is_the_same_after_json(tree):
+def test_a_configuration_is_the_same_after_json(tree) -> None:
     assert config_from_json(config_to_json(config(tree)), trusted=[]) == config(tree)
 
 
-def test_a_preflight_reads_a_few_batches_alone(tree, monkeypatch):
+def test_a_preflight_reads_a_few_batches_alone(tree, monkeypatch: pytest.MonkeyPatch) -> None:
     read, real = [], unas.data._image_files.read_view
     monkeypatch.setattr(
         unas.data._image_files,

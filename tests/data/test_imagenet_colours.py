@@ -45,7 +45,7 @@ def one_by_one(batch, factors, orders, strengths):
 @pytest.mark.parametrize(
     "strengths", [STRENGTHS, (0, 0, 0, 0.5), (0.9, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 1.0, 0.1)]
 )
-def test_jitter_is_torchvisions(strengths, channels):
+def test_jitter_is_torchvisions(strengths, channels) -> None:
     batch = images(channels)
     factors, orders = draw_jitter(strengths, len(batch), torch.Generator().manual_seed(1))
     expected = one_by_one(batch, factors, orders, strengths)
@@ -54,7 +54,7 @@ def test_jitter_is_torchvisions(strengths, channels):
     assert not torch.allclose(found, batch, atol=0.01) or (channels == 1 and not any(strengths[:2]))
 
 
-def test_a_batch_of_bytes_is_flipped_jittered_and_normalised():
+def test_a_batch_of_bytes_is_flipped_jittered_and_normalised() -> None:
     batch = (images() * 255).round().byte()
     augmentation = Augmentation(flip=True, cutout=4, **dict(zip(PARTS, STRENGTHS, strict=True)))
     drawn = draw(augmentation, len(batch), (32, 32), torch.Generator().manual_seed(2))
@@ -72,7 +72,7 @@ def test_a_batch_of_bytes_is_flipped_jittered_and_normalised():
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_factors_are_distributed_as_torchvisions_and_orders_uniform():
+def test_factors_are_distributed_as_torchvisions_and_orders_uniform() -> None:
     count = 4000
     factors, orders = draw_jitter((0.4, 1.5, 0.4, 0.2), count, torch.Generator().manual_seed(3))
     torch.manual_seed(4)
@@ -86,7 +86,7 @@ def test_factors_are_distributed_as_torchvisions_and_orders_uniform():
     assert stats.chisquare(kinds).pvalue > 1e-3
 
 
-def test_a_part_that_is_off_leaves_the_others_alone():
+def test_a_part_that_is_off_leaves_the_others_alone() -> None:
     drawn = [
         draw_jitter(s, 50, torch.Generator().manual_seed(5)) for s in (STRENGTHS, (0.4, 0, 0.4, 0))
     ]
@@ -96,7 +96,7 @@ def test_a_part_that_is_off_leaves_the_others_alone():
     assert (drawn[1][0][:, 3] == 0).all()
 
 
-def test_augment_crops_too():
+def test_augment_crops_too() -> None:
     batch = (images() * 255).round().byte()
     found = augment(
         batch, Augmentation(crop_share=0.1), torch.Generator().manual_seed(0), MEAN, STD
@@ -110,6 +110,6 @@ def test_augment_crops_too():
     ("field", "value"),
     [("hue", 0.6), ("crop_share", 1.1), ("hue", -0.1), ("brightness", float("nan"))],
 )
-def test_a_wrong_strength_is_refused(field, value):
+def test_a_wrong_strength_is_refused(field, value) -> None:
     with pytest.raises(UserError, match=rf"augmentation.{field} is {value}; it must be"):
         Augmentation(**{field: value})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,9 @@ def one_crop(top, left, height, width, size):
 @pytest.mark.parametrize(
     ("size", "side", "resized"), [((90, 70), 56, 64), ((33, 80), 32, 37), ((300, 299), 224, 256)]
 )
-def test_evaluation_is_torchvisions_resize_and_centre_crop(size, side, resized, tmp_path):
+def test_evaluation_is_torchvisions_resize_and_centre_crop(
+    size, side, resized, tmp_path: Path
+) -> None:
     image = photographs()[0].resize(size)
     image.save(tmp_path / "x.png")
     expected = F.center_crop(F.resize(pixels(image), [resized], antialias=True), [side, side])
@@ -44,7 +48,9 @@ def test_evaluation_is_torchvisions_resize_and_centre_crop(size, side, resized, 
 
 
 @pytest.mark.parametrize("size", [(600, 6), (601, 6), (7, 1000)])
-def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(size, tmp_path, monkeypatch):
+def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(
+    size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image, scaled, interpolate = photographs()[0].resize(size), [], torch.nn.functional.interpolate
     image.save(tmp_path / "x.png")
     expected = F.center_crop(F.resize(pixels(image), [37], antialias=True), [32, 32]).permute(
@@ -59,7 +65,7 @@ def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(size, tmp_
     assert max(scaled[0]) <= 33 * 37
 
 
-def test_a_crop_is_torchvisions_resized_crop(tmp_path):
+def test_a_crop_is_torchvisions_resized_crop(tmp_path: Path) -> None:
     photographs()[1].save(tmp_path / "x.jpg")
     box = (20, 30, 200, 180)
     found = read_view(tmp_path / "x.jpg", 96, one_crop(*box, (427, 640)))
@@ -68,7 +74,7 @@ def test_a_crop_is_torchvisions_resized_crop(tmp_path):
     assert np.array_equal(found, expected.permute(1, 2, 0))
 
 
-def test_images_in_memory_are_cropped_alike():
+def test_images_in_memory_are_cropped_alike() -> None:
     images = torch.stack([pixels(photograph.resize((50, 40))) for photograph in photographs()])
     crops = draw_crops(0.1, 2, torch.Generator().manual_seed(0))
     expected = [
@@ -78,7 +84,7 @@ def test_images_in_memory_are_cropped_alike():
 
 
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 375), (60, 600), (600, 60)])
-def test_crops_are_distributed_as_torchvisions(height, width):
+def test_crops_are_distributed_as_torchvisions(height, width) -> None:
     count = 1500
     crops = draw_crops(0.08, count, torch.Generator().manual_seed(1))
     ours = np.array([crops.box(row, height, width) for row in range(count)])
@@ -96,7 +102,7 @@ def test_crops_are_distributed_as_torchvisions(height, width):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp"])
-def test_images_are_turned_upright(orientation, name, tmp_path):
+def test_images_are_turned_upright(orientation, name, tmp_path: Path) -> None:
     image, exif = photographs()[0].resize((60, 40)), Image.Exif()
     exif[0x0112] = orientation
     image.save(tmp_path / name, exif=exif, lossless=True)
@@ -114,7 +120,7 @@ def test_images_are_turned_upright(orientation, name, tmp_path):
     [("L", "x.jpg"), ("CMYK", "x.jpg"), ("P", "x.png"), ("1", "x.png"), ("RGBA", "x.webp"), ("RGBA", "x.png"),
      ("LA", "x.png")],
 )  # fmt: skip
-def test_every_mode_becomes_rgb(mode, name, tmp_path):
+def test_every_mode_becomes_rgb(mode, name, tmp_path: Path) -> None:
     """Equal to Pillow's own conversion of the file, and near to what was written."""
     image = photographs()[1].resize((64, 64)).convert(mode)
     image.save(tmp_path / name)
@@ -126,7 +132,7 @@ def test_every_mode_becomes_rgb(mode, name, tmp_path):
     assert np.abs(found.astype(float) - plain).mean() < 8
 
 
-def test_sixteen_bits_of_grey_keep_the_upper_ones(tmp_path):
+def test_sixteen_bits_of_grey_keep_the_upper_ones(tmp_path: Path) -> None:
     values = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
     Image.fromarray(values).save(tmp_path / "x.png")
     Image.fromarray((values >> 8).astype(np.uint8)).save(tmp_path / "y.png")
@@ -135,18 +141,20 @@ def test_sixteen_bits_of_grey_keep_the_upper_ones(tmp_path):
     assert np.array_equal(read_view(tmp_path / "x.png", 56), read_view(tmp_path / "y.png", 56))
 
 
-def test_a_palette_with_transparency_needs_no_warning(tmp_path):
+def test_a_palette_with_transparency_needs_no_warning(tmp_path: Path) -> None:
     image = photographs()[1].resize((64, 64)).convert("P")
     image.save(tmp_path / "x.png", transparency=bytes(range(256)))
     image.save(tmp_path / "y.png")
     assert np.array_equal(read_view(tmp_path / "x.png", 56), read_view(tmp_path / "y.png", 56))
 
 
-def test_decoding_at_a_smaller_size_is_close(tmp_path, monkeypatch):
+def test_decoding_at_a_smaller_size_is_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nearer to full decoding than the bilinear filter is to the bicubic one, on the same part of the image."""
     sizes, reduce = [], _decode._reduce
 
-    def reduced(image, times):
+    def reduced(image, times) -> None:
         reduce(image, times)
         sizes.append(image.width)
 
@@ -168,7 +176,7 @@ def test_decoding_at_a_smaller_size_is_close(tmp_path, monkeypatch):
     assert set(sizes) == {160, 320}
 
 
-def test_no_more_than_needed_is_reduced(tmp_path):
+def test_no_more_than_needed_is_reduced(tmp_path: Path) -> None:
     """A JPEG that is less than four times as large as wanted is decoded whole: torchvision's result, bit for bit."""
     photographs()[0].save(tmp_path / "x.jpg")
     with Image.open(tmp_path / "x.jpg") as image:

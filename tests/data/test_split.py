@@ -25,7 +25,7 @@ def numbers(image_set):
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 @pytest.mark.parametrize("classes", [1, 10, 100])
-def test_split_is_a_stratified_partition(fraction, classes):
+def test_split_is_a_stratified_partition(fraction, classes) -> None:
     labels = torch.randint(classes, (1797,), generator=torch.Generator().manual_seed(classes))
     train, validation = split(numbered(labels), fraction, seed=4)
     assert sorted(numbers(train) + numbers(validation)) == list(range(1797))
@@ -36,7 +36,7 @@ def test_split_is_a_stratified_partition(fraction, classes):
     assert ((validation.labels.bincount(minlength=classes) - share).abs() < 1 + 1e-3).all()
 
 
-def test_split_depends_on_the_seed_alone():
+def test_split_depends_on_the_seed_alone() -> None:
     image_set = numbered(torch.arange(500) % 10)
     torch.manual_seed(1)
     first = numbers(split(image_set, 0.1, seed=1)[1])
@@ -45,7 +45,7 @@ def test_split_depends_on_the_seed_alone():
     assert numbers(split(image_set, 0.1, seed=2)[1]) != first
 
 
-def test_every_image_is_equally_likely_to_validate():
+def test_every_image_is_equally_likely_to_validate() -> None:
     image_set = numbered(torch.arange(100) % 5)
     counts = torch.zeros(100)
     for seed in range(1000):
@@ -55,7 +55,7 @@ def test_every_image_is_equally_likely_to_validate():
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, 0.01, float("nan")])
-def test_an_empty_part_is_refused(fraction):
+def test_an_empty_part_is_refused(fraction) -> None:
     with pytest.raises(UserError, match=r"validation_fraction is .* of 20 images"):
         split(numbered(torch.zeros(20, dtype=torch.long)), fraction, seed=0)
 
@@ -69,12 +69,12 @@ def test_an_empty_part_is_refused(fraction):
         (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(3), "labels are torch.float32 [3]"),
     ],
 )  # fmt: skip
-def test_image_set_refuses_what_is_none(images, labels, message):
+def test_image_set_refuses_what_is_none(images, labels, message) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         ImagesInMemory(images, labels)
 
 
-def test_image_set_is_indexed_and_moved():
+def test_image_set_is_indexed_and_moved() -> None:
     image_set = numbered(torch.arange(10))
     assert numbers(image_set.subset(torch.tensor([7, 2]))) == [7, 2]
     moved = image_set.to("meta")
@@ -92,7 +92,7 @@ def test_image_set_is_indexed_and_moved():
         ({"test": ImagesInMemory(torch.zeros(1, 1, 2, 2).byte(), torch.tensor([0]))}, "test images are [1, 2, 2]"),
     ],
 )  # fmt: skip
-def test_image_data_refuses_parts_that_do_not_fit(change, message):
+def test_image_data_refuses_parts_that_do_not_fit(change, message) -> None:
     part = numbered(torch.tensor([0, 1, 2]))
     fields = {
         "name": "mine", "train": part, "test": part, "num_classes": 3,

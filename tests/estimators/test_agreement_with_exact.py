@@ -33,7 +33,7 @@ def errors(name: str, problem: Problem) -> GradientErrors:
     return measure(CASES[name], problem, num_estimates=100, num_samples=512, seed=1)
 
 
-def test_problems_cover_what_the_estimators_promise():
+def test_problems_cover_what_the_estimators_promise() -> None:
     options = {len(row) for problem in PROBLEMS for row in problem.logits}
     assert options == set(range(2, 8))
     assert {len(problem.logits) for problem in PROBLEMS} == {1, 2, 3, 4}
@@ -43,24 +43,24 @@ def test_problems_cover_what_the_estimators_promise():
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
 @pytest.mark.parametrize("name", UNBIASED)
-def test_unbiased_estimators_agree_with_exact(name: str, problem: Problem):
+def test_unbiased_estimators_agree_with_exact(name: str, problem: Problem) -> None:
     found = errors(name, problem).bias_in_standard_errors.abs()
     assert found.max() < 4, found
 
 
 @pytest.mark.parametrize("name", UNBIASED)
-def test_unbiased_estimators_agree_with_exact_on_few_architectures_a_call(name: str):
+def test_unbiased_estimators_agree_with_exact_on_few_architectures_a_call(name: str) -> None:
     # A baseline that leaks the architecture's own cost shows only here.
     found = measure(CASES[name], PROBLEM["soft xor"], num_estimates=800, num_samples=2, seed=2)
     assert found.bias_in_standard_errors.abs().max() < 4
 
 
 @pytest.mark.parametrize("name", BIASED)
-def test_estimators_marked_biased_are_biased(name: str):
+def test_estimators_marked_biased_are_biased(name: str) -> None:
     assert errors(name, PROBLEM["toy"]).bias_in_standard_errors.abs().max() > 4
 
 
-def test_rebar_has_less_variance_than_reinforce():
+def test_rebar_has_less_variance_than_reinforce() -> None:
     # Not for want of a baseline: it averages calls of 512 architectures, so it is next to
     # noiseless.
     assert (
@@ -69,7 +69,7 @@ def test_rebar_has_less_variance_than_reinforce():
     )
 
 
-def test_coupled_and_independent_noise_agree_in_expectation():
+def test_coupled_and_independent_noise_agree_in_expectation() -> None:
     coupled, independent = (
         errors(n, PROBLEM["network"]) for n in ("rebar", "rebar, independent noise")
     )
@@ -78,7 +78,7 @@ def test_coupled_and_independent_noise_agree_in_expectation():
     assert (difference.abs() < 4 * (variance / len(coupled.estimates)).sqrt()).all()
 
 
-def test_every_estimator_says_whether_it_is_unbiased():
+def test_every_estimator_says_whether_it_is_unbiased() -> None:
     assert all(
         isinstance(case, Estimator) and isinstance(case.is_unbiased, bool)
         for case in CASES.values()

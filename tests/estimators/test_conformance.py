@@ -35,7 +35,7 @@ def draw(build, problem: Problem, policy: Policy, seed: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("build", ALL)
-def test_same_noise_gives_the_same_gradient_and_other_noise_another(build):
+def test_same_noise_gives_the_same_gradient_and_other_noise_another(build) -> None:
     problem = PROBLEMS[-1]
     first, again, other = (draw(build, problem, problem.policy(), seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -43,14 +43,14 @@ def test_same_noise_gives_the_same_gradient_and_other_noise_another(build):
 
 
 @pytest.mark.parametrize("build", ALL)
-def test_leaves_the_global_generator_alone(build):
+def test_leaves_the_global_generator_alone(build) -> None:
     before = torch.get_rng_state()
     draw(build, PROBLEMS[-1], PROBLEMS[-1].policy(), 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("build", ALL)
-def test_returns_a_scalar_and_leaves_the_policy_alone(build):
+def test_returns_a_scalar_and_leaves_the_policy_alone(build) -> None:
     policy = PROBLEMS[-1].policy()
     before = {name: value.clone() for name, value in policy.state_dict().items()}
     loss = build()(policy, PROBLEMS[-1].cost, num_samples=4)
@@ -60,7 +60,7 @@ def test_returns_a_scalar_and_leaves_the_policy_alone(build):
 
 
 @pytest.mark.parametrize("build", ALL)
-def test_gradient_of_a_cost_in_single_precision_is_that_in_double(build):
+def test_gradient_of_a_cost_in_single_precision_is_that_in_double(build) -> None:
     problem = PROBLEMS[-1]
 
     class Single(Problem):
@@ -79,7 +79,7 @@ def test_gradient_of_a_cost_in_single_precision_is_that_in_double(build):
 @pytest.mark.parametrize("build", ALL)
 def test_gradients_stay_finite_and_bounded_at_nearly_decided_policies(
     build, scale, dtype, softening
-):
+) -> None:
     logits = ((scale, -scale), (0.0, scale, -scale, scale), (-scale, 0.0, 0.0))
     table = torch.tensor([[1.0, -2.0, 0.5, 3.0], [0.3, 1.0, -1.0, 2.0]]).double()
 
@@ -98,20 +98,20 @@ def test_gradients_stay_finite_and_bounded_at_nearly_decided_policies(
 
 
 @pytest.mark.parametrize("build", ALL)
-def test_refuses_to_draw_nothing(build):
+def test_refuses_to_draw_nothing(build) -> None:
     with pytest.raises(UserError, match="num_samples is 0"):
         build()(PROBLEMS[0].policy(), PROBLEMS[0].cost, num_samples=0)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 @pytest.mark.parametrize("name", WITH_TEMPERATURE)
-def test_refuses_an_impossible_temperature(name, temperature):
+def test_refuses_an_impossible_temperature(name, temperature) -> None:
     with pytest.raises(UserError, match="temperature is"):
         estimators.get(name)(temperature=temperature)
 
 
 @pytest.mark.parametrize("build", ALL)
-def test_cost_is_differentiated_only_where_the_estimator_says_so(build):
+def test_cost_is_differentiated_only_where_the_estimator_says_so(build) -> None:
     estimator, modes = build(), []
 
     def cost(sample):

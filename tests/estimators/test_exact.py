@@ -37,7 +37,7 @@ def expectation(problem: Problem, logits: list[np.ndarray]) -> float:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
-def test_equals_central_differences(problem: Problem):
+def test_equals_central_differences(problem: Problem) -> None:
     found = gradient(Exact(), problem, problem.policy(torch.float64), num_samples=64).numpy()
     step, expected = 1e-5, []
     for c, row in enumerate(problem.logits):
@@ -52,7 +52,7 @@ def test_equals_central_differences(problem: Problem):
 
 
 @pytest.mark.parametrize("softening", [0.0, 0.08])
-def test_equals_the_closed_form_of_a_linear_cost(softening: float):
+def test_equals_the_closed_form_of_a_linear_cost(softening: float) -> None:
     costs = np.array(LINEAR_COST)
     logits = (0.7, -1.2, 2.0, 0.1)
     problem = Problem(
@@ -69,13 +69,13 @@ def test_equals_the_closed_form_of_a_linear_cost(softening: float):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_does_not_depend_on_how_many_architectures_the_cost_is_given_at_once():
+def test_does_not_depend_on_how_many_architectures_the_cost_is_given_at_once() -> None:
     problem = PROBLEMS[-1]
     one, seven = (gradient(Exact(), problem, problem.policy(), num_samples=n) for n in (1, 7))
     torch.testing.assert_close(one, seven, rtol=1e-5, atol=1e-7)
 
 
-def test_returns_the_expectation():
+def test_returns_the_expectation() -> None:
     problem = PROBLEMS[1]
     loss = Exact()(problem.policy(torch.float64), problem.cost, num_samples=9)
     assert loss.item() == pytest.approx(
@@ -83,7 +83,7 @@ def test_returns_the_expectation():
     )
 
 
-def test_refuses_more_architectures_than_its_limit():
+def test_refuses_more_architectures_than_its_limit() -> None:
     problem = PROBLEMS[-1]  # 2·3·5·7 = 210
     Exact(limit=210)(problem.policy(), problem.cost, num_samples=210)
     with pytest.raises(UserError, match="210 architectures are more than limit 209"):

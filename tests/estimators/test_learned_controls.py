@@ -29,13 +29,13 @@ def variance(estimator, problem, *, after: int = 0) -> float:
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "hinge", "product"])
-def test_relax_learns_to_beat_reinforce_without_a_gradient_of_the_cost(name: str):
+def test_relax_learns_to_beat_reinforce_without_a_gradient_of_the_cost(name: str) -> None:
     reinforce = variance(estimators.get("reinforce")(), PROBLEM[name], after=50)
     assert variance(Relax(), PROBLEM[name], after=500) < 0.75 * reinforce
 
 
 @pytest.mark.parametrize("name", ["network", "log-sum-exp", "cross-entropy"])
-def test_learned_eta_and_leave_one_out_beat_reinforce_and_rebar(name: str):
+def test_learned_eta_and_leave_one_out_beat_reinforce_and_rebar(name: str) -> None:
     found = variance(
         Rebar(leave_one_out=True, learn_eta=True, eta_decay=0.9), PROBLEM[name], after=50
     )
@@ -43,7 +43,7 @@ def test_learned_eta_and_leave_one_out_beat_reinforce_and_rebar(name: str):
     assert found < 0.95 * variance(Rebar(), PROBLEM[name])
 
 
-def test_learned_eta_is_the_regression_coefficient():
+def test_learned_eta_is_the_regression_coefficient() -> None:
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(4000, 2, 3, generator=generator).double()
     b = (
@@ -59,7 +59,7 @@ def test_learned_eta_is_the_regression_coefficient():
     assert eta.values(log_p)[0].tolist() == pytest.approx(expected)
 
 
-def test_a_slow_average_moves_eta_slowly_from_its_start():
+def test_a_slow_average_moves_eta_slowly_from_its_start() -> None:
     eta, log_p = LearnedEta(start=1.0, decay=0.9), (torch.zeros(1, 2),)
     eta.values(log_p)
     eta.learn((torch.ones(1, 1, 2),), (-torch.ones(1, 1, 2) / 3,))  # the best η is 3
@@ -67,7 +67,7 @@ def test_a_slow_average_moves_eta_slowly_from_its_start():
 
 
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
-def test_first_call_and_every_other_use_the_past_only(estimator):
+def test_first_call_and_every_other_use_the_past_only(estimator) -> None:
     """The estimate of a call must not depend on a parameter learned from it: the same past, the same estimate."""
     problem = PROBLEM["network"]
     first = dataclasses.replace(estimator)
@@ -86,7 +86,7 @@ def test_first_call_and_every_other_use_the_past_only(estimator):
 
 
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
-def test_continues_from_a_state_that_went_through_a_file(estimator):
+def test_continues_from_a_state_that_went_through_a_file(estimator) -> None:
     problem = PROBLEM["hinge"]
     whole, resumed = dataclasses.replace(estimator), dataclasses.replace(estimator)
     gradients = []
@@ -109,14 +109,14 @@ def test_continues_from_a_state_that_went_through_a_file(estimator):
     assert not torch.equal(last, gradients[-1])
 
 
-def test_a_fresh_state_can_be_saved_and_loaded():
+def test_a_fresh_state_can_be_saved_and_loaded() -> None:
     estimator = Relax()
     estimator.load_state_dict(Relax().state_dict())
     assert gradient(estimator, PROBLEMS[0], PROBLEMS[0].policy(), num_samples=2).isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["soft xor", "quadratic form", "network"])
-def test_gradients_in_logits_equal_those_by_autograd(name: str):
+def test_gradients_in_logits_equal_those_by_autograd(name: str) -> None:
     policy = PROBLEM[name].policy(torch.float64)
     log_p = policy.log_probabilities()
     generator = torch.Generator().manual_seed(0)
@@ -130,14 +130,14 @@ def test_gradients_in_logits_equal_those_by_autograd(name: str):
         torch.testing.assert_close(one.mean(0), other)
 
 
-def test_copies_have_gradients_of_their_own():
+def test_copies_have_gradients_of_their_own() -> None:
     policy = PROBLEM["soft xor"].policy()
     own = copies(policy.log_probabilities(), 3)
     found = torch.autograd.grad((own[0] * torch.arange(3.0)[:, None, None]).sum(), own)
     assert found[0][:, 0, 0].tolist() == [0.0, 1.0, 2.0]
 
 
-def test_leave_one_out_equals_its_definition():
+def test_leave_one_out_equals_its_definition() -> None:
     problem, seen = PROBLEM["quadratic form"], []
     policy = problem.policy(torch.float64)
     loss = Rebar(leave_one_out=True, eta=0.7)(
@@ -180,7 +180,7 @@ class ScoresAnotherDraw(Relax):
     [LearnsFirst(learn_eta=True, eta_decay=0.0), ScoresAnotherDraw()],
     ids=["eta", "relax"],
 )
-def test_the_agreement_test_finds_planted_bias(mutant):
+def test_the_agreement_test_finds_planted_bias(mutant) -> None:
     found = measure(mutant, PROBLEM["soft xor"], num_estimates=800, num_samples=2, seed=2)
     assert found.bias_in_standard_errors.abs().max() > 4
 
@@ -197,14 +197,14 @@ def test_the_agreement_test_finds_planted_bias(mutant):
         ),
     ],
 )
-def test_refuses_impossible_options(build, message: str):
+def test_refuses_impossible_options(build, message: str) -> None:
     with pytest.raises(UserError, match=message):
         build()
 
 
 @pytest.mark.parametrize("scale", [50.0, 1000.0])
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
-def test_learning_stays_finite_at_nearly_decided_policies(estimator, scale: float):
+def test_learning_stays_finite_at_nearly_decided_policies(estimator, scale: float) -> None:
     problem = dataclasses.replace(
         PROBLEM["quadratic form"],
         logits=((scale, -scale, 0.0), (-scale, scale, scale)),

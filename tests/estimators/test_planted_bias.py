@@ -74,7 +74,7 @@ class ForgetsSoftening(Reinforce):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Rebar | Reinforce) else str(value),
 )
-def test_a_wrong_term_is_found(mutant, problem, num_samples):
+def test_a_wrong_term_is_found(mutant, problem, num_samples) -> None:
     seed, num_estimates = (1, 100) if num_samples > 2 else (2, 800)
     found = measure(
         mutant, PROBLEM[problem], num_estimates=num_estimates, num_samples=num_samples, seed=seed

@@ -14,7 +14,7 @@ VALUES = [4.0, -1.0, 2.5, 7.0, 0.25]
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
-def test_moving_average_equals_its_closed_form(decay: float):
+def test_moving_average_equals_its_closed_form(decay: float) -> None:
     average = MovingAverage()
     assert average.value == 0
     for t in range(1, len(VALUES) + 1):
@@ -24,7 +24,7 @@ def test_moving_average_equals_its_closed_form(decay: float):
         assert average.value == pytest.approx(expected)
 
 
-def test_baseline_is_the_average_of_earlier_calls_only():
+def test_baseline_is_the_average_of_earlier_calls_only() -> None:
     problem = PROBLEMS[0]
     policy, estimator = problem.policy(), Reinforce()
     generator = torch.Generator()
@@ -55,7 +55,7 @@ def _average(costs: list[float]) -> float:
     return sum(w * c for w, c in zip(weights, costs, strict=True)) / sum(weights) if costs else 0.0
 
 
-def test_continues_from_its_state():
+def test_continues_from_its_state() -> None:
     problem = PROBLEMS[1]
     whole, first, second = Reinforce(), Reinforce(), Reinforce()
     losses = [[], []]
@@ -72,14 +72,14 @@ def test_continues_from_its_state():
     assert fresh != losses[0][5]
 
 
-def test_replace_forgets():
+def test_replace_forgets() -> None:
     estimator = Reinforce(decay=0.5)
     estimator(PROBLEMS[0].policy(), PROBLEMS[0].cost)
     assert estimator.state_dict() != Reinforce().state_dict()
     assert dataclasses.replace(estimator).state_dict() == Reinforce().state_dict()
 
 
-def test_leave_one_out_equals_its_definition():
+def test_leave_one_out_equals_its_definition() -> None:
     problem, num_samples = PROBLEMS[1], 5
     policy = problem.policy(torch.float64)
     seen = []
@@ -99,14 +99,14 @@ def test_leave_one_out_equals_its_definition():
     assert loss.item() == pytest.approx(float(expected) / num_samples)
 
 
-def test_leave_one_out_needs_others():
+def test_leave_one_out_needs_others() -> None:
     with pytest.raises(UserError, match="set draws to 2 or more"):
         get("reinforce_loo")()(PROBLEMS[0].policy(), PROBLEMS[0].cost, num_samples=1)
     with pytest.raises(UserError, match="draws is 0"):
         get("reinforce_loo")(draws=0)
 
 
-def test_draws_on_the_same_images_are_compared_among_themselves():
+def test_draws_on_the_same_images_are_compared_among_themselves() -> None:
     problem, num_samples, draws = PROBLEMS[1], 3, 4
     policy = problem.policy(torch.float64)
     hardness = torch.tensor([5.0, -3.0, 40.0]).repeat(draws)  # of the images; it must cancel
@@ -131,6 +131,6 @@ def test_draws_on_the_same_images_are_compared_among_themselves():
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
-def test_refuses_an_impossible_decay(decay: float):
+def test_refuses_an_impossible_decay(decay: float) -> None:
     with pytest.raises(UserError, match="decay is"):
         Reinforce(decay=decay)

@@ -22,7 +22,7 @@ IMAGENET = {"channels": 48, "layers": 14, "stem": "imagenet"}
         ("UNAS_IMAGENET", 1000, IMAGENET, 224, 5_478_880, None, 595_184_256),
     ],
 )
-def test_published_counts(name, classes, *, options, side, parameters, head, macs):
+def test_published_counts(name, classes, *, options, side, parameters, head, macs) -> None:
     with torch.device("meta"):
         network = create_network(
             load_genotype(name), classes, auxiliary=head is not None, **options
@@ -32,13 +32,13 @@ def test_published_counts(name, classes, *, options, side, parameters, head, mac
     assert count_macs(network, (3, side, side)) == macs
 
 
-def test_imagenet_width_is_the_largest_even_one_below_600_million():
+def test_imagenet_width_is_the_largest_even_one_below_600_million() -> None:
     with torch.device("meta"):
         wider = create_network(load_genotype("UNAS_IMAGENET"), 1000, **IMAGENET | {"channels": 50})
     assert count_macs(wider, (3, 224, 224)) > 600e6
 
 
-def test_macs_equal_half_of_pytorchs_flops():
+def test_macs_equal_half_of_pytorchs_flops() -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2, padding=1),
         nn.Conv2d(8, 8, (5, 3), groups=4, dilation=2),
@@ -52,14 +52,14 @@ def test_macs_equal_half_of_pytorchs_flops():
     assert count_macs(network, (3, 64, 56)) == counter.get_total_flops() / 2 > 0
 
 
-def test_a_layer_that_is_used_twice_counts_twice():
+def test_a_layer_that_is_used_twice_counts_twice() -> None:
     layer = nn.Linear(5, 5)
     network = nn.Sequential(nn.Flatten(), layer, layer)
     assert count_macs(network, (5, 1, 1)) == 50
     assert count_parameters(network) == 30
 
 
-def test_counting_leaves_the_network_as_it_was():
+def test_counting_leaves_the_network_as_it_was() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
     network.train()
     network[1].eval()  # a frozen BatchNorm must stay frozen
@@ -71,6 +71,6 @@ def test_counting_leaves_the_network_as_it_was():
 
 
 @pytest.mark.parametrize("shape", [(3, 32), (0, 8, 8)])
-def test_a_wrong_shape_gives_one_line(shape):
+def test_a_wrong_shape_gives_one_line(shape) -> None:
     with pytest.raises(UserError, match="image_shape"):
         count_macs(nn.Identity(), shape)

@@ -1,5 +1,7 @@
 """ONNX files reopened by ONNX Runtime and by the onnx checker."""
 
+from pathlib import Path
+
 import onnx
 import onnxruntime
 import pytest
@@ -31,7 +33,7 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def exported(network, tmp_path_factory):
+def exported(network, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("run") / "model.onnx"
     modes = [module.training for module in network.modules()]
     export_onnx(network, (1, 16, 16), path, METADATA)
@@ -40,7 +42,7 @@ def exported(network, tmp_path_factory):
     return path
 
 
-def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported):
+def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported) -> None:
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
     network.eval()
     for size in (1, 2, 7):
@@ -52,7 +54,7 @@ def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported
     network.train()
 
 
-def test_the_file_is_valid_and_tells_what_it_is(exported):
+def test_the_file_is_valid_and_tells_what_it_is(exported) -> None:
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
     assert {entry.key: entry.value for entry in model.metadata_props} == METADATA
@@ -63,13 +65,13 @@ def test_the_file_is_valid_and_tells_what_it_is(exported):
     ]  # whole in one file, nothing left beside it
 
 
-def test_the_file_names_no_path_of_this_machine(exported):
+def test_the_file_names_no_path_of_this_machine(exported) -> None:
     content = exported.read_bytes()
     assert b"site-packages" not in content
     assert b"_darts_network.py" not in content
 
 
-def test_check_finds_equal_different_and_broken_networks(network, exported):
+def test_check_finds_equal_different_and_broken_networks(network, exported) -> None:
     images = torch.randn(5, 1, 16, 16)
     assert 0 <= check_onnx(exported, network, images) < 1e-4
     changed = create_network(
@@ -84,7 +86,7 @@ def test_check_finds_equal_different_and_broken_networks(network, exported):
     assert check_onnx(exported, changed, images) == float("inf")
 
 
-def test_check_refuses_a_damaged_file_in_one_line(network, exported, tmp_path):
+def test_check_refuses_a_damaged_file_in_one_line(network, exported, tmp_path: Path) -> None:
     damaged = tmp_path / "model.onnx"
     damaged.write_bytes(exported.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"model\.onnx can't be opened") as error:
@@ -92,14 +94,16 @@ def test_check_refuses_a_damaged_file_in_one_line(network, exported, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_export_says_when_it_cannot_write(network, exported, tmp_path, monkeypatch):
+def test_export_says_when_it_cannot_write(
+    network, exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = onnx.load(exported)
     monkeypatch.setattr("unas.graphs.onnx.to_onnx", lambda *_: model)
     with pytest.raises(UserError, match="can't be written"):
         export_onnx(network, (1, 16, 16), tmp_path / "missing" / "model.onnx", {})
 
 
-def test_export_prints_nothing(capfd, tmp_path):
+def test_export_prints_nothing(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     tiny = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
     export_onnx(tiny, (1, 2, 2), tmp_path / "tiny.onnx", {})
     assert capfd.readouterr() == ("", "")

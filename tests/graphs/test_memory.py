@@ -1,6 +1,7 @@
 """Peak memory against chains added up by hand, and between PyTorch's graph and ONNX's."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import onnx
 import pytest
@@ -18,7 +19,7 @@ from unas.spaces import create_network
 
 
 class Residual(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(4, 4, 3, padding=1)
 
@@ -26,7 +27,7 @@ class Residual(nn.Module):
         return self.conv(images.relu()) + images
 
 
-def test_a_chain_by_hand():
+def test_a_chain_by_hand() -> None:
     # floats: image 3·8·8 = 192, convolution 8·8·8 = 512, ReLU over it, pooled 8·4·4 = 128, logits 5
     chain = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
@@ -45,13 +46,13 @@ def test_a_chain_by_hand():
     assert peak_memory(wide, (3, 8, 8)) == 4 * (512 + 640)
 
 
-def test_a_shortcut_keeps_its_input():
+def test_a_shortcut_keeps_its_input() -> None:
     # image 256; ReLU can't write over it, since the sum uses it: 256 + 256; convolution: + 256; the
     # sum over one of two
     assert peak_memory(Residual(), (4, 8, 8)) == 4 * 3 * 256
 
 
-def test_steps_by_hand():
+def test_steps_by_hand() -> None:
     sizes = [10, 20, 30, 20, 5]
     # 0 → 1; (1) → 2; (0, 2) → 3; (3) → 4: 0 lives until the third
     steps = [Step((0,), (1,)), Step((1,), (2,)), Step((0, 2), (3,)), Step((3,), (4,))]
@@ -69,7 +70,7 @@ def test_steps_by_hand():
     assert peak_bytes([10, 10], [Step((0,), (1,), is_elementwise=True)], [0, 1]) == 20
 
 
-def test_measuring_leaves_the_network_as_it_was():
+def test_measuring_leaves_the_network_as_it_was() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     peak_memory(network, (3, 8, 8))
@@ -78,7 +79,7 @@ def test_measuring_leaves_the_network_as_it_was():
 
 
 @pytest.mark.parametrize("shape", [(3, 32), (0, 8, 8)])
-def test_a_wrong_shape_gives_one_line(shape):
+def test_a_wrong_shape_gives_one_line(shape) -> None:
     with pytest.raises(UserError, match="image_shape"):
         peak_memory(nn.Identity(), shape)
 
@@ -99,7 +100,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_onnx_and_pytorch_agree(name, tmp_path):
+def test_onnx_and_pytorch_agree(name, tmp_path: Path) -> None:
     shape = (3, 13, 13) if name == "odd size" else (3, 12, 12)
     network = NETWORKS[name]().eval()
     network(torch.zeros(1, *shape))
@@ -112,7 +113,7 @@ def test_onnx_and_pytorch_agree(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_exporters_file_agrees_too(tmp_path):
+def test_the_exporters_file_agrees_too(tmp_path: Path) -> None:
     network = NETWORKS["darts"]()
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:
@@ -141,13 +142,13 @@ def graph_of(nodes, constants=(), image=("batch", 3, 8, 8), images=1):
     )
 
 
-def saved(model, tmp_path):
+def saved(model, tmp_path: Path):
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
     return path
 
 
-def test_matrix_products_and_transposed_convolutions_by_hand(tmp_path):
+def test_matrix_products_and_transposed_convolutions_by_hand(tmp_path: Path) -> None:
     make = onnx.helper.make_node
     nodes = [
         make("ConvTranspose", ["images0", "w"], ["up"], strides=[2, 2]),  # 3·8·8 inputs × 5·2·2
@@ -162,7 +163,7 @@ def test_matrix_products_and_transposed_convolutions_by_hand(tmp_path):
     assert size.memory == 4 * (5 * 16 * 16 + 5 * 16 * 7)
 
 
-def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path):
+def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path: Path) -> None:
     network, shape = NETWORKS["chain"]().eval(), (3, 12, 12)
     network(torch.zeros(1, *shape))
     model = direct_onnx(network, shape)
@@ -182,7 +183,7 @@ def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["initializer", "node"])
-def test_sparse_weights_are_refused(kind, tmp_path):
+def test_sparse_weights_are_refused(kind, tmp_path: Path) -> None:
     make = onnx.helper.make_node
     values = onnx.helper.make_tensor("w", 1, [1], [1.0])
     sparse = onnx.helper.make_sparse_tensor(
@@ -196,7 +197,7 @@ def test_sparse_weights_are_refused(kind, tmp_path):
         count_onnx(saved(model, tmp_path))
 
 
-def test_files_that_cannot_be_counted_give_one_line(tmp_path):
+def test_files_that_cannot_be_counted_give_one_line(tmp_path: Path) -> None:
     make = onnx.helper.make_node
     relu = [make("Relu", ["images0"], ["out"])]
     branch = onnx.helper.make_graph(

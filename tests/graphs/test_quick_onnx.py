@@ -1,6 +1,7 @@
 """The direct ONNX graph against PyTorch's numbers, and against what ONNX Runtime makes of the exporter's graph."""
 
 import collections
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -31,7 +32,7 @@ def logits(model, images):
 
 @pytest.mark.parametrize("side", [12, 13, 33])
 @pytest.mark.parametrize("name", list_genotypes())
-def test_the_numbers_are_pytorchs(name, side):
+def test_the_numbers_are_pytorchs(name, side) -> None:
     darts = {"channels": 4, "layers": 3} if load_genotype(name).space == "darts" else {}
     network = randomised(create_network(load_genotype(name), **darts))
     model = direct_onnx(network, (3, side, side))
@@ -48,7 +49,7 @@ def test_the_numbers_are_pytorchs(name, side):
 class Every(nn.Module):
     """Each of the operators that the published networks don't use."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(8, 5, bias=False)
         self.conv = nn.Conv2d(3, 8, (3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 1))
@@ -63,7 +64,7 @@ class Every(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def test_every_other_operator():
+def test_every_other_operator() -> None:
     network = Every().eval()
     images = torch.randn(2, 3, 17, 16)
     with torch.no_grad():
@@ -74,7 +75,7 @@ def test_every_other_operator():
 
 
 @pytest.mark.slow
-def test_onnx_runtime_makes_the_same_of_it_as_of_the_exporters(tmp_path):
+def test_onnx_runtime_makes_the_same_of_it_as_of_the_exporters(tmp_path: Path) -> None:
     network = randomised(create_network(load_genotype("UNAS_CIFAR10"), channels=4, layers=4))
     found = []
     for model in (direct_onnx(network, (3, 16, 16)), to_onnx(network, (3, 16, 16))):
@@ -96,7 +97,7 @@ class Softmax(nn.Module):
 
 
 @pytest.mark.slow
-def test_an_unknown_operator_goes_to_the_exporter():
+def test_an_unknown_operator_goes_to_the_exporter() -> None:
     with pytest.raises(UnknownOperatorError, match="softmax"):
         direct_onnx(Softmax(), (3, 4, 4))
     images = torch.randn(2, 3, 4, 4)

@@ -38,7 +38,7 @@ def incomplete(table: ArchitectureTable, keep: int) -> ArchitectureTable:
     )
 
 
-def test_a_repeated_question_counts_once():
+def test_a_repeated_question_counts_once() -> None:
     queries = Queries(TABLE, TABLE.costs("score", minimize=True), budget=3)
     assert queries(5) == queries(5) == TABLE.metrics["score"][5]
     queries(6)
@@ -50,7 +50,7 @@ def test_a_repeated_question_counts_once():
     assert len(queries.answers) == 3
 
 
-def test_a_method_that_only_repeats_itself_is_ended():
+def test_a_method_that_only_repeats_itself_is_ended() -> None:
     queries = Queries(TABLE, TABLE.costs("score", minimize=True), budget=3)
     for _ in range(MAX_REPEATS + 1):
         queries(5)
@@ -61,19 +61,19 @@ def test_a_method_that_only_repeats_itself_is_ended():
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("budget", [1, 2, 30])
-def test_no_method_exceeds_its_budget(name: str, budget: int):
+def test_no_method_exceeds_its_budget(name: str, budget: int) -> None:
     assert 1 <= len(run(blackbox.get(name)(), TABLE, budget).answers) <= budget
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_ends_on_a_table_smaller_than_its_budget(name: str):
+def test_every_method_ends_on_a_table_smaller_than_its_budget(name: str) -> None:
     small = incomplete(TABLE, 6)
     assert len(run(blackbox.get(name)(), small, 100).answers) <= 6
     assert len(run(blackbox.get(name)(), incomplete(TABLE, 1), 100).answers) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_seed_asks_the_same_and_another_seed_does_not(name: str):
+def test_the_same_seed_asks_the_same_and_another_seed_does_not(name: str) -> None:
     first, again, other = (
         list(run(blackbox.get(name)(), TABLE, 20, seed).answers) for seed in (1, 1, 2)
     )
@@ -82,7 +82,7 @@ def test_the_same_seed_asks_the_same_and_another_seed_does_not(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_method_touches_the_global_generators(name: str):
+def test_no_method_touches_the_global_generators(name: str) -> None:
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     run(blackbox.get(name)(), TABLE, 15)
     assert torch.equal(torch.get_rng_state(), before)
@@ -90,7 +90,7 @@ def test_no_method_touches_the_global_generators(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_method_sees_what_it_did_not_ask_for(name: str):
+def test_no_method_sees_what_it_did_not_ask_for(name: str) -> None:
     """Costs that weren't asked for may be anything: the questions stay the same."""
     costs = TABLE.costs("score", minimize=True)
     asked = list(run(blackbox.get(name)(), TABLE, 20, minimize=True).answers)
@@ -102,12 +102,12 @@ def test_no_method_sees_what_it_did_not_ask_for(name: str):
     assert list(queries.answers) == asked
 
 
-def test_random_search_asks_for_everything_once():
+def test_random_search_asks_for_everything_once() -> None:
     asked = list(run(blackbox.get("random_search")(), TABLE, len(TABLE)).answers)
     assert sorted(asked) == list(range(len(TABLE)))
 
 
-def test_mutation_changes_one_choice_to_any_other_option_alike():
+def test_mutation_changes_one_choice_to_any_other_option_alike() -> None:
     rng, parent = np.random.default_rng(0), 17
     children = Counter(mutate(TABLE, parent, rng) for _ in range(8000))
     sizes = [len(options) for options in TABLE.choices.values()]
@@ -134,7 +134,7 @@ class Scripted(Queries):
 @pytest.mark.parametrize(("population", "tournament"), [(4, 4), (6, 6)])
 def test_evolution_mutates_the_best_of_the_living_and_the_oldest_dies(
     population: int, tournament: int
-):
+) -> None:
     costs = TABLE.costs("score", minimize=True)
     queries = Scripted(TABLE, costs, 40)
     with pytest.raises(BudgetSpentError):
@@ -150,7 +150,7 @@ def test_evolution_mutates_the_best_of_the_living_and_the_oldest_dies(
     assert forgot
 
 
-def test_a_tournament_of_one_is_not_selective():
+def test_a_tournament_of_one_is_not_selective() -> None:
     costs = TABLE.costs("score", minimize=True)
     queries = Scripted(TABLE, costs, 60)
     with pytest.raises(BudgetSpentError):
@@ -164,12 +164,12 @@ def test_a_tournament_of_one_is_not_selective():
 
 
 @pytest.mark.parametrize(("population", "tournament"), [(3, 4), (3, 0)])
-def test_an_impossible_tournament_is_refused(population: int, tournament: int):
+def test_an_impossible_tournament_is_refused(population: int, tournament: int) -> None:
     with pytest.raises(UserError, match="tournament is"):
         Evolution(population, tournament)
 
 
-def test_local_search_climbs_to_the_top_where_there_is_one_hill():
+def test_local_search_climbs_to_the_top_where_there_is_one_hill() -> None:
     hill = synthetic_table([4, 4, 4, 4], pairs=0.0, triples=0.0, seed=1)
     costs = hill.costs("score", minimize=False)
     for seed in range(5):
@@ -178,7 +178,7 @@ def test_local_search_climbs_to_the_top_where_there_is_one_hill():
 
 
 @pytest.mark.parametrize("minimize", [False, True])
-def test_surrogate_policy_is_far_better_than_random_search(minimize: bool):
+def test_surrogate_policy_is_far_better_than_random_search(minimize: bool) -> None:
     table = synthetic_table([4] * 5, pairs=0.5, triples=0.1, seed=8)  # 1024 architectures
     costs = table.costs("score", minimize=minimize)
     ranks = {
@@ -196,12 +196,12 @@ def test_surrogate_policy_is_far_better_than_random_search(minimize: bool):
     assert np.mean(ranks["surrogate_policy"]) < 0.2 * np.mean(ranks["random_search"])
 
 
-def test_surrogate_policy_works_where_most_architectures_are_not_listed():
+def test_surrogate_policy_works_where_most_architectures_are_not_listed() -> None:
     table = incomplete(synthetic_table([4] * 5, pairs=0.3, triples=0.0, seed=8), 100)
     assert len(run(SurrogatePolicy(), table, 40).answers) == 40
 
 
-def test_a_synthetic_table_is_the_sum_of_its_effects():
+def test_a_synthetic_table_is_the_sum_of_its_effects() -> None:
     table = synthetic_table([2, 3], pairs=0.0, triples=0.0, seed=0)
     score = dict(zip(map(tuple, table.rows.tolist()), table.metrics["score"], strict=True))
     assert len(score) == 6

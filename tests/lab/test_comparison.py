@@ -44,11 +44,11 @@ class GivesUp(BlackBoxMethod):
         queries(0)
 
 
-def test_ranks_by_hand():
+def test_ranks_by_hand() -> None:
     assert ranks(np.array([3.0, 1.0, 4.0, 1.0, 5.0])).tolist() == [60, 20, 80, 20, 100]
 
 
-def test_best_so_far_by_hand():
+def test_best_so_far_by_hand() -> None:
     found = compare(
         TABLE, "score", {"m": InOrder()}, queries=4, seeds=[0, 2], report="other"
     ).found["m"]
@@ -58,7 +58,7 @@ def test_best_so_far_by_hand():
     assert found.queries_made == [4, 4]
 
 
-def test_less_can_be_better():
+def test_less_can_be_better() -> None:
     found = compare(TABLE, "score", {"m": InOrder()}, queries=3, seeds=[0], minimize=True).found[
         "m"
     ]
@@ -66,14 +66,14 @@ def test_less_can_be_better():
     assert found.rank[0] == pytest.approx([50, 100 / 6, 100 / 6])
 
 
-def test_summary_is_the_mean_and_its_standard_error():
+def test_summary_is_the_mean_and_its_standard_error() -> None:
     mean, error = summary(np.array([[1.0, 2.0], [3.0, 2.0], [5.0, 2.0]]))
     assert mean == [3, 2]
     assert error == pytest.approx([2 / 3**0.5, 0])
     assert summary(np.array([[1.0]])) == ([1], [0])
 
 
-def test_a_method_that_ends_by_itself_is_a_bug_that_is_not_hidden():
+def test_a_method_that_ends_by_itself_is_a_bug_that_is_not_hidden() -> None:
     with pytest.raises(RuntimeError, match="ended by itself"):
         compare(TABLE, "score", {"m": GivesUp()}, queries=3, seeds=[0])
 
@@ -89,7 +89,7 @@ def test_a_method_that_ends_by_itself_is_a_bug_that_is_not_hidden():
         ({"report": "scor"}, "did you mean score"),
     ],
 )
-def test_refuses(options, message: str):
+def test_refuses(options, message: str) -> None:
     given = {"metric": "score", "methods": ["random_search"], "queries": 3, "seeds": [0], **options}
     with pytest.raises(UserError, match=message):
         compare(TABLE, **given)
@@ -111,7 +111,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_lab_table_writes_what_it_returns(file: Path, tmp_path: Path):
+def test_lab_table_writes_what_it_returns(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     found = lab_table(
         file,
@@ -135,8 +135,8 @@ def test_lab_table_writes_what_it_returns(file: Path, tmp_path: Path):
 
 
 def test_without_matplotlib_the_results_are_there_and_the_reason_too(
-    file: Path, tmp_path: Path, monkeypatch
-):
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     found = lab_table(file, "score", queries=5, seeds=1, methods=("random_search",), out=tmp_path)
@@ -145,7 +145,7 @@ def test_without_matplotlib_the_results_are_there_and_the_reason_too(
     assert (tmp_path / "table.json").exists()
 
 
-def test_the_plot_names_its_axes_and_methods(tmp_path: Path):
+def test_the_plot_names_its_axes_and_methods(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the extra 'lab'")
     comparison = compare(TABLE, "score", ["random_search", "local_search"], queries=4, seeds=[0, 1])
     write_plot({"toy": comparison.to_json()}, tmp_path / "plot.svg")
@@ -158,7 +158,7 @@ def test_the_plot_names_its_axes_and_methods(tmp_path: Path):
 @pytest.mark.parametrize(
     "options", [{"seeds": 0}, {"methods": ("nothing",)}, {"metric": "nothing"}]
 )
-def test_lab_table_refuses_before_it_works(file: Path, tmp_path: Path, options):
+def test_lab_table_refuses_before_it_works(file: Path, tmp_path: Path, options) -> None:
     with pytest.raises(UserError):
         lab_table(
             **{"file": file, "metric": "score", "queries": 5, "out": tmp_path / "out", **options}
@@ -166,6 +166,6 @@ def test_lab_table_refuses_before_it_works(file: Path, tmp_path: Path, options):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_out_that_is_a_file_is_one_line(file: Path):
+def test_an_out_that_is_a_file_is_one_line(file: Path) -> None:
     with pytest.raises(UserError, match="can't be written"):
         lab_table(file, "score", queries=5, seeds=1, methods=("random_search",), out=file)

@@ -38,19 +38,19 @@ def measured(tmp_path_factory: pytest.TempPathFactory):
     return lab_estimators(**SMALL, out=out, quiet=True), out
 
 
-def test_there_is_a_row_for_every_estimator_on_every_problem_asked_for(measured):
+def test_there_is_a_row_for_every_estimator_on_every_problem_asked_for(measured) -> None:
     rows = [(row["problem"], row["estimator"], row["is_unbiased"]) for row in measured[0]["rows"]]
     names = (("reinforce", True), ("rebar", True), ("straight_through", False))
     assert rows == [(problem, *name) for problem in ("soft xor", "product") for name in names]
 
 
-def test_the_biased_are_told_from_the_unbiased(measured):
+def test_the_biased_are_told_from_the_unbiased(measured) -> None:
     for row in measured[0]["rows"]:
         assert (row["bias_max"] < 4) == row["is_unbiased"], row
         assert row["bias_rms"] <= row["bias_max"]
 
 
-def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(measured):
+def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(measured) -> None:
     """Enumerate Var[(L − E L)·∇log p] for "product", whose two options a choice give each logit the same terms."""
     problem = next(problem for problem in PROBLEMS if problem.name == "product")
     rows = torch.cartesian_prod(*[torch.arange(2)] * 4)
@@ -72,7 +72,7 @@ def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(m
     assert row["variance"] == pytest.approx(expected, rel=0.25)
 
 
-def test_ratio_is_to_reinforce_with_an_interval(measured):
+def test_ratio_is_to_reinforce_with_an_interval(measured) -> None:
     variance = {(row["problem"], row["estimator"]): row["variance"] for row in measured[0]["rows"]}
     for row in measured[0]["rows"]:
         assert row["ratio"] == pytest.approx(
@@ -82,7 +82,7 @@ def test_ratio_is_to_reinforce_with_an_interval(measured):
         assert (row["ratio_low"] == row["ratio_high"]) == (row["estimator"] == "reinforce")
 
 
-def test_interval_of_a_ratio_holds_the_true_one_95_times_in_100():
+def test_interval_of_a_ratio_holds_the_true_one_95_times_in_100() -> None:
     generator = torch.Generator().manual_seed(0)
     hits, total = 0, 400
     for _ in range(total):
@@ -99,7 +99,7 @@ def test_interval_of_a_ratio_holds_the_true_one_95_times_in_100():
     assert hits / total == pytest.approx(0.95, abs=0.04)
 
 
-def test_what_is_written_is_what_is_returned(measured):
+def test_what_is_written_is_what_is_returned(measured) -> None:
     result, out = measured
     written = json.loads((out / "estimators.json").read_text())
     assert written == {name: value for name, value in result.items() if not name.startswith("plot")}
@@ -116,13 +116,13 @@ def test_what_is_written_is_what_is_returned(measured):
 
 def test_the_same_seed_gives_the_same_figures_but_times_whatever_else_is_measured(
     measured, tmp_path: Path
-):
+) -> None:
     again = lab_estimators(**{**SMALL, "problems": ("product",)}, out=tmp_path, quiet=True)
     for row, other in zip(measured[0]["rows"][3:], again["rows"], strict=True):
         assert {**row, "microseconds": 0} == {**other, "microseconds": 0}
 
 
-def test_everything_is_measured_by_default(tmp_path: Path):
+def test_everything_is_measured_by_default(tmp_path: Path) -> None:
     rows = lab_estimators(samples=128, out=tmp_path, quiet=True)["rows"]
     assert {row["problem"] for row in rows} == {problem.name for problem in PROBLEMS}
     assert {"reinforce", "reinforce_loo", "rebar", "relax", *VARIANTS} <= {
@@ -132,7 +132,7 @@ def test_everything_is_measured_by_default(tmp_path: Path):
     assert all(math.isfinite(row["ratio"]) and row["microseconds"] > 0 for row in rows)
 
 
-def test_an_estimator_from_outside_with_a_mistake_stands_out(tmp_path: Path):
+def test_an_estimator_from_outside_with_a_mistake_stands_out(tmp_path: Path) -> None:
     name = f"{HalfOfIt.__module__}:HalfOfIt"
     rows = lab_estimators(("product",), (name,), samples=8192, out=tmp_path, quiet=True)["rows"]
     assert [row["estimator"] for row in rows] == ["reinforce", name]
@@ -148,19 +148,21 @@ def test_an_estimator_from_outside_with_a_mistake_stands_out(tmp_path: Path):
         ({"estimators": ("exact",)}, "exact is what the others are compared with"),
     ],
 )
-def test_refuses_before_it_works(options, message: str, tmp_path: Path):
+def test_refuses_before_it_works(options, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         lab_estimators(**options, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_an_out_that_is_a_file_is_one_line(tmp_path: Path):
+def test_an_out_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="can't be written"):
         lab_estimators(out=tmp_path / "file")
 
 
-def test_without_matplotlib_the_results_are_there_and_the_reason_too(tmp_path: Path, monkeypatch):
+def test_without_matplotlib_the_results_are_there_and_the_reason_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     found = lab_estimators(("toy",), ("reinforce",), samples=128, out=tmp_path, quiet=True)
@@ -169,7 +171,7 @@ def test_without_matplotlib_the_results_are_there_and_the_reason_too(tmp_path: P
     assert (tmp_path / "estimators.json").exists()
 
 
-def test_the_plot_names_its_axes_problems_and_estimators(measured, tmp_path: Path):
+def test_the_plot_names_its_axes_problems_and_estimators(measured, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the extra 'lab'")
     write_plot(measured[0], tmp_path / "plot.svg")
     text = (tmp_path / "plot.svg").read_text()
@@ -184,7 +186,7 @@ def test_the_plot_names_its_axes_problems_and_estimators(measured, tmp_path: Pat
     assert all(word in text for word in words)
 
 
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
     words = f"lab estimators --problem soft-xor --estimator gumbel_softmax --samples 8192 --seed 3 --out {tmp_path}"
     assert main(words.split()) == 0

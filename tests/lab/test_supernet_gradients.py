@@ -36,7 +36,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[SupernetRow
     return supernet_gradients(tiny_recipe(), cases, out, calls=20, quiet=True), out
 
 
-def test_the_same_noise_gives_the_same_estimate_and_twice_it_four_times_the_variance(measured):
+def test_the_same_noise_gives_the_same_estimate_and_twice_it_four_times_the_variance(
+    measured,
+) -> None:
     reference, twice = measured[0]
     assert reference.ratio == reference.ratio_low == reference.ratio_high == 1
     assert twice.variance == pytest.approx(4 * reference.variance)
@@ -46,7 +48,7 @@ def test_the_same_noise_gives_the_same_estimate_and_twice_it_four_times_the_vari
     assert 0 < twice.estimate_ms < twice.step_ms
 
 
-def test_a_search_that_is_there_is_used_again_and_not_changed(measured):
+def test_a_search_that_is_there_is_used_again_and_not_changed(measured) -> None:
     out = measured[1]
     before = {path: path.read_bytes() for path in (out / "search" / "checkpoints").iterdir()}
     again = supernet_gradients(tiny_recipe(), {"reinforce": Reinforce()}, out, calls=20, quiet=True)
@@ -55,7 +57,7 @@ def test_a_search_that_is_there_is_used_again_and_not_changed(measured):
     assert all(path.read_bytes() == old for path, old in before.items())
 
 
-def test_the_interval_covers_the_ratio_of_gaussians_whose_variances_are_known():
+def test_the_interval_covers_the_ratio_of_gaussians_whose_variances_are_known() -> None:
     generator = torch.Generator().manual_seed(0)
     covered = 0
     for _ in range(40):
@@ -66,7 +68,7 @@ def test_the_interval_covers_the_ratio_of_gaussians_whose_variances_are_known():
     assert covered >= 34  # of 40 at 95 %: fewer has a chance of 0.3 %
 
 
-def test_weighted_variance_is_that_of_the_rows_drawn():
+def test_weighted_variance_is_that_of_the_rows_drawn() -> None:
     estimates = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rows = [0, 0, 2, 5, 5, 5]
     shares = torch.bincount(torch.tensor(rows), minlength=6).double()[None] / 6
@@ -74,14 +76,14 @@ def test_weighted_variance_is_that_of_the_rows_drawn():
     assert _variances(estimates, shares).item() == pytest.approx(expected.item())
 
 
-def test_refuses_too_few_calls(tmp_path: Path):
+def test_refuses_too_few_calls(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="calls is 3; it must be 20 or more"):
         supernet_gradients(tiny_recipe(), {"reinforce": Reinforce()}, tmp_path, calls=3)
 
 
 def test_the_command_writes_json_table_and_says_the_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     words = [
         "tiny:tiny_recipe",
         "--estimator",

@@ -15,12 +15,12 @@ TABLE = synthetic_table([3, 2, 4, 3], pairs=0.3, triples=0.0, seed=3)  # 72 arch
 
 
 @pytest.mark.parametrize("options", [{"start": 1}, {"memory": 1.5}])
-def test_surrogate_policy_refuses_impossible_options(options):
+def test_surrogate_policy_refuses_impossible_options(options) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         SurrogatePolicy(**options)
 
 
-def test_the_surrogate_equals_the_textbook():
+def test_the_surrogate_equals_the_textbook() -> None:
     """Rasmussen & Williams 2006, equations 2.25 and 2.26, with loops and an explicit inverse."""
     generator = torch.Generator().manual_seed(0)
     known = torch.randperm(len(TABLE), generator=generator)[:20]
@@ -41,7 +41,7 @@ def test_the_surrogate_equals_the_textbook():
     np.testing.assert_allclose(deviation.square().numpy(), expected, atol=1e-6)
 
 
-def test_the_surrogate_predicts_what_it_has_not_seen():
+def test_the_surrogate_predicts_what_it_has_not_seen() -> None:
     table = synthetic_table([4] * 5, pairs=0.3, triples=0.0, seed=2)
     order = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))
     costs = standardised(torch.from_numpy(table.metrics["score"]))
@@ -53,7 +53,7 @@ def test_the_surrogate_predicts_what_it_has_not_seen():
     assert ((error / deviation).abs() < 2).double().mean() > 0.8
 
 
-def test_failures_far_worse_than_the_rest_do_not_set_the_scale():
+def test_failures_far_worse_than_the_rest_do_not_set_the_scale() -> None:
     costs = torch.cat([torch.linspace(0, 1, 50), torch.tensor([1e6])]).double()
     assert standardised(costs)[:50].std() > 0.5
     assert standardised(torch.ones(5).double()).abs().max() == 0

@@ -20,7 +20,7 @@ from unas.lab.table_files import read_table
 CSV = "kernel,op,accuracy,latency\n3,conv,0.5,10\n5,conv,0.75,12\n3,skip,0.25,1\n11,skip,0.125,2\n"
 
 
-def test_a_csv_is_choices_and_metrics(tmp_path: Path):
+def test_a_csv_is_choices_and_metrics(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text(CSV, encoding="utf-8-sig")
     table = read_table(file, metrics=["latency"])
@@ -34,13 +34,13 @@ def test_a_csv_is_choices_and_metrics(tmp_path: Path):
     assert table.costs("latency", minimize=True).argmin() == 2
 
 
-def test_choices_can_be_named():
+def test_choices_can_be_named() -> None:
     table = parse_csv("a,b,size,score\nx,1,10,5\ny,1,20,6\n", choices=["a"])
     assert list(table.choices) == ["a"]
     assert list(table.metrics) == ["b", "size", "score"]
 
 
-def test_macro_json_is_layers_and_metrics(tmp_path: Path):
+def test_macro_json_is_layers_and_metrics(tmp_path: Path) -> None:
     entry = {"test_acc": [90.0, 91.0], "mean_acc": 90.5, "params": 7}
     file = tmp_path / "macro.json"
     file.write_text(json.dumps({"02": entry, "11": {**entry, "mean_acc": 80}}), encoding="utf-8")
@@ -66,7 +66,9 @@ def test_macro_json_is_layers_and_metrics(tmp_path: Path):
         ("score\n0.5\n", "no column is a choice"),
     ],
 )
-def test_a_wrong_csv_is_one_line_that_names_the_file(tmp_path: Path, content: str, message: str):
+def test_a_wrong_csv_is_one_line_that_names_the_file(
+    tmp_path: Path, content: str, message: str
+) -> None:
     file = tmp_path / "table.csv"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(UserError) as error:
@@ -95,12 +97,12 @@ def test_a_wrong_csv_is_one_line_that_names_the_file(tmp_path: Path, content: st
         ({"01": {}}, "have no metrics"),
     ],
 )
-def test_a_wrong_macro_document_is_one_line(document, message: str):
+def test_a_wrong_macro_document_is_one_line(document, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_macro(document)
 
 
-def test_a_metric_that_is_not_there_is_told_with_those_that_are():
+def test_a_metric_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(
         UserError, match="metric 'acuracy' is not in the table; did you mean accuracy"
     ):
@@ -108,13 +110,13 @@ def test_a_metric_that_is_not_there_is_told_with_those_that_are():
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.json"])
-def test_a_missing_file_is_one_line(tmp_path: Path, name: str):
+def test_a_missing_file_is_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="can't be read"):
         read_table(tmp_path / name)
 
 
 @given(st.text(max_size=200) | st.text("ab,\n\"'01.e\ufeff\0", max_size=80))
-def test_any_text_is_a_table_or_one_line(text: str):
+def test_any_text_is_a_table_or_one_line(text: str) -> None:
     with contextlib.suppress(UserError):
         table = parse_csv(text)
         assert np.isfinite(np.stack(list(table.metrics.values()))).all()
@@ -129,12 +131,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_is_a_table_or_one_line(document):
+def test_any_json_is_a_table_or_one_line(document) -> None:
     with contextlib.suppress(UserError):
         assert np.isfinite(np.stack(list(parse_macro(document).metrics.values()))).all()
 
 
-def test_one_hot_rows_are_what_a_policy_samples():
+def test_one_hot_rows_are_what_a_policy_samples() -> None:
     table = parse_csv(CSV, metrics=["latency"])
     sample = Sample.from_genotypes(
         table.layout,
@@ -145,7 +147,7 @@ def test_one_hot_rows_are_what_a_policy_samples():
     assert (table.features[[3, 0]].numpy() == flat).all()
 
 
-def test_neighbours_and_nearest_by_hand():
+def test_neighbours_and_nearest_by_hand() -> None:
     table = parse_csv(CSV, metrics=["latency"])
     assert table.neighbours(0).tolist() == [1, 2]
     assert table.neighbours(3).tolist() == [2]

@@ -16,7 +16,7 @@ NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path: Path):
     """Return what writes a Python program and returns the command line that runs it."""
 
     def write(text):
@@ -28,7 +28,7 @@ def script(tmp_path):
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path: Path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"whatever")
     return path
@@ -38,7 +38,9 @@ def timed(command, model, timeout=20.0, **options):
     return measure_file(model, (3, 8, 8), create("command", command, timeout), **options)
 
 
-def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(script, tmp_path):
+def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(
+    script, tmp_path: Path
+) -> None:
     seen = tmp_path / "seen.txt"
     command = script(
         "import sys\n"
@@ -57,14 +59,14 @@ def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(scr
     assert not Path(calls[0]).exists()  # the temporary file is gone with the measurement
 
 
-def test_the_path_follows_where_no_place_is_given(script, model):
+def test_the_path_follows_where_no_place_is_given(script, model) -> None:
     command = script(
         "import sys\nassert sys.argv[1].endswith('model.onnx') and sys.argv[1][0] == '/'\nprint(1.25)\n"
     )
     assert timed(command, model, samples=6).median_ms == 1.25
 
 
-def test_no_shell_reads_the_command(script, model, tmp_path):
+def test_no_shell_reads_the_command(script, model, tmp_path: Path) -> None:
     command = script("import sys\nassert sys.argv[1:3] == [';', '$(touch'], sys.argv\nprint(1)\n")
     assert timed(f"{command} ; $(touch {tmp_path}/pwned)", model, samples=6).median_ms == 1
     assert not (tmp_path / "pwned").exists()
@@ -88,14 +90,16 @@ def test_no_shell_reads_the_command(script, model, tmp_path):
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with exit code -11"),
     ],
 )
-def test_what_is_not_a_time_gives_one_line(text, part, script, model):
+def test_what_is_not_a_time_gives_one_line(text, part, script, model) -> None:
     with pytest.raises(UserError) as error:
         timed(script(text), model)
     assert part in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_command_that_hangs_is_killed_with_all_that_it_started(script, model, tmp_path):
+def test_a_command_that_hangs_is_killed_with_all_that_it_started(
+    script, model, tmp_path: Path
+) -> None:
     pids = tmp_path / "pids"
     command = script(
         "import os, subprocess, sys, time\n"
@@ -110,7 +114,7 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_started(script, model, 
     assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
 
 
-def test_a_child_that_stays_behind_is_killed_too(script, model, tmp_path):
+def test_a_child_that_stays_behind_is_killed_too(script, model, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     command = script(
         "import subprocess, sys\n"
@@ -123,7 +127,7 @@ def test_a_child_that_stays_behind_is_killed_too(script, model, tmp_path):
     assert not is_alive(int(pid.read_text()))
 
 
-def test_a_child_that_holds_the_pipes_is_not_waited_for(script, model, tmp_path):
+def test_a_child_that_holds_the_pipes_is_not_waited_for(script, model, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     command = script(
         "import subprocess, sys\n"
@@ -158,16 +162,16 @@ def is_alive(pid):
         (None, "--command is missing"),
     ],
 )
-def test_a_command_that_cannot_be_started_gives_one_line(command, part, model):
+def test_a_command_that_cannot_be_started_gives_one_line(command, part, model) -> None:
     with pytest.raises(UserError, match=part):
         timed(command, model)
 
 
-def test_a_timeout_must_be_positive(model):
+def test_a_timeout_must_be_positive(model) -> None:
     with pytest.raises(UserError, match="timeout_seconds is 0"):
         timed("true", model, timeout=0)
 
 
-def test_the_command_runs_in_a_group_of_its_own(script, model):
+def test_the_command_runs_in_a_group_of_its_own(script, model) -> None:
     command = script("import os\nprint(os.getpgid(0))\n")
     assert timed(command, model, samples=6, max_seconds=0.1).median_ms != os.getpgid(0)

@@ -10,7 +10,7 @@ from unas.latency import backends, measure
 
 
 class Wide(nn.Module):
-    def __init__(self, width):
+    def __init__(self, width) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 2, 1))
 
@@ -18,7 +18,7 @@ class Wide(nn.Module):
         return self.layers(images)
 
 
-def test_without_a_compiler_there_is_one_line(monkeypatch):
+def test_without_a_compiler_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(
         UserError, match="there is no C\\+\\+ compiler 'no-such-compiler'; install one"
@@ -27,14 +27,14 @@ def test_without_a_compiler_there_is_one_line(monkeypatch):
     assert "\n" not in str(error.value)
 
 
-def test_a_device_without_a_compiler_gives_one_line():
+def test_a_device_without_a_compiler_gives_one_line() -> None:
     with pytest.raises(UserError, match="device is meta"):
         measure(Wide(2), (3, 8, 8), "compiled", "meta")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
-def test_every_one_of_many_networks_is_compiled():
+def test_every_one_of_many_networks_is_compiled() -> None:
     counters.clear()
     clocks = [
         backends.get("compiled")().prepare(Wide(width), (1, 3, 8, 8), torch.device("cpu"), 1)

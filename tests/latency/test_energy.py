@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ RANGE = 1_000_000
 
 
 @pytest.fixture
-def powercap(tmp_path):
+def powercap(tmp_path: Path):
     """Return a root with two packages, a part of one, and a zone of another kind."""
     for name, used in (
         ("intel-rapl:0", 100),
@@ -31,11 +32,11 @@ def powercap(tmp_path):
     return tmp_path
 
 
-def set_energy(root, zone, microjoules):
+def set_energy(root, zone, microjoules) -> None:
     (root / f"intel-rapl:{zone}" / "energy_uj").write_text(f"{microjoules}\n")
 
 
-def test_packages_are_added_and_parts_of_them_are_not(powercap):
+def test_packages_are_added_and_parts_of_them_are_not(powercap) -> None:
     counter = RaplCounter(powercap)
     before = counter.now()
     set_energy(powercap, "0", 100 + 3000)
@@ -44,7 +45,7 @@ def test_packages_are_added_and_parts_of_them_are_not(powercap):
     assert counter.between(before, counter.now()) == 3.5
 
 
-def test_the_whole_platform_is_not_added_to_its_packages(powercap):
+def test_the_whole_platform_is_not_added_to_its_packages(powercap) -> None:
     for zone, name in (("0", "package-0"), ("1", "psys")):
         (powercap / f"intel-rapl:{zone}" / "name").write_text(f"{name}\n")
     counter = RaplCounter(powercap)
@@ -55,7 +56,7 @@ def test_the_whole_platform_is_not_added_to_its_packages(powercap):
     assert counter.name == "RAPL, 1 CPU package"
 
 
-def test_a_counter_that_begins_again_has_counted_to_its_end(powercap):
+def test_a_counter_that_begins_again_has_counted_to_its_end(powercap) -> None:
     counter = RaplCounter(powercap)
     set_energy(powercap, "0", RANGE - 400)
     before = counter.now()
@@ -67,7 +68,7 @@ def test_a_counter_that_begins_again_has_counted_to_its_end(powercap):
 class Consumer(nn.Module):
     """Uses 2 mJ a forward, past the end of the counter's range more than once."""
 
-    def __init__(self, root):
+    def __init__(self, root) -> None:
         super().__init__()
         self.root = root
 
@@ -80,7 +81,7 @@ class Consumer(nn.Module):
         return images
 
 
-def test_energy_of_a_forward_is_what_the_network_uses(powercap):
+def test_energy_of_a_forward_is_what_the_network_uses(powercap) -> None:
     found = measure_energy(
         Consumer(powercap), (3, 4, 4), windows=6, window_seconds=0.02, root=powercap
     )
@@ -91,14 +92,16 @@ def test_energy_of_a_forward_is_what_the_network_uses(powercap):
     assert found.counter == "RAPL, 2 CPU packages"
 
 
-def test_a_kernel_that_counts_nothing_gives_one_line(tmp_path):
+def test_a_kernel_that_counts_nothing_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no intel-rapl zone of a package") as error:
         measure_energy(nn.Identity(), (3, 4, 4), root=tmp_path / "nowhere")
     assert "\n" not in str(error.value)
 
 
-def test_a_counter_that_is_not_readable_names_the_fix(powercap, monkeypatch):
-    def refuse(_path):
+def test_a_counter_that_is_not_readable_names_the_fix(
+    powercap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.read_text", refuse)  # this test may run as root
@@ -106,19 +109,19 @@ def test_a_counter_that_is_not_readable_names_the_fix(powercap, monkeypatch):
         RaplCounter(powercap)
 
 
-def test_a_damaged_counter_gives_one_line(powercap):
+def test_a_damaged_counter_gives_one_line(powercap) -> None:
     set_energy(powercap, "1", "many")
     with pytest.raises(UserError, match="energy_uj can't be read"):
         RaplCounter(powercap)
 
 
-def test_without_the_package_of_nvml_the_line_says_so(monkeypatch):
+def test_without_the_package_of_nvml_the_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(UserError, match="nvidia-ml-py is missing"):
         NvmlCounter(torch.device("cuda:0"))
 
 
-def test_nvml_counts_millijoules(monkeypatch):
+def test_nvml_counts_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
     used = iter([1000, 1000, 1250])
     fake = types.SimpleNamespace(
         NVMLError=RuntimeError,
@@ -144,6 +147,6 @@ def test_nvml_counts_millijoules(monkeypatch):
         ({"device": "meta"}, "energy is counted on cpu"),
     ],
 )
-def test_wrong_arguments_give_one_line(options, part, powercap):
+def test_wrong_arguments_give_one_line(options, part, powercap) -> None:
     with pytest.raises(UserError, match=part):
         measure_energy(nn.Identity(), (3, 4, 4), root=powercap, **options)

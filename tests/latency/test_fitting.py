@@ -27,7 +27,7 @@ def terms():
     return Terms(SPACE, lambda genotype: SPACE.network(genotype, 10, 3, channels=4, layers=3))
 
 
-def test_terms_of_the_same_modules_are_one_group(terms):
+def test_terms_of_the_same_modules_are_one_group(terms) -> None:
     groups = dict(zip(terms.blocks, terms.by_block(terms.groups), strict=True))
     # Beside the first term: two operations in the normal cell; in the reduction two of stride 2 and
     # three of stride 1.
@@ -40,7 +40,7 @@ def test_terms_of_the_same_modules_are_one_group(terms):
     assert not (reduction[0] == reduction[2]).any()
 
 
-def test_a_chosen_design_says_more_than_a_drawn_one(terms):
+def test_a_chosen_design_says_more_than_a_drawn_one(terms) -> None:
     generator = np.random.default_rng(0)
 
     def information(genotypes):
@@ -52,7 +52,7 @@ def test_a_chosen_design_says_more_than_a_drawn_one(terms):
     assert information(choose_design(terms, 30, generator)) > max(drawn) + 3
 
 
-def test_regression_finds_what_least_squares_finds():
+def test_regression_finds_what_least_squares_finds() -> None:
     generator = np.random.default_rng(0)
     terms = generator.integers(0, 2, size=(60, 5)).astype(float)
     costs = 100 + terms @ np.array([1.0, 2.0, 0.0, 5.0, -3.0])
@@ -62,7 +62,7 @@ def test_regression_finds_what_least_squares_finds():
     assert fit.terms == pytest.approx(least_squares[1:], abs=0.05)
 
 
-def test_sizes_tell_about_groups_that_were_not_measured():
+def test_sizes_tell_about_groups_that_were_not_measured() -> None:
     generator = np.random.default_rng(0)
     sizes = np.array([[1.0], [2.0], [5.0], [8.0]])
     terms = generator.integers(0, 2, size=(30, 4)).astype(float)
@@ -71,7 +71,7 @@ def test_sizes_tell_about_groups_that_were_not_measured():
     assert fit.terms == pytest.approx([3, 6, 15, 24], rel=0.05)
 
 
-def test_a_few_disturbed_measurements_do_little_harm():
+def test_a_few_disturbed_measurements_do_little_harm() -> None:
     generator = np.random.default_rng(0)
     terms, true = (
         generator.integers(0, 2, size=(60, 5)).astype(float),
@@ -85,7 +85,7 @@ def test_a_few_disturbed_measurements_do_little_harm():
     assert np.abs(least_squares - true).max() > 10
 
 
-def test_sizes_are_those_of_the_counters():
+def test_sizes_are_those_of_the_counters() -> None:
     network = create_network(load_genotype("UNAS_CIFAR10"), channels=4, layers=3).eval()
     operators, written, weights, dense, depthwise = sizes_of(network, (3, 12, 12))
     # Convolutions alone: the classifier's 64·10 are not among them.
@@ -98,7 +98,7 @@ def test_sizes_are_those_of_the_counters():
     assert written > 0
 
 
-def test_turns_compare_networks_on_a_busy_machine():
+def test_turns_compare_networks_on_a_busy_machine() -> None:
     true = np.array([1.0, 2.0, 4.0, 3.0])
     generator = np.random.default_rng(0)
     # Half of the runs are disturbed by up to five times, and one whole round is.
@@ -114,13 +114,13 @@ def test_turns_compare_networks_on_a_busy_machine():
     assert found[0] >= 1
 
 
-def test_the_level_is_that_of_medians():
+def test_the_level_is_that_of_medians() -> None:
     times = itertools.cycle([9.0, 1.0, 1.2, 1.5])  # the first warms up
     found = in_turn([lambda: next(times)], 3, 3, 1, np.random.default_rng(0))
     assert found == pytest.approx([1.2])
 
 
-def test_rank_correlation_is_scipys():
+def test_rank_correlation_is_scipys() -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
         a, b = generator.integers(0, 6, 15).astype(float), generator.standard_normal(15).round(1)

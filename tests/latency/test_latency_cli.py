@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import unas
 from unas.architecture.published import load_genotype
 from unas.cli import main
 from unas.graphs.memory import peak_memory
@@ -26,7 +28,7 @@ def network():
 
 
 @pytest.fixture
-def model(network, tmp_path, monkeypatch):
+def model(network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.onnx").write_bytes(direct_onnx(network, (3, 12, 12)).SerializeToString())
     return "model.onnx"
@@ -48,7 +50,9 @@ def rows(text):
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "eager"])
-def test_a_genotype_is_measured_with_its_fingerprint(backend, capsys, tmp_path):
+def test_a_genotype_is_measured_with_its_fingerprint(
+    backend, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     out = tmp_path / "latency.json"
     assert (
         main(
@@ -79,7 +83,9 @@ def test_a_genotype_is_measured_with_its_fingerprint(backend, capsys, tmp_path):
     assert printed["backend"].startswith(f"{backend} ")
 
 
-def test_a_file_is_measured_at_any_batch_size(model, capsys, tmp_path):
+def test_a_file_is_measured_at_any_batch_size(
+    model, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     words = [
         "latency",
         "measure",
@@ -98,7 +104,7 @@ def test_a_file_is_measured_at_any_batch_size(model, capsys, tmp_path):
     assert "images 2×3×12×12" in capsys.readouterr().out
 
 
-def test_a_command_measures_the_file(model, capsys):
+def test_a_command_measures_the_file(model, capsys: pytest.CaptureFixture[str]) -> None:
     command = f"{sys.executable} -c 'import sys; print(len(sys.argv[1]))' {{model}}"
     assert (
         main(
@@ -120,7 +126,9 @@ def test_a_command_measures_the_file(model, capsys):
 
 
 @pytest.mark.usefixtures("model")
-def test_budgets_that_are_met_are_exit_code_0_and_others_1(network, capsys, tmp_path):
+def test_budgets_that_are_met_are_exit_code_0_and_others_1(
+    network, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     macs, params = count_macs(network, (3, 12, 12)), count_parameters(network)
     memory = peak_memory(network, (3, 12, 12))
     exact = [f"macs<={macs}", f"params<={params}", f"memory<={memory}B", "latency<=10s@onnxruntime"]
@@ -148,14 +156,14 @@ def test_budgets_that_are_met_are_exit_code_0_and_others_1(network, capsys, tmp_
         assert [verdict["passed"] for verdict in verdicts] == [True, False]
 
 
-def test_a_real_process_ends_with_1(model, tmp_path):
+def test_a_real_process_ends_with_1(model, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "unas", "latency", "check", model, "--budget", "macs<=1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("FAIL macs<=1:")
 
 
-def test_a_command_decides_a_budget(model, capsys):
+def test_a_command_decides_a_budget(model, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "latency",
         "check",
@@ -170,7 +178,9 @@ def test_a_command_decides_a_budget(model, capsys):
     assert "7.5ms" in capsys.readouterr().out
 
 
-def test_a_fitted_predictor_is_written_and_its_quality_printed(capsys, tmp_path):
+def test_a_fitted_predictor_is_written_and_its_quality_printed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     out = tmp_path / "predictor.json"
     words = "latency fit digits --space.operations 2 --network.layers 3 --network.channels 4 --threads 1 --rounds 1"
     assert (
@@ -244,7 +254,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_and_exit_code_2(mistake, model, tmp_path, capsys):
+def test_a_mistake_is_one_line_and_exit_code_2(
+    mistake, model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert model == "model.onnx"
     (tmp_path / "half.onnx").write_bytes((tmp_path / model).read_bytes()[:99])
     words, line = MISTAKES[mistake]
@@ -256,7 +268,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(mistake, model, tmp_path, capsys)
     assert len(err.splitlines()) == 1
 
 
-def test_a_run_is_measured_by_its_file_and_by_its_network(finished, capsys):
+def test_a_run_is_measured_by_its_file_and_by_its_network(
+    finished: unas.Result, capsys: pytest.CaptureFixture[str]
+) -> None:
     for backend in ("onnxruntime", "eager"):
         words = [
             "latency",
@@ -274,7 +288,9 @@ def test_a_run_is_measured_by_its_file_and_by_its_network(finished, capsys):
     assert exit_code(["latency", "check", str(finished.directory), "--budget", "macs<=1G"]) == 0
 
 
-def test_a_file_with_open_sizes_asks_for_them(tmp_path, capsys):
+def test_a_file_with_open_sizes_asks_for_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "open.onnx"
     pooled = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     model = direct_onnx(pooled, (3, 12, 12))

@@ -28,7 +28,7 @@ class ListedBackend(backends.Backend):
 
 
 class Sleeper(nn.Module):
-    def __init__(self, milliseconds):
+    def __init__(self, milliseconds) -> None:
         super().__init__()
         self.milliseconds = milliseconds
         self.norm = nn.BatchNorm2d(3)
@@ -41,7 +41,7 @@ class Sleeper(nn.Module):
         return self.dropout(self.norm(images))
 
 
-def test_median_and_percentiles_are_those_of_the_times():
+def test_median_and_percentiles_are_those_of_the_times() -> None:
     times = tuple(np.random.default_rng(0).permutation(np.arange(1, 21)).astype(float) / 100 + 1)
     found = measure(nn.Identity(), (3, 8, 8), ListedBackend(times), samples=40)
     assert found.samples == 40
@@ -51,7 +51,7 @@ def test_median_and_percentiles_are_those_of_the_times():
     assert not found.is_noisy
 
 
-def test_a_wide_spread_is_called_noisy():
+def test_a_wide_spread_is_called_noisy() -> None:
     found = measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.0, 1.3)), samples=30)
     assert found.is_noisy
     assert "NOISY" in found.line()
@@ -62,7 +62,7 @@ def test_a_wide_spread_is_called_noisy():
 
 
 @pytest.mark.parametrize("count", [6, 9, 25, 50])
-def test_the_interval_holds_the_median_as_often_as_it_says(count):
+def test_the_interval_holds_the_median_as_often_as_it_says(count) -> None:
     generator = np.random.default_rng(count)
     draws = generator.lognormal(
         0.0, 0.5, size=(2000, count)
@@ -75,18 +75,18 @@ def test_the_interval_holds_the_median_as_often_as_it_says(count):
     assert np.array_equal(intervals, np.sort(draws, axis=1)[:, [k - 1, count - k]])
 
 
-def test_five_samples_have_no_interval_and_give_their_range():
+def test_five_samples_have_no_interval_and_give_their_range() -> None:
     assert median_interval([3.0, 1.0, 2.0, 5.0, 4.0]) == (1.0, 5.0)
 
 
-def test_warm_up_ends_when_the_times_are_steady():
+def test_warm_up_ends_when_the_times_are_steady() -> None:
     slow_start = itertools.chain((100.0 / n for n in range(1, 21)), itertools.repeat(2.0))
     runs = warm_up(lambda: next(slow_start), max_seconds=60)
     assert runs == 30  # 20 falling, one window to see the level, one to see that it stays
     assert warm_up(lambda: 3.0, max_seconds=60) == 10
 
 
-def test_waiting_counts_as_much_as_running():
+def test_waiting_counts_as_much_as_running() -> None:
     def slow():
         time.sleep(0.05)
         return 1.0  # a command that takes longer to reach the device than the network takes on it
@@ -97,18 +97,18 @@ def test_waiting_counts_as_much_as_running():
     assert time.monotonic() - start < 3
 
 
-def test_warm_up_is_bounded_where_times_never_settle():
+def test_warm_up_is_bounded_where_times_never_settle() -> None:
     grows = (1.5**n for n in itertools.count())
     assert warm_up(lambda: next(grows), max_seconds=1.0) < 30
 
 
-def test_samples_are_bounded_by_time_but_never_too_few():
+def test_samples_are_bounded_by_time_but_never_too_few() -> None:
     assert len(take_samples(lambda: 1.0, 50, max_seconds=10)) == 50
     assert len(take_samples(lambda: 100.0, 50, max_seconds=2)) == 20
     assert len(take_samples(lambda: 1e6, 50, max_seconds=2)) == 6
 
 
-def test_eager_clock_agrees_with_a_network_of_known_time():
+def test_eager_clock_agrees_with_a_network_of_known_time() -> None:
     network = Sleeper(20)
     found = measure(network, (2, 3, 4, 4), samples=7)
     assert isinstance(found, Latency)
@@ -119,7 +119,7 @@ def test_eager_clock_agrees_with_a_network_of_known_time():
     assert network.norm.num_batches_tracked == 0
 
 
-def test_threads_are_set_while_measuring_and_put_back():
+def test_threads_are_set_while_measuring_and_put_back() -> None:
     before = torch.get_num_threads()
     seen = []
 
@@ -133,7 +133,7 @@ def test_threads_are_set_while_measuring_and_put_back():
     assert torch.get_num_threads() == before
 
 
-def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger():
+def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger() -> None:
     def network(width):
         return nn.Sequential(
             nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 5), nn.Flatten(), nn.LazyLinear(2)
@@ -149,7 +149,7 @@ def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger():
     assert medians[1] > 3 * medians[0]
 
 
-def test_backends_are_found_by_name():
+def test_backends_are_found_by_name() -> None:
     assert set(backends.names()) == {"command", "compiled", "eager", "onnxruntime"}
     assert all(issubclass(backends.get(name), backends.Backend) for name in backends.names())
 
@@ -168,7 +168,7 @@ def test_backends_are_found_by_name():
         ({"device": "meta", "backend": "onnxruntime"}, "device is meta"),
     ],
 )
-def test_wrong_arguments_give_one_line(arguments, part):
+def test_wrong_arguments_give_one_line(arguments, part) -> None:
     with pytest.raises(UserError) as error:
         measure(nn.Identity(), **{"input_shape": (3, 8, 8)} | arguments)
     assert part in str(error.value)
@@ -176,7 +176,7 @@ def test_wrong_arguments_give_one_line(arguments, part):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_cuda_events_wait_for_the_device():
+def test_cuda_events_wait_for_the_device() -> None:
     layers = nn.Sequential(*[nn.Conv2d(256, 256, 3, padding=1) for _ in range(20)])
     found = measure(layers, (64, 256, 56, 56), device="cuda", samples=9)
     # 20 layers of 118 GFLOP: no GPU does it in the fraction of a millisecond that launching takes

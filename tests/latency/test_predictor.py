@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,14 +61,14 @@ def predictor():
     )
 
 
-def test_known_costs_are_found_from_few_architectures(predictor):
+def test_known_costs_are_found_from_few_architectures(predictor) -> None:
     assert predictor.quality.mape < 0.5
     assert predictor.quality.spearman > 0.999
     assert predictor.quality.architectures == 40
     assert predictor.quality.forwards == 12 * 40
 
 
-def test_noise_is_averaged_over_the_terms_that_cost_the_same():
+def test_noise_is_averaged_over_the_terms_that_cost_the_same() -> None:
     noisy = fit_predictor(SPACE, NETWORK, (3, 8, 8), timer=pretend(0.03), held_out=0)
     others = random_genotypes(SPACE, 200, np.random.default_rng(1))
     exact = np.array([true_cost(genotype) for genotype in others])
@@ -85,7 +86,7 @@ def small_policy():
     return policy
 
 
-def test_the_expectation_is_that_of_all_architectures():
+def test_the_expectation_is_that_of_all_architectures() -> None:
     space = ModuleSpace(Chain)
     found = fit_predictor(
         space, NetworkOptions(), (3, 6, 6), timer=lengths, held_out=0, architectures=8
@@ -104,7 +105,7 @@ def test_the_expectation_is_that_of_all_architectures():
     )
 
 
-def test_the_expectation_of_pairs_agrees_with_draws(predictor):
+def test_the_expectation_of_pairs_agrees_with_draws(predictor) -> None:
     policy = small_policy()
     generator = torch.Generator().manual_seed(1)
     hard = {}
@@ -118,7 +119,7 @@ def test_the_expectation_of_pairs_agrees_with_draws(predictor):
     assert abs(float(predictor.expectation(policy).detach()) - float(draws.mean())) < 4 * error
 
 
-def test_gradients_are_those_of_finite_differences(predictor):
+def test_gradients_are_those_of_finite_differences(predictor) -> None:
     policy = small_policy().double()
     assert torch.autograd.gradcheck(
         lambda *logits: expectation_at(predictor, policy, logits),
@@ -137,7 +138,7 @@ def expectation_at(predictor, policy, logits):
     return predictor.expectation(policy)
 
 
-def test_relaxed_samples_have_a_gradient(predictor):
+def test_relaxed_samples_have_a_gradient(predictor) -> None:
     groups = tuple(
         g.detach().exp()[None].requires_grad_() for g in small_policy().log_probabilities()
     )
@@ -146,7 +147,7 @@ def test_relaxed_samples_have_a_gradient(predictor):
     assert all(group.grad is not None and bool(group.grad.abs().sum() > 0) for group in groups)
 
 
-def test_a_prediction_is_the_sum_of_the_terms(predictor):
+def test_a_prediction_is_the_sum_of_the_terms(predictor) -> None:
     genotype = random_genotypes(SPACE, 1, np.random.default_rng(5))[0]
     by_hand = predictor.intercept
     for block, weights in zip(predictor.blocks, predictor.weights, strict=True):
@@ -157,7 +158,7 @@ def test_a_prediction_is_the_sum_of_the_terms(predictor):
     assert float(found[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_fastest_architecture_is_below_all_others(predictor):
+def test_the_fastest_architecture_is_below_all_others(predictor) -> None:
     genotype, least = predictor.least()
     genotype.check(SPACE.choices)
     # All skips that read a node are free; the reduction's first node has none to read, and pools
@@ -172,7 +173,7 @@ def test_the_fastest_architecture_is_below_all_others(predictor):
     ) == pytest.approx(least, rel=1e-5)
 
 
-def test_a_saved_predictor_is_the_same_one(predictor, tmp_path):
+def test_a_saved_predictor_is_the_same_one(predictor, tmp_path: Path) -> None:
     predictor.save(tmp_path / "p.json")
     again = load_predictor(tmp_path / "p.json")
     others = random_genotypes(SPACE, 20, np.random.default_rng(3))
@@ -198,7 +199,7 @@ def test_a_saved_predictor_is_the_same_one(predictor, tmp_path):
         ({"batch_size": 8}, "batch_size is 1 there and 8 here"),
     ],
 )
-def test_another_device_is_refused(predictor, change, part):
+def test_another_device_is_refused(predictor, change, part) -> None:
     with pytest.raises(UserError, match="doesn't fit") as error:
         predictor.check(
             replace(predictor.fingerprint, **change), SPACE, dict(predictor.network), "p.json"
@@ -207,7 +208,7 @@ def test_another_device_is_refused(predictor, change, part):
     assert "\n" not in str(error.value)
 
 
-def test_another_space_or_size_is_refused(predictor):
+def test_another_space_or_size_is_refused(predictor) -> None:
     here = predictor.fingerprint
     with pytest.raises(UserError, match="other choices than this darts space"):
         predictor.check(here, DartsSpace(operations=5), dict(predictor.network), "p.json")
@@ -217,7 +218,7 @@ def test_another_space_or_size_is_refused(predictor):
         predictor.check(here, SPACE, {**predictor.network, "num_classes": 100}, "p.json")
 
 
-def damage(document, path, value):
+def damage(document, path, value) -> None:
     *parents, last = path
     for key in parents:
         document = document[key]
@@ -241,7 +242,7 @@ def damage(document, path, value):
         (("quality",), {"mape": 1}, "quality must have the fields"),
     ],
 )
-def test_a_damaged_file_gives_one_line(predictor, path, value, part, tmp_path):
+def test_a_damaged_file_gives_one_line(predictor, path, value, part, tmp_path: Path) -> None:
     predictor.save(tmp_path / "p.json")
     document = json.loads((tmp_path / "p.json").read_text())
     damage(document, path, value)
@@ -255,7 +256,7 @@ def test_a_damaged_file_gives_one_line(predictor, path, value, part, tmp_path):
 class Chain(nn.Module):
     """Any model with choices in it; its latency here is the number of its layers."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         deep = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())
         self.first = OpChoice({"deep": deep, "skip": nn.Identity()})
@@ -282,7 +283,7 @@ def lengths(genotypes, _generator):
     return Timing(costs, 12 * len(costs), 0.0, 0.0)
 
 
-def test_any_model_with_choices_can_be_predicted():
+def test_any_model_with_choices_can_be_predicted() -> None:
     found = fit_predictor(
         ModuleSpace(Chain), NetworkOptions(), (3, 6, 6), timer=lengths, held_out=12
     )
@@ -299,7 +300,7 @@ def one_choice():
 
 
 @pytest.mark.parametrize("skip", [1.0, 1e-5])  # milliseconds
-def test_a_model_with_a_single_choice_can_be_predicted(skip):
+def test_a_model_with_a_single_choice_can_be_predicted(skip) -> None:
     """Its one group of terms has sizes of millions, and differs from no other."""
     space = ModuleSpace(one_choice)
     cost = {"skip": skip, "conv3": 3.0}
@@ -318,7 +319,7 @@ def test_a_model_with_a_single_choice_can_be_predicted(skip):
     assert predicted == pytest.approx(list(cost.values()), rel=0.02, abs=1e-4)
 
 
-def test_a_real_backend_is_measured():
+def test_a_real_backend_is_measured() -> None:
     found = fit_predictor(
         ModuleSpace(Chain),
         NetworkOptions(),
@@ -342,6 +343,6 @@ def test_a_real_backend_is_measured():
         ({"rounds": 0}, "rounds is 0"),
     ],
 )
-def test_wrong_arguments_give_one_line(options, part):
+def test_wrong_arguments_give_one_line(options, part) -> None:
     with pytest.raises(UserError, match=part):
         fit_predictor(SPACE, NETWORK, (3, 8, 8), timer=pretend(0.0), **options)

@@ -34,7 +34,7 @@ def relaxed(where, num_samples, seed=0):
 
 
 class Scale(nn.Module):
-    def __init__(self, factor):
+    def __init__(self, factor) -> None:
         super().__init__()
         self.factor, self.rows = factor, []
 
@@ -53,21 +53,21 @@ def op_choice(**how):
 
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (3, 4, 4), (2, 3, 4, 4)])
 @pytest.mark.parametrize("num_samples", [1, 2, 6])
-def test_relaxed_sample_weighs_all_outcomes(shape, num_samples):
+def test_relaxed_sample_weighs_all_outcomes(shape, num_samples) -> None:
     x, sample = torch.randn(6, *shape), relaxed(OP, num_samples)
     for b, found in enumerate(op_choice()(x, sample)):
         weights = sample["op"][b * num_samples // 6]
         torch.testing.assert_close(found, x[b] * float(weights @ torch.tensor([1.0, 10.0, 100.0])))
 
 
-def test_hard_sample_runs_only_the_picked_images_of_each_operation():
+def test_hard_sample_runs_only_the_picked_images_of_each_operation() -> None:
     choice, x = op_choice(), torch.arange(6.0)[:, None]
     found = choice(x, hard(OP, op=[2, 0, 2]))
     assert found.flatten().tolist() == [0, 100, 2, 3, 400, 500]
     assert [candidate.rows for candidate in choice.candidates] == [[[2, 3]], [], [[0, 1, 4, 5]]]
 
 
-def test_input_choice_picks_and_weighs_inputs():
+def test_input_choice_picks_and_weighs_inputs() -> None:
     where = layout(input=("0", "1"))
     inputs = [torch.randn(4, 3), torch.randn(4, 3)]
     choice = InputChoice(2, name="input")
@@ -81,7 +81,7 @@ def test_input_choice_picks_and_weighs_inputs():
 
 
 @pytest.mark.parametrize("bn", ["batch", "routed"])
-def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn):
+def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn) -> None:
     where, x = layout(op=("bn", "skip")), torch.randn(6, 3)
     choice = OpChoice(
         {"bn": nn.BatchNorm1d(3, track_running_stats=False), "skip": nn.Identity()},
@@ -96,7 +96,7 @@ def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn):
 
 @pytest.mark.parametrize("is_hard", [True, False])
 @pytest.mark.parametrize("bn", [False, True])
-def test_choice_inside_an_option_follows_its_own_architecture(is_hard, bn):
+def test_choice_inside_an_option_follows_its_own_architecture(is_hard, bn) -> None:
     where = layout(outer=("skip", "block"), inner=("one", "ten", "hundred"))
     inner = OpChoice({option: Scale(factor) for option, factor in OPTIONS.items()}, name="inner")
     block = nn.Sequential(inner, nn.BatchNorm1d(1).eval()) if bn else nn.Sequential(inner)
@@ -113,7 +113,7 @@ def test_choice_inside_an_option_follows_its_own_architecture(is_hard, bn):
         assert [scale.rows for scale in inner.candidates] == [[[5, 6]], [[7, 8]], [[1, 2]]]
 
 
-def test_sample_in_scope_reaches_choices_inside_of_containers():
+def test_sample_in_scope_reaches_choices_inside_of_containers() -> None:
     net, x = nn.Sequential(nn.Identity(), op_choice()), torch.ones(2, 1)
     with sample_scope(hard(OP, op=[1])):
         assert net(x).flatten().tolist() == [10, 10]
@@ -128,17 +128,17 @@ def test_sample_in_scope_reaches_choices_inside_of_containers():
         net(x)
 
 
-def test_scope_ends_with_an_exception_too():
+def test_scope_ends_with_an_exception_too() -> None:
     with pytest.raises(ZeroDivisionError), sample_scope(hard(OP, op=[1])):
         raise ZeroDivisionError
     with pytest.raises(UserError, match="no sample"):
         op_choice()(torch.ones(1, 1))
 
 
-def test_threads_do_not_disturb_each_other():
+def test_threads_do_not_disturb_each_other() -> None:
     net, barrier, found = op_choice(), threading.Barrier(3), {}
 
-    def run(pick):
+    def run(pick) -> None:
         with sample_scope(hard(OP, op=[pick])):
             barrier.wait(10)  # all three scopes are open now
             found[pick] = net(torch.ones(1, 1)).item()
@@ -186,19 +186,19 @@ def test_threads_do_not_disturb_each_other():
         ),
     ],
 )
-def test_mistakes_are_one_clear_line(call, message):
+def test_mistakes_are_one_clear_line(call, message) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
 
 
-def test_options_of_different_shapes_are_refused_even_where_they_would_broadcast():
+def test_options_of_different_shapes_are_refused_even_where_they_would_broadcast() -> None:
     choice = OpChoice({"flat": nn.Linear(3, 1), "wide": nn.Linear(3, 4)}, name="op")
     with pytest.raises(UserError, match=r"'flat' gives \[2, 1\], 'wide' gives \[2, 4\]"):
         choice(torch.ones(2, 3), relaxed(layout(op=("flat", "wide")), 1))
 
 
-def test_bfloat16_autocast_with_options_of_both_precisions():
+def test_bfloat16_autocast_with_options_of_both_precisions() -> None:
     where = layout(op=("linear", "norm", "skip"))
     choice = OpChoice(
         {"linear": nn.Linear(8, 8), "norm": nn.LayerNorm(8), "skip": nn.Identity()}, name="op"

@@ -30,7 +30,7 @@ def images_of(channels: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 2), (5, 1), (7, 1), (5, 2)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (2, 1)])
-def test_outcome_and_gradients_are_pytorchs(channels, kernel, dilation, stride, size):
+def test_outcome_and_gradients_are_pytorchs(channels, kernel, dilation, stride, size) -> None:
     conv, images = DepthwiseConv(channels, kernel, stride, dilation), images_of(channels, *size)
     assert conv._uses_ours(images)
     outcome = conv(images)
@@ -44,7 +44,7 @@ def test_outcome_and_gradients_are_pytorchs(channels, kernel, dilation, stride, 
 
 
 @compiled
-def test_a_gradient_nobody_asks_for_is_not_computed(monkeypatch):
+def test_a_gradient_nobody_asks_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr("unas.nn.depthwise.depthwise_weight_gradient", lambda *_: calls.append(1))
     conv, images = DepthwiseConv(8, 5), images_of(8, 6, 6)
@@ -59,7 +59,7 @@ def test_a_gradient_nobody_asks_for_is_not_computed(monkeypatch):
         pytest.param(torch.zeros(1, 8, 4, 4, device="meta"), id="another device"),
     ],
 )
-def test_pytorch_does_the_rest(images):
+def test_pytorch_does_the_rest(images) -> None:
     conv = DepthwiseConv(8, 5).to(device=images.device, dtype=images.dtype)
     assert not conv._uses_ours(images)
     assert not DepthwiseConv(6, 5)._uses_ours(torch.zeros(1, 6, 4, 4))
@@ -70,7 +70,7 @@ def test_pytorch_does_the_rest(images):
 @pytest.mark.parametrize(
     "environment", [{"UNAS_NATIVE": "0"}, {"PATH": "/nowhere"}, {"XDG_CACHE_HOME": "/proc/none"}]
 )
-def test_without_a_kernel_pytorch_is_used(environment):
+def test_without_a_kernel_pytorch_is_used(environment) -> None:
     code = "from unas.nn.native import depthwise_kernel; print(depthwise_kernel())"
     done = subprocess.run(
         [sys.executable, "-c", code],

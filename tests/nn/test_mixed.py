@@ -15,7 +15,7 @@ def normal(*shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_flatten_is_undone_by_unflatten_and_keeps_rows(shape):
+def test_flatten_is_undone_by_unflatten_and_keeps_rows(shape) -> None:
     x = normal(6, *shape)
     assert torch.equal(unflatten(flatten(x), x.shape[1:]), x)
     assert torch.equal(take(x, torch.tensor([4, 0, 4])), x[[4, 0, 4]])
@@ -23,7 +23,7 @@ def test_flatten_is_undone_by_unflatten_and_keeps_rows(shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("is_channels_last", [False, True])
-def test_weighted_sum_equals_einsum_in_value_and_gradient(shape, is_channels_last):
+def test_weighted_sum_equals_einsum_in_value_and_gradient(shape, is_channels_last) -> None:
     weights, stacked = normal(6, 4).requires_grad_(), normal(4, 6, *shape).requires_grad_()
     outcomes = list(stacked)
     if is_channels_last and len(shape) == 3:
@@ -41,14 +41,14 @@ def test_weighted_sum_equals_einsum_in_value_and_gradient(shape, is_channels_las
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_weighted_sum_passes_finite_differences(shape):
+def test_weighted_sum_passes_finite_differences(shape) -> None:
     outcomes = [normal(2, *shape).add(e).requires_grad_() for e in range(3)]
     assert torch.autograd.gradcheck(
         lambda w, *xs: weighted_sum(w, xs), (normal(2, 3).requires_grad_(), *outcomes)
     )
 
 
-def test_weighted_sum_of_constants_or_under_constant_weights_has_the_other_gradient():
+def test_weighted_sum_of_constants_or_under_constant_weights_has_the_other_gradient() -> None:
     weights, outcomes = normal(2, 3), [normal(2, 4) + e for e in range(3)]
     assert torch.autograd.gradcheck(
         lambda w: weighted_sum(w, outcomes), weights.clone().requires_grad_()
@@ -57,13 +57,13 @@ def test_weighted_sum_of_constants_or_under_constant_weights_has_the_other_gradi
     assert torch.autograd.gradcheck(lambda *xs: weighted_sum(weights, xs), leaves)
 
 
-def test_spread_gives_each_architecture_its_run_of_images():
+def test_spread_gives_each_architecture_its_run_of_images() -> None:
     assert spread(torch.tensor([[1.0], [2.0]]), 6).flatten().tolist() == [1, 1, 1, 2, 2, 2]
     with pytest.raises(ValueError, match="4 architectures do not divide a batch of 6 images"):
         spread(torch.zeros(4, 1), 6)
 
 
-def test_routes_lists_the_images_of_each_picked_candidate():
+def test_routes_lists_the_images_of_each_picked_candidate() -> None:
     picks = [[2, 0], [2, 2], [1, 2]]  # the second architecture picks one candidate twice
     assert routes(picks, 6) == {0: [0, 1], 1: [4, 5], 2: None}
     assert routes([[1], [0], [1]], 3) == {0: [1], 1: [0, 2]}
@@ -71,7 +71,7 @@ def test_routes_lists_the_images_of_each_picked_candidate():
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("picks", [[[0], [2], [2]], [[0, 1], [1, 1], [3, 1]], [[1, 1]]])
-def test_routed_sum_equals_computing_everything_and_masking(shape, picks):
+def test_routed_sum_equals_computing_everything_and_masking(shape, picks) -> None:
     batch = 6
     share, x = batch // len(picks), normal(batch, *shape)
     factors = torch.tensor([2.0, -3.0, 0.5, 7.0], dtype=torch.float64).requires_grad_()
@@ -100,7 +100,7 @@ def test_routed_sum_equals_computing_everything_and_masking(shape, picks):
     torch.testing.assert_close(ours[1], theirs[1] * (counts > 0))  # what isn't run has no gradient
 
 
-def test_images_stay_channels_last_both_ways():
+def test_images_stay_channels_last_both_ways() -> None:
     x = normal(4, 3, 5, 5).contiguous(memory_format=torch.channels_last)
     weights = torch.ones(4, 2, dtype=torch.float64)
     dense = weighted_sum(weights, [x, x])

@@ -20,7 +20,7 @@ from unas.runs.session import CheckpointClock
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path):
     return Checkpoints(tmp_path / "checkpoints")
 
 
@@ -33,14 +33,14 @@ def newest_step(store):
     return None if found is None else int(found.state["step"])
 
 
-def test_a_training_state_comes_back_and_trains_on_identically(store):
+def test_a_training_state_comes_back_and_trains_on_identically(store) -> None:
     def make():
         torch.manual_seed(0)
         net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
         optimizer = torch.optim.Adam(net.parameters())
         return net, optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
 
-    def train(net, optimizer, scheduler, steps):
+    def train(net, optimizer, scheduler, steps) -> None:
         for step in steps:
             optimizer.zero_grad()
             data = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
@@ -66,7 +66,7 @@ def test_a_training_state_comes_back_and_trains_on_identically(store):
         assert torch.equal(rest[0].state_dict()[name], value)
 
 
-def test_the_newest_two_are_kept_whatever_the_clock_says(store):
+def test_the_newest_two_are_kept_whatever_the_clock_says(store) -> None:
     for step in (1, 2, 30, 4):
         os.utime(save(store, step), (10**9 - step, 10**9 - step))
     assert [path.name for path in store.paths()] == [
@@ -76,7 +76,7 @@ def test_the_newest_two_are_kept_whatever_the_clock_says(store):
     assert newest_step(store) == 4
 
 
-def test_nothing_saved_is_none(store):
+def test_nothing_saved_is_none(store) -> None:
     assert store.load_newest() is None
 
 
@@ -89,7 +89,9 @@ def damaged_versions(content):
     yield content + b"\0"
 
 
-def test_every_damage_is_noticed_named_and_the_one_before_used(store, caplog):
+def test_every_damage_is_noticed_named_and_the_one_before_used(
+    store, caplog: pytest.LogCaptureFixture
+) -> None:
     save(store, 1)
     newest = save(store, 2)
     content = newest.read_bytes()
@@ -105,7 +107,7 @@ def test_every_damage_is_noticed_named_and_the_one_before_used(store, caplog):
     assert newest_step(Checkpoints(newest.parent)) == 2
 
 
-def test_saving_after_damage_keeps_the_sound_one(store):
+def test_saving_after_damage_keeps_the_sound_one(store) -> None:
     save(store, 1)
     save(store, 2).write_bytes(b"")
     assert newest_step(store) == 1
@@ -113,26 +115,28 @@ def test_saving_after_damage_keeps_the_sound_one(store):
     assert [path.name for path in store.paths()] == ["000001-search-1.ckpt", "000003-search-3.ckpt"]
 
 
-def test_all_damaged_starts_at_the_beginning_and_says_so(store, caplog):
+def test_all_damaged_starts_at_the_beginning_and_says_so(
+    store, caplog: pytest.LogCaptureFixture
+) -> None:
     save(store, 1).write_bytes(b"")
     assert store.load_newest() is None
     assert "starting at the beginning" in caplog.text
 
 
 class Malicious:
-    def __init__(self, path):
+    def __init__(self, path) -> None:
         self.path = path
 
     def __reduce__(self):
         return (open, (str(self.path), "w"))
 
 
-def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch):
+def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a run would start over, and its next save would remove what was good."""
     for step in (1, 2):
         save(store, step)
 
-    def unreadable(_):
+    def unreadable(_) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
@@ -146,10 +150,10 @@ def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch):
     assert len(store.paths()) == 2
 
 
-def test_memory_that_is_short_is_no_damage(store, monkeypatch):
+def test_memory_that_is_short_is_no_damage(store, monkeypatch: pytest.MonkeyPatch) -> None:
     save(store, 1)
 
-    def short(*_, **__):
+    def short(*_, **__) -> None:
         raise MemoryError
 
     with monkeypatch.context() as patch:
@@ -159,7 +163,7 @@ def test_memory_that_is_short_is_no_damage(store, monkeypatch):
     assert newest_step(store) == 1
 
 
-def test_code_in_a_checkpoint_is_not_run(store, tmp_path):
+def test_code_in_a_checkpoint_is_not_run(store, tmp_path: Path) -> None:
     path = save(store, 1)
     buffer = io.BytesIO()
     torch.save(
@@ -175,14 +179,14 @@ def test_code_in_a_checkpoint_is_not_run(store, tmp_path):
     assert not (tmp_path / "proof").exists()
 
 
-def test_a_state_that_could_not_be_loaded_is_refused_before_it_is_saved(store):
+def test_a_state_that_could_not_be_loaded_is_refused_before_it_is_saved(store) -> None:
     with pytest.raises(TypeError, match=r"state\['a'\]\[1\] is a set"):
         store.save("search", 1, {"a": [1, {2}]})
     assert store.paths() == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_keeps_the_earlier_ones(store, monkeypatch):
+def test_full_disk_keeps_the_earlier_ones(store, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [save(store, 1), save(store, 2)]
     kept[0].with_name(f".000003-search-3.ckpt.{os.getpid()}.tmp").symlink_to("/dev/full")
     monkeypatch.setattr(module, "remove_leftovers", lambda _: None)
@@ -198,7 +202,7 @@ def test_full_disk_keeps_the_earlier_ones(store, monkeypatch):
 @pytest.mark.parametrize(
     ("killed_in", "expected"), [("fsync", 1), ("replace", 1), ("sync_directory", 2)]
 )
-def test_kill_in_the_middle_of_a_save(tmp_path, killed_in, expected):
+def test_kill_in_the_middle_of_a_save(tmp_path: Path, killed_in, expected) -> None:
     script = f"""
         import os, signal, torch
         from pathlib import Path
@@ -222,7 +226,7 @@ def test_kill_in_the_middle_of_a_save(tmp_path, killed_in, expected):
     assert all(name.endswith(".ckpt") for name in os.listdir(tmp_path / "checkpoints"))
 
 
-def test_clock_is_due_by_time_or_by_steps():
+def test_clock_is_due_by_time_or_by_steps() -> None:
     now = [100.0]
     clock = CheckpointClock(60.0, every_steps=50, clock=lambda: now[0])
     assert not clock.due(49)

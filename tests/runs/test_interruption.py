@@ -12,7 +12,9 @@ from unas.runs.interruption import StopSignal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_interrupts(number, capfd):
+def test_the_first_signal_asks_and_the_second_interrupts(
+    number, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = signal.getsignal(number)
     with StopSignal() as stop:
         assert not stop.requested
@@ -25,18 +27,18 @@ def test_the_first_signal_asks_and_the_second_interrupts(number, capfd):
     assert signal.getsignal(number) is before
 
 
-def test_handlers_are_restored_after_an_error():
+def test_handlers_are_restored_after_an_error() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyError), StopSignal():
         raise KeyError
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_outside_the_main_thread_it_changes_nothing():
+def test_outside_the_main_thread_it_changes_nothing() -> None:
     before = signal.getsignal(signal.SIGINT)
     seen = []
 
-    def work():
+    def work() -> None:
         with StopSignal() as stop:
             seen.append((stop.requested, signal.getsignal(signal.SIGINT)))
 
@@ -46,7 +48,7 @@ def test_outside_the_main_thread_it_changes_nothing():
     assert seen == [(False, before)]
 
 
-def test_a_loop_in_a_process_ends_after_its_step():
+def test_a_loop_in_a_process_ends_after_its_step() -> None:
     script = """
 import time
 from unas.interruption import StopSignal
@@ -67,7 +69,7 @@ print("saved")
     assert process.returncode == 0
 
 
-def test_interrupted_says_where_and_how_to_go_on():
+def test_interrupted_says_where_and_how_to_go_on() -> None:
     command = "unas run digits --out runs/a --resume"
     error = Interrupted(Path("runs/a"), "search", 120, command, signal.SIGTERM)
     assert "\n" not in str(error)

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 
@@ -8,14 +9,14 @@ from unas.common.errors import UserError
 from unas.runs.metrics import MetricsLog, read_metrics
 
 
-def test_lines_are_strict_json_in_order(tmp_path):
+def test_lines_are_strict_json_in_order(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
     log.log("search", 1, {"loss": 0.1, "images": 64, "gap": math.nan})
     log.log("train", 1, {"loss": -math.inf})
     assert log.flush() == os.path.getsize(log.path)
     log.close()
 
-    def refuse(name):
+    def refuse(name) -> None:
         raise AssertionError(name)
 
     lines = [json.loads(line, parse_constant=refuse) for line in log.path.read_text().splitlines()]
@@ -26,14 +27,14 @@ def test_lines_are_strict_json_in_order(tmp_path):
     assert list(read_metrics(log.path)) == lines
 
 
-def test_names_that_would_hide_the_step_are_refused(tmp_path):
+def test_names_that_would_hide_the_step_are_refused(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
     with pytest.raises(ValueError, match="phase or step"):
         log.log("search", 1, {"step": 2.0})
     log.close()
 
 
-def test_half_a_last_line_is_left_out_when_reading_and_cut_when_resuming(tmp_path):
+def test_half_a_last_line_is_left_out_when_reading_and_cut_when_resuming(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path)
     log.log("search", 1, {"loss": 1.0})
@@ -48,7 +49,7 @@ def test_half_a_last_line_is_left_out_when_reading_and_cut_when_resuming(tmp_pat
     assert [line["loss"] for line in read_metrics(path)] == [1.0, 2.0]
 
 
-def test_a_file_shorter_than_its_checkpoint_knows_is_not_guessed_at(tmp_path):
+def test_a_file_shorter_than_its_checkpoint_knows_is_not_guessed_at(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text("{}\n")
     with pytest.raises(UserError, match="has 3 bytes, its checkpoint knows of 10"):
@@ -59,20 +60,20 @@ def test_a_file_shorter_than_its_checkpoint_knows_is_not_guessed_at(tmp_path):
 @pytest.mark.parametrize(
     "line", [b"oops\n", b"[1]\n", b'{"step": 1}\n', b"\xff\n", b"x" * (2**20 + 1) + b"\n"]
 )
-def test_damaged_lines_name_file_and_line(tmp_path, line):
+def test_damaged_lines_name_file_and_line(tmp_path: Path, line) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"phase": "search", "step": 1}\n' + line)
     with pytest.raises(UserError, match=r"metrics\.jsonl line 2"):
         list(read_metrics(path))
 
 
-def test_missing_file_is_one_line(tmp_path):
+def test_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is missing"):
         list(read_metrics(tmp_path / "metrics.jsonl"))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_is_one_line(tmp_path):
+def test_full_disk_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.symlink_to("/dev/full")
     log = MetricsLog(path)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -27,7 +28,7 @@ def network():
     return built
 
 
-def test_the_same_network_gives_the_same_bytes(network, tmp_path):
+def test_the_same_network_gives_the_same_bytes(network, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.safetensors" for n in range(8)]
     for path in paths:
         save_network(network, path, DESCRIPTION)
@@ -46,12 +47,12 @@ def test_the_same_network_gives_the_same_bytes(network, tmp_path):
 
 
 @pytest.fixture
-def saved(network, tmp_path):
+def saved(network, tmp_path: Path):
     save_network(network, tmp_path / "model.safetensors", DESCRIPTION)
     return network, tmp_path / "model.safetensors"
 
 
-def test_a_loaded_network_is_the_saved_one(saved):
+def test_a_loaded_network_is_the_saved_one(saved) -> None:
     network, path = saved
     random_state = torch.get_rng_state()
     images = torch.randn(3, 1, 16, 16)
@@ -71,14 +72,14 @@ def test_a_loaded_network_is_the_saved_one(saved):
     assert read_description(path) == DESCRIPTION
 
 
-def test_other_programs_read_the_file(saved):
+def test_other_programs_read_the_file(saved) -> None:
     network, path = saved
     tensors = safetensors.torch.load_file(path)
     assert tensors.keys() == network.state_dict().keys()
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in tensors.items())
 
 
-def test_a_space_from_elsewhere_is_handed_in(saved, tmp_path):
+def test_a_space_from_elsewhere_is_handed_in(saved, tmp_path: Path) -> None:
     network, _ = saved
     genotype = dataclasses.replace(DESCRIPTION.genotype, space="elsewhere:Space")
 
@@ -95,7 +96,7 @@ def test_a_space_from_elsewhere_is_handed_in(saved, tmp_path):
     assert torch.equal(loaded.classifier.weight, network.classifier.weight)
 
 
-def rewrite(path, weights=None, **metadata):
+def rewrite(path, weights=None, **metadata) -> None:
     """Write the file again with other metadata (None: without it) or weights."""
     with safetensors.safe_open(path, "pt") as file:
         fields = {k: v for k, v in ((file.metadata() or {}) | metadata).items() if v is not None}
@@ -135,7 +136,7 @@ def rewrite(path, weights=None, **metadata):
         (lambda path: rewrite(path, lambda w: w.update(more=torch.ones(1))), "'more' is not part"),
     ],
 )
-def test_damage_gives_one_line(saved, damage, part):
+def test_damage_gives_one_line(saved, damage, part) -> None:
     _, path = saved
     damage(path)
     with pytest.raises(UserError) as error:

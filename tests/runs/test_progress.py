@@ -13,14 +13,14 @@ class Terminal(io.StringIO):
 
 
 class Clock:
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self):
         return self.now
 
 
-def run(stream, steps=100, seconds_a_step=1.0, **options):
+def run(stream, steps=100, seconds_a_step=1.0, **options) -> None:
     clock = Clock()
     with Progress(
         "search", 100, Path("runs/[a]"), stream=stream, clock=clock, **options
@@ -30,7 +30,7 @@ def run(stream, steps=100, seconds_a_step=1.0, **options):
             progress.update(step + 1, loss=1 / (step + 1))
 
 
-def test_without_a_terminal_a_line_comes_every_ten_seconds_and_at_the_end():
+def test_without_a_terminal_a_line_comes_every_ten_seconds_and_at_the_end() -> None:
     stream = io.StringIO()
     run(stream, steps=25)
     assert stream.getvalue().splitlines() == [
@@ -40,7 +40,7 @@ def test_without_a_terminal_a_line_comes_every_ten_seconds_and_at_the_end():
     ]
 
 
-def test_the_last_line_comes_once_and_says_how_long_it_took():
+def test_the_last_line_comes_once_and_says_how_long_it_took() -> None:
     stream = io.StringIO()
     run(stream)
     assert stream.getvalue().splitlines()[-2:] == [
@@ -49,13 +49,13 @@ def test_the_last_line_comes_once_and_says_how_long_it_took():
     ]
 
 
-def test_a_resumed_phase_is_timed_by_its_own_steps():
+def test_a_resumed_phase_is_timed_by_its_own_steps() -> None:
     stream = io.StringIO()
     run(stream, steps=90, start_step=80)
     assert stream.getvalue() == "search 90/100  loss 0.01111  10 s left  runs/[a]\n"
 
 
-def test_a_terminal_gets_one_bar_with_everything_on_it(monkeypatch):
+def test_a_terminal_gets_one_bar_with_everything_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
@@ -66,12 +66,12 @@ def test_a_terminal_gets_one_bar_with_everything_on_it(monkeypatch):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
-def test_quiet_shows_nothing(stream):
+def test_quiet_shows_nothing(stream) -> None:
     run(stream, quiet=True)
     assert stream.getvalue() == ""
 
 
-def test_standard_output_stays_clean(capsys):
+def test_standard_output_stays_clean(capsys: pytest.CaptureFixture[str]) -> None:
     run(None)
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -88,5 +88,5 @@ def test_standard_output_stays_clean(capsys):
         (7650, "2 h 07 min"),
     ],
 )
-def test_times_read_well(seconds, text):
+def test_times_read_well(seconds, text) -> None:
     assert readable_time(seconds) == text

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from unas.runs.metrics import read_metrics
 MANIFEST = {"seed": 1}
 
 
-def advance(run, kill_at=None):
+def advance(run, kill_at=None) -> None:
     at = run.checkpoint
     value = torch.zeros(()) if at is None else at.state["value"]
     for step in range(0 if at is None else at.step, 12):
@@ -34,7 +35,7 @@ def advance(run, kill_at=None):
             run.save_checkpoint("search", step + 1, {"value": value})
 
 
-def test_a_killed_and_resumed_run_writes_the_same_metrics(tmp_path):
+def test_a_killed_and_resumed_run_writes_the_same_metrics(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "whole", "{}", MANIFEST) as run:
         advance(run)
     for kill_at in (2, 6):
@@ -68,14 +69,14 @@ def scalars(directory, phase, tag):
 
 
 @pytest.fixture
-def a_second_later(monkeypatch):
+def a_second_later(monkeypatch: pytest.MonkeyPatch):
     """Let the clock jump: TensorBoard orders files by the second, then by a number of the process, as text."""
     return lambda now=time.time: monkeypatch.setattr(time, "time", lambda: now() + 1)
 
 
 def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(
-    tmp_path, a_second_later
-):
+    tmp_path: Path, a_second_later
+) -> None:
     with RunDirectory.create(tmp_path, "{}", MANIFEST) as run:
         for step in (1, 2, 3, 4, 5):
             run.log("search", step, {"loss": step})
@@ -92,7 +93,9 @@ def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(
     assert "images_per_second" not in (tmp_path / "metrics.jsonl").read_text()
 
 
-def test_tensorboard_forgets_a_later_phase_that_is_done_again(tmp_path, a_second_later):
+def test_tensorboard_forgets_a_later_phase_that_is_done_again(
+    tmp_path: Path, a_second_later
+) -> None:
     with RunDirectory.create(tmp_path, "{}", MANIFEST) as run:
         run.log("search", 5, {"loss": 5.0})
         run.save_checkpoint("search", 5, {})
@@ -104,7 +107,9 @@ def test_tensorboard_forgets_a_later_phase_that_is_done_again(tmp_path, a_second
     assert scalars(tmp_path, "train", "loss") == [(1, 10.0)]
 
 
-def test_a_run_goes_on_without_tensorboard_where_events_cannot_be_written(tmp_path, caplog):
+def test_a_run_goes_on_without_tensorboard_where_events_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with RunDirectory.create(tmp_path, "{}", MANIFEST) as run:
         (tmp_path / "tensorboard").write_text("in the way")
         run.log("search", 1, {"loss": 1.0})
@@ -114,7 +119,7 @@ def test_a_run_goes_on_without_tensorboard_where_events_cannot_be_written(tmp_pa
     assert "no more TensorBoard events" in caplog.text
 
 
-def test_files_of_a_new_run(tmp_path):
+def test_files_of_a_new_run(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "a" / "run", '{"steps": 3}', MANIFEST) as run:
         run.write_json("policy.json", {"op": [0.5, float("nan")]})
         path = run.save_checkpoint("search", 3, {"weights": torch.ones(2)})
@@ -127,7 +132,7 @@ def test_files_of_a_new_run(tmp_path):
         reader.log("search", 1, {})
 
 
-def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path):
+def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
     RunDirectory.create(tmp_path, "{}", MANIFEST).close()
     with pytest.raises(UserError, match=r"already holds a run; add --resume or use another --out"):
         RunDirectory.create(tmp_path, "[]", MANIFEST)
@@ -138,14 +143,14 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize("bad", ["file", "file/run", "a\0b", "x" * 300])
-def test_a_path_that_cannot_be_made_is_one_line(tmp_path, bad):
+def test_a_path_that_cannot_be_made_is_one_line(tmp_path: Path, bad) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^[^\n]+ can't be written: [^\n]+$"):
         RunDirectory.create(tmp_path / bad, "{}", MANIFEST)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_directory_is_one_line(tmp_path):
+def test_a_read_only_directory_is_one_line(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="Permission denied"):
         RunDirectory.create(tmp_path / "run", "{}", MANIFEST)
@@ -153,7 +158,7 @@ def test_a_read_only_directory_is_one_line(tmp_path):
         RunDirectory.create(tmp_path, "{}", MANIFEST)
 
 
-def test_what_is_no_run_is_one_line(tmp_path):
+def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.json"):
         RunDirectory.open(tmp_path)
     with pytest.raises(UserError, match="no such directory"):
@@ -161,7 +166,9 @@ def test_what_is_no_run_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("manifest", ["[]", '{"resumed": 3}', '{"seed"'])
-def test_a_damaged_manifest_is_one_line_and_the_lock_is_free_again(tmp_path, manifest):
+def test_a_damaged_manifest_is_one_line_and_the_lock_is_free_again(
+    tmp_path: Path, manifest
+) -> None:
     RunDirectory.create(tmp_path, "{}", MANIFEST).close()
     (tmp_path / "manifest.json").write_text(manifest)
     for _ in range(2):
@@ -190,7 +197,9 @@ def holder(directory, *options):
             process.kill()
 
 
-def test_a_second_process_is_refused_by_host_and_pid_until_the_first_is_killed(tmp_path):
+def test_a_second_process_is_refused_by_host_and_pid_until_the_first_is_killed(
+    tmp_path: Path,
+) -> None:
     RunDirectory.create(tmp_path, "{}", MANIFEST).close()
     with holder(tmp_path) as process:
         assert int(process.stdout.readline()) == process.pid
@@ -203,7 +212,7 @@ def test_a_second_process_is_refused_by_host_and_pid_until_the_first_is_killed(t
         RunDirectory.resume(tmp_path, MANIFEST).close()
 
 
-def test_a_forked_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path):
+def test_a_forked_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path: Path) -> None:
     RunDirectory.create(tmp_path, "{}", MANIFEST).close()
     with holder(tmp_path, "fork") as process:
         child = int(process.stdout.readline())
@@ -217,7 +226,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_its_killed_parent(tmp_path):
             os.kill(child, signal.SIGKILL)
 
 
-def test_two_in_one_process_are_refused_too(tmp_path):
+def test_two_in_one_process_are_refused_too(tmp_path: Path) -> None:
     with (
         RunDirectory.create(tmp_path, "{}", MANIFEST),
         pytest.raises(UserError, match=f"in use by process {os.getpid()}"),

@@ -24,7 +24,7 @@ def random_genotype(seed, operation=None):
 class PlainNetwork:
     """Section 2 of DARTS as a function of the weights, read in the order in which the layers are used."""
 
-    def __init__(self, genotype, network, layers, stem):
+    def __init__(self, genotype, network, layers, stem) -> None:
         self.choices, self.layers, self.stem = genotype.choices, layers, stem
         self.weights = list(network.state_dict().values())
         self.state = dict(network.state_dict())
@@ -121,7 +121,7 @@ class PlainNetwork:
         )
 
 
-def randomise(network, seed=0):
+def randomise(network, seed=0) -> None:
     """Give BatchNorm statistics and weights that matter."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
@@ -137,7 +137,7 @@ def randomise(network, seed=0):
 @pytest.mark.parametrize(
     ("stem", "side", "layers"), [("cifar", 8, 5), ("cifar", 14, 3), ("imagenet", 64, 4)]
 )
-def test_forward_equals_a_plain_one(genotype, stem, side, layers):
+def test_forward_equals_a_plain_one(genotype, stem, side, layers) -> None:
     torch.manual_seed(0)
     network = create_network(genotype, 7, 2, channels=4, layers=layers, stem=stem).double().eval()
     randomise(network)
@@ -155,7 +155,7 @@ def test_forward_equals_a_plain_one(genotype, stem, side, layers):
 
 
 @pytest.mark.parametrize("operation", ["sep_conv_5x5", "skip_connect", "max_pool_3x3"])
-def test_drop_path_zeroes_whole_images_at_its_probability_and_keeps_the_mean(operation):
+def test_drop_path_zeroes_whole_images_at_its_probability_and_keeps_the_mean(operation) -> None:
     network = create_network(random_genotype(3, operation), 3, channels=2, layers=3, drop_path=0.8)
     cell = network.cells[0]
     network.set_progress(0.5)
@@ -172,7 +172,7 @@ def test_drop_path_zeroes_whole_images_at_its_probability_and_keeps_the_mean(ope
     assert cell.num_droppable == (0 if operation == "skip_connect" else 8)
 
 
-def test_a_cell_with_everything_dropped_keeps_only_its_identities():
+def test_a_cell_with_everything_dropped_keeps_only_its_identities() -> None:
     choices = dict(random_genotype(4, "sep_conv_3x3").choices) | {
         "normal/node0/op0": "skip_connect",
         "normal/node0/input0": "0",
@@ -191,7 +191,7 @@ def test_a_cell_with_everything_dropped_keeps_only_its_identities():
     torch.testing.assert_close(kept, cell(state, state)[1])
 
 
-def test_drop_path_follows_pytorchs_generator_and_progress():
+def test_drop_path_follows_pytorchs_generator_and_progress() -> None:
     network = create_network(
         random_genotype(5, "sep_conv_3x3"), 3, channels=2, layers=3, drop_path=0.9
     )
@@ -209,7 +209,7 @@ def test_drop_path_follows_pytorchs_generator_and_progress():
     assert torch.equal(network(images), network(images))
 
 
-def test_auxiliary_head_is_there_in_training_only_and_learns():
+def test_auxiliary_head_is_there_in_training_only_and_learns() -> None:
     network = create_network(load_genotype("UNAS_CIFAR10"), 5, channels=4, layers=4, auxiliary=True)
     images = torch.randn(2, 3, 32, 32)
     logits, auxiliary_logits = network(images)
@@ -222,14 +222,14 @@ def test_auxiliary_head_is_there_in_training_only_and_learns():
     assert network.eval()(images).shape == (2, 5)
 
 
-def test_auxiliary_head_says_when_images_are_too_small():
+def test_auxiliary_head_says_when_images_are_too_small() -> None:
     network = create_network(load_genotype("UNAS_CIFAR10"), 5, channels=2, layers=3, auxiliary=True)
     with pytest.raises(UserError, match=r"auxiliary is true.*2×2.*needs 8×8"):
         network(torch.randn(2, 3, 8, 8))
     assert network.eval()(torch.randn(2, 3, 8, 8)).shape == (2, 5)
 
 
-def test_channels_last_and_autocast_give_the_same_logits():
+def test_channels_last_and_autocast_give_the_same_logits() -> None:
     torch.manual_seed(0)
     network = create_network(
         load_genotype("UNAS_CIFAR100"), 4, channels=4, layers=3, drop_path=0.3
@@ -243,7 +243,7 @@ def test_channels_last_and_autocast_give_the_same_logits():
         assert last.train()(images).dtype == torch.bfloat16
 
 
-def test_space_has_the_papers_choices():
+def test_space_has_the_papers_choices() -> None:
     space = DartsSpace(operations=5)
     assert len(space.choices) == 32
     inputs = [len(o) for n, o in space.choices.items() if "/input" in n]
@@ -277,7 +277,7 @@ def test_space_has_the_papers_choices():
         (lambda: DartsSpace().network(Genotype("other", {}), 10), "genotype.space"),
     ],
 )
-def test_wrong_options_give_one_line(build, field):
+def test_wrong_options_give_one_line(build, field) -> None:
     with pytest.raises(UserError) as error:
         build()
     assert field in str(error.value)

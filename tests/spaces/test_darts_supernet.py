@@ -27,7 +27,7 @@ def one_thread():
 @pytest.mark.parametrize("num_samples", [1, 4, 8])
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
 @pytest.mark.parametrize("stem", SIZES)
-def test_outputs_and_all_gradients_equal_the_plain_supernet(stem, bn, is_hard, num_samples):
+def test_outputs_and_all_gradients_equal_the_plain_supernet(stem, bn, is_hard, num_samples) -> None:
     space = DartsSpace(**SMALL, stem=stem, bn=bn)
     found = supernet_comparison.compare(space, num_samples, is_hard, batch=8, size=SIZES[stem])
     assert found.largest < TOLERANCE
@@ -36,15 +36,15 @@ def test_outputs_and_all_gradients_equal_the_plain_supernet(stem, bn, is_hard, n
 
 @pytest.mark.parametrize("operations", [1, 3, 5])
 @pytest.mark.parametrize(("bn", "is_hard"), [("routed", False), ("batch", True), ("routed", True)])
-def test_fewer_operations_equal_the_plain_supernet_too(operations, bn, is_hard):
+def test_fewer_operations_equal_the_plain_supernet_too(operations, bn, is_hard) -> None:
     space = DartsSpace(channels=4, layers=3, operations=operations, bn=bn)
     found = supernet_comparison.compare(space, 2, is_hard, batch=4, size=12, seed=operations)
     assert found.largest < TOLERANCE
     assert found.unpicked
 
 
-def test_the_comparison_notices_one_changed_weight(monkeypatch):
-    def spoil(source, target):
+def test_the_comparison_notices_one_changed_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(source, target) -> None:
         copy(source, target)
         with torch.no_grad():
             target.cells[1].nodes[2][3][4][0][1].weight.mul_(1.01)
@@ -59,11 +59,11 @@ def test_the_comparison_notices_one_changed_weight(monkeypatch):
     )
 
 
-def test_search_network_has_the_published_number_of_parameters():
+def test_search_network_has_the_published_number_of_parameters() -> None:
     assert count_parameters(DartsSpace().supernet(10)) == 2_479_866
 
 
-def test_two_forwards_with_different_samples_do_not_disturb_each_other():
+def test_two_forwards_with_different_samples_do_not_disturb_each_other() -> None:
     space = DartsSpace(channels=4, layers=3)
     supernet, images = space.supernet(10), torch.randn(4, 3, 8, 8)
     samples = [
@@ -100,7 +100,7 @@ def supernet_macs(supernet, images, sample):
 
 
 @pytest.mark.parametrize("bn", ["batch", "routed"])
-def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn):
+def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn) -> None:
     space = DartsSpace(**SMALL, bn=bn)
     (genotype,) = genotypes_without_twins(space, 1)
     sample = Sample.from_genotypes(Layout(space.choices, space.name), [genotype])
@@ -108,7 +108,7 @@ def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn):
     assert supernet_macs(space.supernet(10), torch.randn(4, 3, 16, 16), sample) == 4 * macs
 
 
-def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more():
+def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more() -> None:
     space = DartsSpace(**SMALL, bn="routed")
     genotypes = genotypes_without_twins(space, 4)
     sample = Sample.from_genotypes(Layout(space.choices, space.name), genotypes)
@@ -118,7 +118,7 @@ def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more(
     assert supernet_macs(space.supernet(10), torch.randn(4, 3, 16, 16), sample) == macs
 
 
-def test_hard_sample_calls_only_the_modules_of_its_operations():
+def test_hard_sample_calls_only_the_modules_of_its_operations() -> None:
     space = DartsSpace(**SMALL)
     supernet, called = space.supernet(10), set()
     for module in supernet.cells.modules():
@@ -138,7 +138,7 @@ def test_hard_sample_calls_only_the_modules_of_its_operations():
 class PoolCalls(TorchDispatchMode):
     """Counts what reaches PyTorch's pooling kernels, whichever module it comes from."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.counts = {"max_pool2d": 0, "avg_pool2d": 0}
 
@@ -148,7 +148,7 @@ class PoolCalls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_every_state_is_pooled_once_however_many_nodes_use_it():
+def test_every_state_is_pooled_once_however_many_nodes_use_it() -> None:
     space = DartsSpace(**SMALL)
     sample = supernet_comparison.draw(space, 1, is_hard=False)
     with PoolCalls() as calls:
@@ -157,7 +157,7 @@ def test_every_state_is_pooled_once_however_many_nodes_use_it():
     assert calls.counts == {"max_pool2d": 5 * states, "avg_pool2d": 5 * states}
 
 
-def test_architectures_that_do_not_divide_the_batch_are_refused():
+def test_architectures_that_do_not_divide_the_batch_are_refused() -> None:
     space = DartsSpace(channels=4, layers=3)
     for is_hard in (False, True):
         sample = supernet_comparison.draw(space, 3, is_hard)
@@ -166,7 +166,7 @@ def test_architectures_that_do_not_divide_the_batch_are_refused():
 
 
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_inner_states_are_channels_last(bn, is_hard):
+def test_inner_states_are_channels_last(bn, is_hard) -> None:
     space, states = DartsSpace(channels=4, layers=3, bn=bn), []
     supernet = space.supernet(10).double()
     for cell in supernet.cells:
@@ -179,7 +179,7 @@ def test_inner_states_are_channels_last(bn, is_hard):
 
 @pytest.mark.parametrize("num_samples", [1, 4])
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard, num_samples):
+def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard, num_samples) -> None:
     torch.manual_seed(0)
     space = DartsSpace(channels=4, layers=3, bn=bn)
     supernet, images = space.supernet(10), torch.randn(4, 3, 16, 16)

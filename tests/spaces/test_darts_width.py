@@ -26,7 +26,7 @@ def options(max_macs, **others):
     return DartsNetworkOptions(channels=None, max_macs=max_macs, **others)
 
 
-def test_published_imagenet_network_has_48_channels():
+def test_published_imagenet_network_has_48_channels() -> None:
     size = options(600_000_000, layers=14, stem="imagenet", auxiliary=True)
     found = size.decided(load_genotype("UNAS_IMAGENET"), 1000, 3)
     assert found == DartsNetworkOptions(channels=48, layers=14, stem="imagenet", auxiliary=True)
@@ -36,7 +36,7 @@ def test_published_imagenet_network_has_48_channels():
     ("stem", "layers", "channels"), [("cifar", 3, 8), ("cifar", 5, 14), ("imagenet", 4, 22)]
 )
 @pytest.mark.parametrize("image_channels", [1, 3])
-def test_limit_is_kept_and_the_next_width_breaks_it(stem, layers, channels, image_channels):
+def test_limit_is_kept_and_the_next_width_breaks_it(stem, layers, channels, image_channels) -> None:
     genotype = random_genotype(channels)
 
     def macs(width):
@@ -57,7 +57,7 @@ def test_limit_is_kept_and_the_next_width_breaks_it(stem, layers, channels, imag
     assert largest(most + 1) == channels + 2
 
 
-def test_networks_of_a_limit_and_of_its_width_are_the_same():
+def test_networks_of_a_limit_and_of_its_width_are_the_same() -> None:
     genotype, size = random_genotype(3), options(3_000_000, layers=3)
     built = []
     for given in (size, size.decided(genotype, 10, 3)):
@@ -68,7 +68,7 @@ def test_networks_of_a_limit_and_of_its_width_are_the_same():
     assert count_macs(built[0], (3, 32, 32)) < 3_000_000
 
 
-def test_options_without_a_limit_are_decided_already():
+def test_options_without_a_limit_are_decided_already() -> None:
     assert DartsNetworkOptions().decided(random_genotype(0), 10, 3) == DartsNetworkOptions()
 
 
@@ -92,7 +92,7 @@ def test_options_without_a_limit_are_decided_already():
         ),
     ],
 )
-def test_wrong_limits_give_one_line(build, field):
+def test_wrong_limits_give_one_line(build, field) -> None:
     with pytest.raises(UserError) as error:
         build()
     assert field in str(error.value)

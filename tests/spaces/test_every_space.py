@@ -17,7 +17,7 @@ SIZE, SIZES = 32, {"proxylessnas": 64}  # which divides it by 32; a single pixel
 
 
 class Tiny(nn.Module):
-    def __init__(self, num_classes, image_channels=3):
+    def __init__(self, num_classes, image_channels=3) -> None:
         super().__init__()
         self.stem = nn.Conv2d(image_channels, 4, 3, 2)
         self.op = OpChoice(
@@ -82,19 +82,19 @@ def one_thread():
 
 
 @pytest.mark.parametrize("name", spaces.names())
-def test_a_space_knows_its_name(name):
+def test_a_space_knows_its_name(name) -> None:
     assert spaces.get(name).name == name
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_drawn_genotypes_are_of_the_space_and_survive_json(space):
+def test_drawn_genotypes_are_of_the_space_and_survive_json(space) -> None:
     for genotype in drawn(space, 20, is_hard=True).genotypes():
         genotype.check(space.choices)
         assert Genotype.from_json(genotype.to_json()) == genotype
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_choices_are_among_all_choices(space):
+def test_choices_are_among_all_choices(space) -> None:
     every = type(space).all_choices()
     for name, options in space.choices.items():
         assert len(set(options)) == len(options) > 0
@@ -104,7 +104,7 @@ def test_choices_are_among_all_choices(space):
 @pytest.mark.parametrize("num_samples", [1, 2, BATCH])
 @pytest.mark.parametrize("is_hard", [False, True])
 @pytest.mark.parametrize("space", SPACES)
-def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples):
+def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples) -> None:
     supernet, sample = space.supernet(CLASSES), drawn(space, num_samples, is_hard)
     groups = [group.detach().requires_grad_() for group in sample.groups]
     logits = supernet(images(space), dataclasses.replace(sample, groups=tuple(groups)))
@@ -121,7 +121,7 @@ def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples)
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(space):
+def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(space) -> None:
     torch.manual_seed(0)
     supernet, once = (
         space.supernet(CLASSES).eval(),
@@ -134,7 +134,7 @@ def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(spac
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_network_learns_and_evaluates(space):
+def test_network_learns_and_evaluates(space) -> None:
     torch.manual_seed(0)
     (genotype,) = drawn(space, 1, is_hard=True).genotypes()
     network = space.network(genotype, CLASSES, **small(type(space).network_options))

@@ -32,7 +32,7 @@ def conv(channels_in, channels_out, kernel):
 class Net(nn.Module):
     """A choice in a Sequential, one with a choice in an option, one of inputs, and two that decide alike."""
 
-    def __init__(self, num_classes=10, image_channels=3, width=4):
+    def __init__(self, num_classes=10, image_channels=3, width=4) -> None:
         super().__init__()
         inner = OpChoice({"relu": nn.ReLU(), "tanh": nn.Tanh()})
         self.stem = nn.Sequential(
@@ -87,13 +87,13 @@ def sample_of(space, *genotypes):
     return Sample.from_genotypes(Layout(space.choices, space.name), genotypes)
 
 
-def test_choices_are_called_by_their_path_and_asking_for_them_draws_no_random_number():
+def test_choices_are_called_by_their_path_and_asking_for_them_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     assert ModuleSpace(Net).choices == CHOICES
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_space_is_found_by_its_name():
+def test_the_space_is_found_by_its_name() -> None:
     assert spaces.get("module") is ModuleSpace
     assert ModuleSpace.name == "module"
     assert ModuleSpace.all_choices() is None
@@ -111,7 +111,7 @@ def test_the_space_is_found_by_its_name():
         (Net(5), 5),
     ],
 )
-def test_a_class_a_function_and_a_model_all_make_a_space(model, classes):
+def test_a_class_a_function_and_a_model_all_make_a_space(model, classes) -> None:
     space = ModuleSpace(model)
     assert space.choices == CHOICES
     images = torch.randn(4, 3, 8, 8)
@@ -119,7 +119,7 @@ def test_a_class_a_function_and_a_model_all_make_a_space(model, classes):
     assert space.network(GENOTYPE, 7)(images).shape == (4, classes)
 
 
-def test_a_model_is_left_as_it_was_and_shares_nothing_with_what_is_made_of_it():
+def test_a_model_is_left_as_it_was_and_shares_nothing_with_what_is_made_of_it() -> None:
     model = Net()
     space, before = (
         ModuleSpace(model),
@@ -155,7 +155,7 @@ def decide_by_hand(net, images, picked):
     return net.head([first, second, third][int(picked["source"])].mean((2, 3)))
 
 
-def test_hard_forward_equals_the_picked_operations_called_by_hand():
+def test_hard_forward_equals_the_picked_operations_called_by_hand() -> None:
     torch.manual_seed(0)
     space, images = ModuleSpace(Net), torch.randn(6, 3, 8, 8)
     supernet = space.supernet(10)
@@ -166,7 +166,7 @@ def test_hard_forward_equals_the_picked_operations_called_by_hand():
         torch.testing.assert_close(supernet(images, sample_of(space, genotype)), expected)
 
 
-def test_supernet_keeps_no_statistics_of_the_architectures_it_ran():
+def test_supernet_keeps_no_statistics_of_the_architectures_it_ran() -> None:
     space, images = ModuleSpace(Net), torch.randn(4, 3, 8, 8)
     supernet = space.supernet(10)
     before = {name: value.clone() for name, value in supernet.state_dict().items()}
@@ -176,7 +176,7 @@ def test_supernet_keeps_no_statistics_of_the_architectures_it_ran():
     assert torch.equal(supernet.eval()(images, sample_of(space, GENOTYPE)), first)
 
 
-def test_network_is_the_picked_modules_and_nothing_else():
+def test_network_is_the_picked_modules_and_nothing_else() -> None:
     network = ModuleSpace(Net).network(GENOTYPE, 10)
     assert not any(isinstance(module, Choice) for module in network.modules())
     names = [name for name, _ in network.named_parameters()]
@@ -189,7 +189,7 @@ def test_network_is_the_picked_modules_and_nothing_else():
     assert isinstance(network.tied[0], nn.AvgPool2d)
 
 
-def test_network_exports_and_the_program_computes_the_same():
+def test_network_exports_and_the_program_computes_the_same() -> None:
     network, images = ModuleSpace(Net).network(GENOTYPE, 10).eval(), torch.randn(2, 3, 8, 8)
     program = torch.export.export(network, (images,))
     torch.testing.assert_close(program.module()(images), network(images))
@@ -198,7 +198,7 @@ def test_network_exports_and_the_program_computes_the_same():
 class Twice(nn.Module):
     """One choice at two places."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.first = OpChoice({"half": nn.Linear(3, 3), "keys": nn.Linear(3, 3, bias=False)})
         self.second = nn.Sequential(self.first)
@@ -207,7 +207,7 @@ class Twice(nn.Module):
         return self.second(self.first(x))
 
 
-def test_a_choice_at_two_places_is_one_decision_and_stays_one_module():
+def test_a_choice_at_two_places_is_one_decision_and_stays_one_module() -> None:
     space = ModuleSpace(Twice)
     assert space.choices == {"first": ("half", "keys")}
     network = space.network(Genotype("module", {"first": "keys"}), 10)
@@ -215,7 +215,7 @@ def test_a_choice_at_two_places_is_one_decision_and_stays_one_module():
     assert sum(p.numel() for p in network.parameters()) == 9
 
 
-def test_a_model_that_is_one_choice():
+def test_a_model_that_is_one_choice() -> None:
     space = ModuleSpace(lambda: OpChoice({"a": nn.Flatten(), "b": nn.Identity()}))
     assert space.choices == {"choice": ("a", "b")}
     assert isinstance(space.network(Genotype("module", {"choice": "a"}), 10), nn.Flatten)
@@ -256,13 +256,13 @@ def differing():
         ),
     ],
 )
-def test_mistakes_are_one_clear_line(call, message):
+def test_mistakes_are_one_clear_line(call, message) -> None:
     with pytest.raises(UserError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
 
 
-def test_the_example_runs():
+def test_the_example_runs() -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLE], capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,6 +1,7 @@
 """The ProxylessNAS networks against the published counts, sums by hand, and a forward written with functions only."""
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def small(seed=0, classes=7, width=0.15):
     ("name", "parameters", "macs"),
     [("UNAS_PROXYLESS", 5_965_528, 428_018_592), ("PROXYLESS_GPU", 7_119_848, 465_260_160)],
 )
-def test_published_counts(name, parameters, macs):
+def test_published_counts(name, parameters, macs) -> None:
     with torch.device("meta"):
         network = create_network(load_genotype(name), 1000)
     assert count_parameters(network) == parameters
@@ -74,7 +75,7 @@ def by_hand(genotype, classes, side, scale):
 
 @pytest.mark.parametrize("width", [1.0, 0.35, 1.4])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_counts_equal_sums_by_hand(seed, width):
+def test_counts_equal_sums_by_hand(seed, width) -> None:
     genotype = random_genotype(seed)
     with torch.device("meta"):
         network = create_network(genotype, 10, width=width)
@@ -82,7 +83,7 @@ def test_counts_equal_sums_by_hand(seed, width):
     assert found == by_hand(genotype, 10, 160, lambda channels: int(channels * width + 0.5))
 
 
-def test_width_scales_every_number_of_channels_and_rounds():
+def test_width_scales_every_number_of_channels_and_rounds() -> None:
     with torch.device("meta"):
         network = create_network(load_genotype("PROXYLESS_GPU"), 10, width=0.1)
     outputs = [
@@ -102,7 +103,7 @@ def test_width_scales_every_number_of_channels_and_rounds():
 class PlainNetwork:
     """SPEC §5 in evaluation mode, as a function of the weights by their names."""
 
-    def __init__(self, genotype, network):
+    def __init__(self, genotype, network) -> None:
         self.options, self.state, self.used = genotype.choices, dict(network.state_dict()), set()
 
     def take(self, name):
@@ -148,7 +149,7 @@ class PlainNetwork:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("side", [32, 50])
-def test_forward_equals_a_plain_one(seed, side):
+def test_forward_equals_a_plain_one(seed, side) -> None:
     network = small(seed).double().eval()
     for value in network.state_dict().values():
         if value.ndim == 1 and value.is_floating_point():
@@ -161,7 +162,7 @@ def test_forward_equals_a_plain_one(seed, side):
     assert {name for name in network.state_dict() if "num_batches" not in name} == plain.used
 
 
-def test_inputs_stay_as_they_were():
+def test_inputs_stay_as_they_were() -> None:
     network, images = small().train(), torch.randn(2, 3, 64, 64)
     before = images.clone()
     network(images).sum().backward()
@@ -169,14 +170,14 @@ def test_inputs_stay_as_they_were():
 
 
 @pytest.mark.slow
-def test_exported_file_gives_the_same_logits(tmp_path):
+def test_exported_file_gives_the_same_logits(tmp_path: Path) -> None:
     network = small().train()
     network(torch.randn(4, 3, 64, 64))
     export_onnx(network.eval(), (3, 64, 64), tmp_path / "model.onnx", {})
     assert check_onnx(tmp_path / "model.onnx", network, torch.randn(3, 3, 64, 64)) < 1e-4
 
 
-def test_space_has_the_papers_choices():
+def test_space_has_the_papers_choices() -> None:
     space = ProxylessSpace(width=0.5)
     assert list(space.choices) == [f"layer{number}" for number in range(1, 22)]
     for number, options in enumerate(space.choices.values(), 1):
@@ -203,7 +204,7 @@ def test_space_has_the_papers_choices():
         ),
     ],
 )
-def test_wrong_options_give_one_line(build, field):
+def test_wrong_options_give_one_line(build, field) -> None:
     with pytest.raises(UserError) as error:
         build()
     assert field in str(error.value)

@@ -24,7 +24,7 @@ SIZES = {
 @pytest.mark.parametrize(
     ("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", False), ("routed", True)]
 )
-def test_outputs_and_all_gradients_equal_the_plain_supernet(bn, is_hard, num_samples):
+def test_outputs_and_all_gradients_equal_the_plain_supernet(bn, is_hard, num_samples) -> None:
     space = ProxylessSpace(width=WIDTH, bn=bn)
     found = supernet_comparison.compare(space, num_samples, is_hard, batch=8, size=SIZES[bn])
     assert found.largest < TOLERANCE
@@ -32,8 +32,8 @@ def test_outputs_and_all_gradients_equal_the_plain_supernet(bn, is_hard, num_sam
 
 
 @pytest.mark.parametrize("layer", [0, 20])
-def test_the_comparison_notices_one_changed_weight(layer, monkeypatch):
-    def spoil(source, target):
+def test_the_comparison_notices_one_changed_weight(layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(source, target) -> None:
         copy(source, target)
         with torch.no_grad():
             target.layers[layer][3].steps[0].weight.mul_(1.01)
@@ -59,14 +59,14 @@ def macs_of(supernet, images, sample):
 
 
 @pytest.mark.parametrize("bn", ["batch", "routed"])
-def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn):
+def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn) -> None:
     space = ProxylessSpace(width=WIDTH, bn=bn)
     sample = drawn(space, 1)
     macs = count_macs(space.network(sample.genotypes()[0], 10, width=WIDTH), (3, 32, 32))
     assert macs_of(space.supernet(10), torch.randn(4, 3, 32, 32), sample) == 4 * macs
 
 
-def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more():
+def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more() -> None:
     space = ProxylessSpace(width=WIDTH, bn="routed")
     sample = drawn(space, 4)
     macs = sum(
@@ -75,7 +75,7 @@ def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more(
     assert macs_of(space.supernet(10), torch.randn(4, 3, 64, 64), sample) == macs
 
 
-def test_hard_sample_of_one_architecture_gives_its_network_in_training():
+def test_hard_sample_of_one_architecture_gives_its_network_in_training() -> None:
     space = ProxylessSpace(width=WIDTH)
     sample, supernet = drawn(space, 1), space.supernet(10).eval()
     (genotype,) = sample.genotypes()
@@ -103,7 +103,7 @@ def skipping(space):
     return Sample.from_genotypes(Layout(space.choices, space.name), [genotype])
 
 
-def test_skips_drop_a_tenth_in_training_and_keep_the_mean():
+def test_skips_drop_a_tenth_in_training_and_keep_the_mean() -> None:
     space = ProxylessSpace(width=WIDTH)
     supernet, ones = space.supernet(10), torch.ones(64, 3, 32, 32)
     torch.manual_seed(0)
@@ -115,7 +115,7 @@ def test_skips_drop_a_tenth_in_training_and_keep_the_mean():
     assert torch.equal(supernet.layers[1](ones, skipping(space)), ones)
 
 
-def test_only_the_layers_that_can_be_skipped_have_dropout():
+def test_only_the_layers_that_can_be_skipped_have_dropout() -> None:
     supernet = ProxylessSpace(width=WIDTH).supernet(10)
     dropping = [
         n
@@ -126,7 +126,7 @@ def test_only_the_layers_that_can_be_skipped_have_dropout():
     assert sum(isinstance(module, nn.Dropout) for module in supernet.modules()) == 15
 
 
-def test_dropout_follows_pytorchs_generator():
+def test_dropout_follows_pytorchs_generator() -> None:
     space = ProxylessSpace(width=WIDTH)
     supernet, images = space.supernet(10), torch.randn(4, 3, 64, 64)
 
@@ -138,7 +138,7 @@ def test_dropout_follows_pytorchs_generator():
     assert not torch.equal(logits(0), logits(1))
 
 
-def test_every_normalisation_is_affine_and_uses_the_batch():
+def test_every_normalisation_is_affine_and_uses_the_batch() -> None:
     norms = [
         m
         for m in ProxylessSpace(width=WIDTH).supernet(10).modules()
@@ -149,7 +149,7 @@ def test_every_normalisation_is_affine_and_uses_the_batch():
 
 
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_inner_states_are_channels_last(bn, is_hard):
+def test_inner_states_are_channels_last(bn, is_hard) -> None:
     space, states = ProxylessSpace(width=WIDTH, bn=bn), []
     supernet = space.supernet(10).double()
     for layer in supernet.layers:
@@ -162,7 +162,7 @@ def test_inner_states_are_channels_last(bn, is_hard):
 
 
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard):
+def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard) -> None:
     torch.manual_seed(0)
     space = ProxylessSpace(width=WIDTH, bn=bn)
     supernet, images = space.supernet(10).eval(), torch.randn(8, 3, 64, 64)

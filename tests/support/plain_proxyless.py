@@ -23,7 +23,7 @@ LAYERS = [
 class Norm(nn.Module):
     """BatchNorm over the images that it is given."""
 
-    def __init__(self, channels):
+    def __init__(self, channels) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
@@ -44,7 +44,7 @@ def convolution(before, after, kernel=1, stride=1, groups=1):
 
 
 class Bottleneck(nn.Module):
-    def __init__(self, before, after, kernel, expansion, stride):
+    def __init__(self, before, after, kernel, expansion, stride) -> None:
         super().__init__()
         wide = before * expansion
         widen = [convolution(before, wide), Norm(wide), Clip()] if expansion > 1 else []
@@ -65,7 +65,7 @@ class PlainProxyless(nn.Module):
     Its parameters are in the order of the real one's, so that `copy_parameters` can walk both.
     """
 
-    def __init__(self, width, num_classes, image_channels=3):
+    def __init__(self, width, num_classes, image_channels=3) -> None:
         super().__init__()
 
         def scale(channels):

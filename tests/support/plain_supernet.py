@@ -28,7 +28,7 @@ def normalise(x):
 class Norm(nn.Module):
     """BatchNorm over the images that it is given, with or without a scale and a shift."""
 
-    def __init__(self, channels, affine=False):
+    def __init__(self, channels, affine=False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels, 1, 1)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
@@ -38,7 +38,7 @@ class Norm(nn.Module):
 
 
 class MaxPool(nn.Module):
-    def __init__(self, stride):
+    def __init__(self, stride) -> None:
         super().__init__()
         self.stride = stride
 
@@ -63,7 +63,7 @@ class AveragePool(MaxPool):
 class Reduce(nn.Module):
     """Two 1×1 convolutions of every other pixel, the second of the image shifted by one pixel up and left."""
 
-    def __init__(self, channels_in, channels_out):
+    def __init__(self, channels_in, channels_out) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels_in, channels_out // 2, 1, bias=False)
         self.second = nn.Conv2d(channels_in, channels_out // 2, 1, bias=False)
@@ -121,7 +121,7 @@ def apply(operation, x, weight, routed):
 
 
 class PlainCell(nn.Module):
-    def __init__(self, names, before, previous, channels, *, is_reduction, after_reduction):
+    def __init__(self, names, before, previous, channels, *, is_reduction, after_reduction) -> None:
         super().__init__()
         self.kind = "reduction" if is_reduction else "normal"
         self.preprocess0 = (
@@ -159,7 +159,9 @@ class PlainSupernet(nn.Module):
     Its parameters are in the order of the real one's, so that `copy_parameters` can walk both.
     """
 
-    def __init__(self, channels, layers, num_operations, *, stem, num_classes, image_channels=3):
+    def __init__(
+        self, channels, layers, num_operations, *, stem, num_classes, image_channels=3
+    ) -> None:
         super().__init__()
         width = 3 * channels
         if stem == "cifar":
@@ -211,7 +213,7 @@ class PlainSupernet(nn.Module):
         return self.classifier(previous.flatten(2).mean(2))
 
 
-def copy_parameters(source, target):
+def copy_parameters(source, target) -> None:
     """Give every parameter of `target` the value of the one at the same place in `source`."""
     with torch.no_grad():
         for theirs, ours in zip(source.parameters(), target.parameters(), strict=True):
