@@ -122,3 +122,25 @@ def test_cost_is_differentiated_only_where_the_estimator_says_so(build) -> None:
 
     estimator(PROBLEMS[-1].policy(), cost, num_samples=4)
     assert any(modes) == estimator.needs_cost_gradient
+
+
+@pytest.mark.parametrize("build", ALL)
+@pytest.mark.parametrize("prepare", [lambda e: e, lambda e: e.with_fewest_draws()], ids=["", "few"])
+def test_fewest_samples_is_the_least_that_a_call_takes(build, prepare):
+    estimator, problem = prepare(build()), PROBLEMS[0]
+    fewest = estimator.fewest_samples
+    assert estimator(problem.policy(), problem.cost, num_samples=fewest).isfinite()
+    with pytest.raises(UserError):
+        estimator(problem.policy(), problem.cost, num_samples=fewest - 1)
+
+
+def test_with_fewest_draws_asks_for_two_costs_where_others_are_needed():
+    asked = []
+
+    def cost(sample):
+        asked.append(len(sample))
+        return PROBLEMS[0].cost(sample)
+
+    estimator = ReinforceLeaveOneOut(draws=8).with_fewest_draws()
+    estimator(PROBLEMS[0].policy(), cost, num_samples=estimator.fewest_samples)
+    assert asked == [2]

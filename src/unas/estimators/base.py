@@ -28,6 +28,15 @@ class Estimator(ABC):
     needs_cost_gradient: ClassVar[bool]  # whether cost must be differentiable in relaxed weights
     draws_from_policy: ClassVar[bool] = True  # whether the cost's samples are draws from the policy
 
+    @property
+    def fewest_samples(self) -> int:
+        """The least `num_samples` that a call takes."""
+        return 1
+
+    def with_fewest_draws(self) -> Estimator:
+        """Return the estimator that asks for as few costs a call as it can, for costs that are dear."""
+        return self
+
     @abstractmethod
     def __call__(
         self,

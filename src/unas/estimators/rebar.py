@@ -65,6 +65,11 @@ class Rebar(Estimator):
             raise UserError(f"eta_decay is {self.eta_decay}; it must be in [0, 1)")
         object.__setattr__(self, "_eta", LearnedEta(self.eta, self.eta_decay))
 
+    @property
+    def fewest_samples(self) -> int:
+        """See `Estimator`: `leave_one_out` needs others."""
+        return 2 if self.leave_one_out else 1
+
     def __call__(
         self,
         policy: Policy,

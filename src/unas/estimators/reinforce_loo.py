@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -38,6 +38,15 @@ class ReinforceLeaveOneOut(Estimator):
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise UserError(f"draws is {self.draws}; it must be 1 or more")
+
+    @property
+    def fewest_samples(self) -> int:
+        """See `Estimator`: two architectures at least are compared."""
+        return 2 if self.draws == 1 else 1
+
+    def with_fewest_draws(self) -> ReinforceLeaveOneOut:
+        """See `Estimator`: two draws of one architecture each."""
+        return replace(self, draws=2)
 
     def __call__(
         self,

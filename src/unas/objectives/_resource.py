@@ -13,7 +13,6 @@ from unas.architecture.policy import Layout, Policy, Sample
 from unas.common.errors import UserError
 from unas.costs.gauges import Gauge
 from unas.costs.table import CostTable
-from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.objectives.base import PolicyTerm, RunningTerm, Setting
 
 PREDICTED = 32  # architectures a step where they are predicted, which costs next to nothing
@@ -139,12 +138,11 @@ class RunningCost(RunningTerm):
 
     def use_few_draws(self) -> None:
         """Let the estimator draw as few architectures a step as it can, where each of them costs time."""
-        if isinstance(self.estimator, ReinforceLeaveOneOut):
-            self.estimator = replace(self.estimator, draws=2)
+        self.estimator = self.estimator.with_fewest_draws()
 
     def fewest(self) -> int:
         """Return how many architectures to ask the estimator for then."""
-        return 2 if getattr(self.estimator, "leave_one_out", False) else 1
+        return self.estimator.fewest_samples
 
     def excess(self, costs: Tensor) -> Tensor:
         """Return the part of costs that is too much, in the term's scale."""
