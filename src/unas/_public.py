@@ -1,0 +1,30 @@
+"""What `import unas` offers: the names that README and docs teach, each once."""
+
+from unas import data as data
+from unas import estimators as estimators
+from unas import latency as latency
+from unas import objectives as objectives
+from unas import spaces as spaces
+from unas.architecture.genotype import Genotype as Genotype
+from unas.architecture.policy import Policy as Policy
+from unas.architecture.policy import Sample as Sample
+from unas.architecture.published import list_genotypes as list_genotypes
+from unas.architecture.published import load_genotype as load_genotype
+from unas.common.errors import UserError as UserError
+from unas.config import Config as Config
+from unas.graphs.memory import peak_memory as peak_memory
+from unas.graphs.size import count_macs as count_macs
+from unas.graphs.size import count_parameters as count_parameters
+from unas.latency.fitting import fit_predictor as fit_predictor
+from unas.latency.predictor_files import load_predictor as load_predictor
+from unas.nn.choice import InputChoice as InputChoice
+from unas.nn.choice import OpChoice as OpChoice
+from unas.pipeline import Result as Result
+from unas.pipeline import run as run
+from unas.pipeline import search as search
+from unas.pipeline import search_step as search_step
+from unas.pipeline import train as train
+from unas.recipes import recipe as recipe
+from unas.runs.metrics import read_metrics as read_metrics
+from unas.runs.network import load_network as load_network
+from unas.spaces import create_network as create_network
