@@ -1,4 +1,4 @@
-"""Peak activation memory: what a device needs beside the weights, by one definition for modules and ONNX graphs.
+"""Peak activation memory: what a device needs beside the weights, of modules and ONNX graphs.
 
 An activation is a float32 tensor that depends on the image. It lives from the operator that makes
 it until the last one that uses it, the image from the beginning and results to the end; while an
@@ -19,6 +19,7 @@ from torch import nn
 from unas.graphs.operators import Operator, record
 
 BYTES_OF_A_FLOAT = 4
+# PyTorch operators whose result lies where their input lies.
 _VIEWS = frozenset(
     {
         "view",
@@ -39,10 +40,10 @@ class Step:
     """An operator as memory sees it.
 
     Args:
-        inputs: the activations that it reads.
-        outputs: those that it makes.
-        is_elementwise: it can write over an input of the output's size.
-        is_view: its output is its first input.
+        inputs: indices of the activations that it reads.
+        outputs: indices of the activations that it makes.
+        is_elementwise: whether it can write over an input of the output's size.
+        is_view: whether its output lies in the memory of its first input.
     """
 
     inputs: tuple[int, ...]
@@ -52,7 +53,7 @@ class Step:
 
 
 def peak_memory(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return the peak activation memory of a network in evaluation mode, in bytes; see the module for what it is.
+    """Return the peak activation memory of a network in evaluation mode, in bytes.
 
     Args:
         network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is
@@ -64,9 +65,8 @@ def peak_memory(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """
     recording = record(network, image_shape)
     sizes = [BYTES_OF_A_FLOAT * math.prod(shape) for shape in recording.shapes]
-    return peak_bytes(
-        sizes, [_step(operator) for operator in recording.operators], recording.results
-    )
+    steps = [_step(operator) for operator in recording.operators]
+    return peak_bytes(sizes, steps, recording.results)
 
 
 def peak_bytes(
@@ -78,43 +78,51 @@ def peak_bytes(
     """Return the largest sum of the sizes of the activations that live at one time.
 
     Args:
-        sizes: of each activation, in bytes.
+        sizes: bytes of each activation.
         steps: the operators in their order.
-        results: the activations that are returned.
-        images: those that are there at the beginning.
+        results: indices of the activations that are returned.
+        images: indices of the activations that are there at the beginning.
     """
-    home = _homes(sizes, steps)
-    last = {home[index]: position for position, step in enumerate(steps) for index in step.inputs}
-    last |= {home[index]: len(steps) for index in results}
+    memory_of = _memory_of(len(sizes), steps)
+    last_use = _last_uses(memory_of, steps, results)
     live = set(images)
     peak = sum(sizes[index] for index in live)
     for position, step in enumerate(steps):
-        made = {
-            home[index] for index in step.outputs if home[index] in last
-        }  # what nobody reads isn't kept
-        reused: set[int] = set()
-        if step.is_elementwise and len(made) == 1:
-            (output,) = made
-            dying = [
-                home[i]
-                for i in step.inputs
-                if last[home[i]] == position and sizes[home[i]] == sizes[output]
-            ]
-            reused = set(dying[:1]) - {output}
-        live |= made
-        peak = max(peak, sum(sizes[index] for index in live - reused))
-        live = {index for index in live if last.get(index, -1) > position}
+        # What nobody reads isn't kept.
+        written = {memory_of[index] for index in step.outputs if memory_of[index] in last_use}
+        overwritten: set[int] = set()
+        if step.is_elementwise and len(written) == 1:
+            (output,) = written
+            inputs = [memory_of[index] for index in step.inputs]
+            dying = [i for i in inputs if last_use[i] == position and sizes[i] == sizes[output]]
+            overwritten = set(dying[:1]) - {output}
+        live |= written
+        peak = max(peak, sum(sizes[index] for index in live - overwritten))
+        live = {index for index in live if last_use.get(index, -1) > position}
     return peak
 
 
-def _homes(sizes: Sequence[int], steps: Sequence[Step]) -> list[int]:
-    """Return for each activation the one whose memory it is in: itself, unless it is a view."""
-    home = list(range(len(sizes)))
+def _memory_of(count: int, steps: Sequence[Step]) -> list[int]:
+    """Return for each activation the one whose memory it lies in: itself, unless it is a view."""
+    memory_of = list(range(count))
     for step in steps:
         if step.is_view:
             for output in step.outputs:
-                home[output] = home[step.inputs[0]]
-    return home
+                memory_of[output] = memory_of[step.inputs[0]]
+    return memory_of
+
+
+def _last_uses(
+    memory_of: Sequence[int], steps: Sequence[Step], results: Sequence[int]
+) -> dict[int, int]:
+    """Return the position of the last step that reads each memory; results are read at the end."""
+    last_use = {}
+    for position, step in enumerate(steps):
+        for index in step.inputs:
+            last_use[memory_of[index]] = position
+    for index in results:
+        last_use[memory_of[index]] = len(steps)
+    return last_use
 
 
 def _step(operator: Operator) -> Step:

@@ -1,4 +1,4 @@
-"""Networks as ONNX files: converted, written with what a user needs to know, and compared with PyTorch."""
+"""Networks as ONNX files: converted, written with their metadata, and compared with PyTorch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-INPUT, OUTPUT = "images", "logits"
+INPUT = "images"
+OUTPUT = "logits"
 
 
 def cpu_copy(network: nn.Module) -> nn.Module:
-    """Return a copy in float32 on the CPU, in evaluation mode; the network itself is left as it is."""
+    """Return a copy of a network in float32, on the CPU and in evaluation mode."""
     return copy.deepcopy(network).to(device="cpu", dtype=torch.float32).eval()
 
 
 def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
-    """Return the network as an ONNX model: "images" [batch, C, H, W] to "logits" [batch, classes], any batch size.
+    """Return the network as an ONNX model for any batch size.
+
+    Its input "images" is [batch, C, H, W], its output "logits" is [batch, classes].
 
     Args:
         network: maps images to logits in evaluation mode; it is left as it is.
@@ -53,9 +56,8 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
         )
     assert program is not None  # noqa: S101  for the type checker
     model = program.model_proto
+    # The exporter leaves stack traces everywhere: half of a small file, with this machine's paths.
     for described in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        # The exporter leaves stack traces there: half of a small file, with the paths of this
-        # machine.
         del described.metadata_props[:]
         described.doc_string = ""
     return model
@@ -66,7 +68,7 @@ def open_session(model: bytes | Path, threads: int | None = None) -> onnxruntime
 
     Args:
         model: the model or its file.
-        threads: how many threads work on one operation; None lets ONNX Runtime choose.
+        threads: how many threads work on one operator; None lets ONNX Runtime choose.
     """
     import onnxruntime
 
@@ -84,14 +86,14 @@ def export_onnx(
     path: Path,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write the network to an ONNX file: "images" [batch, C, H, W] to "logits" [batch, classes], any batch size.
+    """Write the network to an ONNX file, as `to_onnx` makes it.
 
     Args:
         network: maps images to logits in evaluation mode; it is left as it is.
         image_shape: (C, H, W).
         path: the file; it is replaced in one step.
-        metadata: what a user of the file must know, for example "mean", "std", "classes",
-            "genotype"; read back as `metadata_props`.
+        metadata: what a user of the file must know, for example "mean", "std", "classes" and
+            "genotype"; it is read back as the model's `metadata_props`.
 
     Raises:
         UserError: the file can't be written.
@@ -103,13 +105,13 @@ def export_onnx(
 
 
 def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
-    """Return the largest absolute difference between ONNX Runtime's and PyTorch's logits, both on the CPU.
+    """Return the largest absolute difference between ONNX Runtime's and PyTorch's logits.
 
-    The images are tried all at once and the first of them alone.
+    Both run on the CPU. The images are tried all at once, and the first of them alone.
 
     Args:
-        path: what `export_onnx` wrote.
-        network: the network that it wrote.
+        path: the file that `export_onnx` wrote.
+        network: the network that was written.
         images: [B, C, H, W] float.
 
     Returns:

@@ -14,33 +14,46 @@ from unas.graphs.operators import Operator, Value
 if TYPE_CHECKING:
     import onnx
 
+END = 2**62  # of a slice that ends where its axis does
 
-def _plain(kind: str) -> Callable[[GraphBuilder, Operator], None]:
-    return lambda graph, operator: graph.emit(operator, kind, [graph.of(operator.arguments[0])])
+Translate = Callable[["GraphBuilder", Operator], None]
 
 
-def _binary(kind: str) -> Callable[[GraphBuilder, Operator], None]:
+def _unary(kind: str) -> Translate:
+    """Return the translation of an operator whose only input is its first argument."""
+
     def translate(graph: GraphBuilder, operator: Operator) -> None:
-        if operator.keywords.get("alpha", 1) != 1:
-            raise UnknownOperatorError("alpha")
-        graph.emit(operator, kind, [graph.of(value) for value in operator.arguments[:2]])
+        graph.emit(operator, kind, [graph.of(operator.arguments[0])])
 
     return translate
 
 
-def _filled(operator: Operator, *defaults: Any) -> list[Any]:
-    """Return all positional arguments; where the last ones were left out, their `defaults`."""
-    given = list(operator.arguments)
-    positional = [a for a in operator.kind._schema.arguments if not a.kwarg_only]
-    missing = len(positional) - len(given)
-    return given + list(defaults)[len(defaults) - missing :] if missing else given
+def _binary(kind: str) -> Translate:
+    """Return the translation of an operator of two inputs."""
+
+    def translate(graph: GraphBuilder, operator: Operator) -> None:
+        if operator.keywords.get("alpha", 1) != 1:
+            raise UnknownOperatorError("alpha")
+        left, right = operator.arguments[:2]
+        graph.emit(operator, kind, [graph.of(left), graph.of(right)])
+
+    return translate
+
+
+def _positional(operator: Operator) -> list[Any]:
+    """Return all positional arguments; those that were left out are the schema's defaults."""
+    schema = [argument for argument in operator.kind._schema.arguments if not argument.kwarg_only]
+    left_out = schema[len(operator.arguments) :]
+    return [*operator.arguments, *(argument.default_value for argument in left_out)]
 
 
 def _pair(value: Sequence[int]) -> list[int]:
+    """Return the sizes of height and width, where PyTorch gives one for both or one for each."""
     return [int(value[0]), int(value[-1])]
 
 
 def _pads(value: Sequence[int]) -> list[int]:
+    """Return the padding before height and width, and after them."""
     return _pair(value) * 2
 
 
@@ -48,9 +61,19 @@ def _convolution(graph: GraphBuilder, operator: Operator) -> None:
     images, weight, bias, stride, padding, dilation, transposed, _, groups = operator.arguments
     if transposed or weight.dim() != 4:
         raise UnknownOperatorError("convolution")
-    inputs = [graph.of(images), graph.of(weight), *([graph.of(bias)] if bias is not None else [])]
-    sizes = {"strides": _pair(stride), "pads": _pads(padding), "dilations": _pair(dilation)}
-    graph.emit(operator, "Conv", inputs, kernel_shape=list(weight.shape[2:]), group=groups, **sizes)
+    inputs = [graph.of(images), graph.of(weight)]
+    if bias is not None:
+        inputs.append(graph.of(bias))
+    graph.emit(
+        operator,
+        "Conv",
+        inputs,
+        kernel_shape=list(weight.shape[2:]),
+        group=groups,
+        strides=_pair(stride),
+        pads=_pads(padding),
+        dilations=_pair(dilation),
+    )
 
 
 def _batch_norm(graph: GraphBuilder, operator: Operator) -> None:
@@ -63,93 +86,85 @@ def _batch_norm(graph: GraphBuilder, operator: Operator) -> None:
     graph.emit(operator, "BatchNormalization", inputs, epsilon=float(operator.arguments[-1]))
 
 
-def _evaluated_batch_norm(graph: GraphBuilder, operator: Operator) -> None:
-    """Take apart the operator that serves training too: (…, training, momentum, eps)."""
-    if operator.arguments[5]:
+def _batch_norm_of_both_modes(graph: GraphBuilder, operator: Operator) -> None:
+    is_training = operator.arguments[5]
+    if is_training:
         raise UnknownOperatorError("batch norm")
     _batch_norm(graph, operator)
 
 
 def _max_pool(graph: GraphBuilder, operator: Operator) -> None:
-    images, kernel, stride, padding, dilation, ceil = _filled(operator, [], [0, 0], [1, 1], False)
-    sizes = {
-        "strides": _pair(stride or kernel),
-        "pads": _pads(padding),
-        "dilations": _pair(dilation),
-    }
+    images, kernel, stride, padding, dilation, is_ceil = _positional(operator)
     graph.emit(
         operator,
         "MaxPool",
         [graph.of(images)],
         kernel_shape=_pair(kernel),
-        ceil_mode=int(ceil),
-        **sizes,
+        strides=_pair(stride or kernel),
+        pads=_pads(padding),
+        dilations=_pair(dilation),
+        ceil_mode=int(is_ceil),
     )
 
 
 def _average_pool(graph: GraphBuilder, operator: Operator) -> None:
-    images, kernel, stride, padding, ceil, includes_pad, divisor = _filled(
-        operator, [], [0, 0], False, True, None
-    )
+    images, kernel, stride, padding, is_ceil, includes_padding, divisor = _positional(operator)
     if divisor is not None:
         raise UnknownOperatorError("divisor")
-    sizes = {"strides": _pair(stride or kernel), "pads": _pads(padding), "ceil_mode": int(ceil)}
     graph.emit(
         operator,
         "AveragePool",
         [graph.of(images)],
         kernel_shape=_pair(kernel),
-        count_include_pad=int(includes_pad),
-        **sizes,
+        strides=_pair(stride or kernel),
+        pads=_pads(padding),
+        ceil_mode=int(is_ceil),
+        count_include_pad=int(includes_padding),
     )
 
 
 def _concatenate(graph: GraphBuilder, operator: Operator) -> None:
-    axis = operator.arguments[1] if len(operator.arguments) > 1 else 0
-    graph.emit(operator, "Concat", [graph.of(value) for value in operator.arguments[0]], axis=axis)
+    values, axis = _positional(operator)
+    graph.emit(operator, "Concat", [graph.of(value) for value in values], axis=axis)
 
 
 def _slice(graph: GraphBuilder, operator: Operator) -> None:
-    images, axis, start, end, step = _filled(operator, 0, None, None, 1)
-    if (start or 0) == 0 and (end is None or end >= 2**62) and step == 1:
+    images, axis, start, end, step = _positional(operator)
+    start = start or 0
+    end = END if end is None else end
+    if start == 0 and end >= END and step == 1:
         graph.emit(operator, "Identity", [graph.of(images)])
         return
-    end = 2**62 if end is None else end
-    bounds = [graph.constant(torch.tensor([int(value)])) for value in (start or 0, end, axis, step)]
+    bounds = [graph.constant(torch.tensor([int(value)])) for value in (start, end, axis, step)]
     graph.emit(operator, "Slice", [graph.of(images), *bounds])
 
 
 def _pad(graph: GraphBuilder, operator: Operator) -> None:
-    images, sizes = operator.arguments[:2]
-    value = operator.arguments[2] if len(operator.arguments) > 2 else 0
+    images, sizes, value = _positional(operator)
     rank = len(graph.shapes[images.index])
     before, after = [0] * rank, [0] * rank
-    for axis in range(len(sizes) // 2):  # PyTorch begins with the last axis
-        before[rank - 1 - axis], after[rank - 1 - axis] = sizes[2 * axis], sizes[2 * axis + 1]
-    graph.emit(
-        operator,
-        "Pad",
-        [graph.of(images), graph.constant(torch.tensor(before + after)), graph.of(value)],
-    )
+    for position in range(len(sizes) // 2):
+        axis = rank - 1 - position  # PyTorch begins with the last axis
+        before[axis] = sizes[2 * position]
+        after[axis] = sizes[2 * position + 1]
+    pads = graph.constant(torch.tensor(before + after))
+    graph.emit(operator, "Pad", [graph.of(images), pads, graph.of(value)])
 
 
 def _mean(graph: GraphBuilder, operator: Operator) -> None:
-    images, axes = operator.arguments[:2]
-    keeps = (
-        operator.arguments[2]
-        if len(operator.arguments) > 2
-        else operator.keywords.get("keepdim", False)
-    )
+    images, axes, keeps_axes = _positional(operator)
     inputs = [graph.of(images), graph.constant(torch.tensor(list(axes)))]
-    graph.emit(operator, "ReduceMean", inputs, keepdims=int(keeps))
+    graph.emit(operator, "ReduceMean", inputs, keepdims=int(keeps_axes))
 
 
 def _view(graph: GraphBuilder, operator: Operator) -> None:
-    before, after = graph.shapes[operator.arguments[0].index], graph.shapes[operator.outputs[0]]
+    images = operator.arguments[0]
+    before = graph.shapes[images.index]
+    after = graph.shapes[operator.outputs[0]]
     if before[0] != after[0]:
         raise UnknownOperatorError("a view across images")
     shape = torch.tensor([0, *after[1:]])  # 0 keeps the batch's size
-    graph.emit(operator, "Reshape", [graph.of(operator.arguments[0]), graph.constant(shape)])
+    graph.emit(operator, "Reshape", [graph.of(images), graph.constant(shape)])
 
 
 def _linear(graph: GraphBuilder, operator: Operator) -> None:
@@ -159,31 +174,28 @@ def _linear(graph: GraphBuilder, operator: Operator) -> None:
     graph.emit(operator, "Gemm", [graph.of(images), graph.of(weight), graph.of(bias)])
 
 
-def _product(graph: GraphBuilder, operator: Operator) -> None:
-    graph.emit(operator, "MatMul", [graph.of(value) for value in operator.arguments[:2]])
-
-
 def _clip(graph: GraphBuilder, operator: Operator) -> None:
-    images, low, high = _filled(operator, -1.0, 1.0)
+    images, low, high = _positional(operator)
     if low is None or high is None:
         raise UnknownOperatorError("clamp")
     graph.emit(operator, "Clip", [graph.of(images), graph.of(low), graph.of(high)])
 
 
-NODES: dict[str, Callable[[GraphBuilder, Operator], None]] = {
+# How each PyTorch operator is translated.
+NODES: dict[str, Translate] = {
     "convolution": _convolution,
     "_native_batch_norm_legit_no_training": _batch_norm,
-    "native_batch_norm": _evaluated_batch_norm,
-    "relu": _plain("Relu"),
-    "relu_": _plain("Relu"),
-    "sigmoid": _plain("Sigmoid"),
-    "hardswish": _plain("HardSwish"),
+    "native_batch_norm": _batch_norm_of_both_modes,
+    "relu": _unary("Relu"),
+    "relu_": _unary("Relu"),
+    "sigmoid": _unary("Sigmoid"),
+    "hardswish": _unary("HardSwish"),
     "hardtanh": _clip,
     "hardtanh_": _clip,
     "clamp": _clip,
-    "detach": _plain("Identity"),
-    "alias": _plain("Identity"),
-    "clone": _plain("Identity"),
+    "detach": _unary("Identity"),
+    "alias": _unary("Identity"),
+    "clone": _unary("Identity"),
     "add": _binary("Add"),
     "add_": _binary("Add"),
     "mul": _binary("Mul"),
@@ -196,7 +208,7 @@ NODES: dict[str, Callable[[GraphBuilder, Operator], None]] = {
     "view": _view,
     "_unsafe_view": _view,
     "addmm": _linear,
-    "mm": _product,
+    "mm": _binary("MatMul"),
 }
 
 
@@ -208,11 +220,11 @@ class GraphBuilder:
     """Collects the nodes and the weights of an ONNX graph.
 
     Args:
-        shapes: of each activation.
+        shapes: the shape of each activation.
 
     Attributes:
-        nodes: in order.
-        initializers: the weights.
+        nodes: the graph's nodes in their order.
+        initializers: the graph's weights.
     """
 
     def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
@@ -223,18 +235,16 @@ class GraphBuilder:
         self._constants: dict[int, tuple[str, Tensor]] = {}
 
     def name(self, index: int) -> str:
-        """Return what an activation is called now; what changes it in place gives it a new name."""
+        """Return what an activation is called now; an operator in place gives it a new name."""
         return self._names[index]
 
     def of(self, value: Any) -> str:
         """Return the name of an argument: an activation, a weight or a number."""
         if isinstance(value, Value):
             return self.name(value.index)
-        return (
-            self.constant(value)
-            if isinstance(value, Tensor)
-            else self.constant(torch.tensor(float(value)))
-        )
+        if isinstance(value, Tensor):
+            return self.constant(value)
+        return self.constant(torch.tensor(float(value)))
 
     def constant(self, tensor: Tensor) -> str:
         """Return the name of a weight, added to the graph at its first use."""
@@ -242,14 +252,14 @@ class GraphBuilder:
 
         if id(tensor) not in self._constants:
             name = f"constant{len(self._constants)}"
-            kept = tensor.detach()
-            array = (kept.float() if kept.is_floating_point() else kept).contiguous().numpy()
-            self.initializers.append(numpy_helper.from_array(array, name))
-            self._constants[id(tensor)] = (
-                name,
-                tensor,
-            )  # an id is unique as long as its tensor lives
-        return self._constants[id(tensor)][0]
+            values = tensor.detach().contiguous()
+            if values.is_floating_point():
+                values = values.float()
+            self.initializers.append(numpy_helper.from_array(values.numpy(), name))
+            # The tensor is kept because its id is unique only as long as it lives.
+            self._constants[id(tensor)] = (name, tensor)
+        name, _ = self._constants[id(tensor)]
+        return name
 
     def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node and return its output's name."""
@@ -260,6 +270,5 @@ class GraphBuilder:
 
     def emit(self, operator: Operator, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
         """Add a node whose output is the operator's first."""
-        self._names[operator.outputs[0]] = self.add(
-            kind, inputs, f"value{len(self.nodes)}", **attributes
-        )
+        output = f"value{len(self.nodes)}"
+        self._names[operator.outputs[0]] = self.add(kind, inputs, output, **attributes)

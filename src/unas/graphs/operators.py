@@ -19,7 +19,7 @@ class Value:
     """An activation: a tensor that depends on the image.
 
     Args:
-        index: which one, in the order of their making; the image is 0.
+        index: its position in the order of making; the image is 0.
     """
 
     index: int
@@ -31,11 +31,12 @@ class Operator:
 
     Args:
         kind: the operator, an `OpOverload` such as `torch.ops.aten.relu.default`.
-        arguments: positional arguments; activations are `Value`s, other tensors (weights)
-            themselves.
-        keywords: the others.
-        inputs: the activations among the arguments.
-        outputs: the activations that it returns; one of its inputs if it works in place.
+        arguments: positional arguments, where a `Value` stands for each activation; weights are
+            the tensors themselves.
+        keywords: arguments given by name, likewise with `Value`s.
+        inputs: indices of the activations among the arguments.
+        outputs: indices of the activations that it returns; an operator that works in place
+            returns one of its inputs.
     """
 
     kind: Any
@@ -50,9 +51,9 @@ class Recording:
     """What a network did with one image.
 
     Args:
-        shapes: of each activation, the batch of 1 included.
-        operators: in the order of their calls.
-        results: the activations that the network returned.
+        shapes: the shape of each activation, the batch of 1 included.
+        operators: the calls in their order.
+        results: indices of the activations that the network returned.
     """
 
     shapes: list[tuple[int, ...]] = field(default_factory=list)
@@ -61,10 +62,11 @@ class Recording:
 
 
 def record(network: nn.Module, image_shape: tuple[int, int, int]) -> Recording:
-    """Return the operators that a network runs for one image in evaluation mode; it is left as it is.
+    """Return the operators that a network runs for one image in evaluation mode.
 
     Args:
-        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing).
+        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is
+            left as it is.
         image_shape: (C, H, W).
 
     Raises:
@@ -89,7 +91,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._kept: list[Tensor] = []  # an id is unique as long as its tensor lives
 
     def name(self, tensor: Tensor) -> int:
-        """Return the index of an activation, a new one if it hasn't been seen."""
+        """Return the index of an activation, a new one where it hasn't been seen."""
         if id(tensor) not in self._indices:
             self._indices[id(tensor)] = len(self.recording.shapes)
             self._kept.append(tensor)
@@ -98,9 +100,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def indices(self, values: Any) -> list[int]:
         """Return the indices of the activations in any structure."""
-        return [
-            self._indices[id(leaf)] for leaf in tree_flatten(values)[0] if id(leaf) in self._indices
-        ]
+        leaves = tree_flatten(values)[0]
+        return [self._indices[id(leaf)] for leaf in leaves if id(leaf) in self._indices]
 
     def __torch_dispatch__(
         self,
@@ -109,19 +110,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Run the operator; if it takes an activation, its results are activations too."""
-        keywords = kwargs or {}
-        inputs = self.indices((args, keywords))
-        outputs = func(*args, **keywords)
+        """Run the operator; what it makes of an activation is an activation too."""
+        kwargs = kwargs or {}
+        inputs = self.indices((args, kwargs))
+        results = func(*args, **kwargs)
         if inputs:
-            arguments, named = tree_map_only(Tensor, self._reference, (args, keywords))
-            made = tuple(
-                self.name(leaf) for leaf in tree_flatten(outputs)[0] if isinstance(leaf, Tensor)
-            )
-            self.recording.operators.append(
-                Operator(func, tuple(arguments), named, tuple(inputs), made)
-            )
-        return outputs
+            arguments, keywords = tree_map_only(Tensor, self._reference, (args, kwargs))
+            tensors = [leaf for leaf in tree_flatten(results)[0] if isinstance(leaf, Tensor)]
+            outputs = tuple(self.name(tensor) for tensor in tensors)
+            operator = Operator(func, tuple(arguments), keywords, tuple(inputs), outputs)
+            self.recording.operators.append(operator)
+        return results
 
     def _reference(self, tensor: Tensor) -> Tensor | Value:
         index = self._indices.get(id(tensor))

@@ -1,4 +1,4 @@
-"""A network as ONNX, operator by operator: what PyTorch's exporter takes seconds for, in a hundredth of the time.
+"""A network as ONNX, operator by operator, in a hundredth of the time of PyTorch's exporter.
 
 ONNX Runtime folds and fuses the graph when it opens it, as it does with the exporter's. An operator
 that isn't known here sends the network to the exporter.
@@ -6,8 +6,8 @@ that isn't known here sends the network to the exporter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -22,7 +22,9 @@ OPSET = 18
 
 
 def quick_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
-    """Return the network as an ONNX model for measuring: "images" [batch, C, H, W] to "logits", any batch size.
+    """Return the network as an ONNX model for measuring, for any batch size.
+
+    Its input "images" is [batch, C, H, W], its output is "logits".
 
     Args:
         network: maps images to logits in evaluation mode; it is left as it is.
@@ -35,7 +37,11 @@ def quick_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Mo
 
 
 def direct_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
-    """Do what `quick_onnx` does, without the exporter.
+    """Return the network as an ONNX model that owes nothing to PyTorch's exporter.
+
+    Args:
+        network: maps images to logits in evaluation mode; it is left as it is.
+        image_shape: (C, H, W).
 
     Raises:
         UnknownOperatorError: the network uses an operator that has no translation here.
@@ -46,25 +52,24 @@ def direct_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.M
     builder = GraphBuilder(recording.shapes)
     for operator in recording.operators:
         name = operator.kind.overloadpacket.__name__
-        translate: Callable[..., Any] | None = NODES.get(name)
-        if translate is None:
+        if name not in NODES:
             raise UnknownOperatorError(name)
-        translate(builder, operator)
+        NODES[name](builder, operator)
     if len(recording.results) != 1:
         raise UnknownOperatorError("several results")
-    builder.add("Identity", [builder.name(recording.results[0])], OUTPUT)
-    float32 = onnx.TensorProto.FLOAT
+    (result,) = recording.results
+    builder.add("Identity", [builder.name(result)], OUTPUT)
+    images = _batch_of_floats(INPUT, image_shape)
+    logits = _batch_of_floats(OUTPUT, recording.shapes[result][1:])
     graph = onnx.helper.make_graph(
-        builder.nodes,
-        "network",
-        [onnx.helper.make_tensor_value_info(INPUT, float32, ["batch", *image_shape])],
-        [
-            onnx.helper.make_tensor_value_info(
-                OUTPUT, float32, ["batch", *recording.shapes[recording.results[0]][1:]]
-            )
-        ],
-        builder.initializers,
+        builder.nodes, "network", [images], [logits], builder.initializers
     )
-    return onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10
-    )
+    opset = onnx.helper.make_opsetid("", OPSET)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+
+
+def _batch_of_floats(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
+    """Return the description of an input or output [batch, *shape]."""
+    import onnx
+
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", *shape])

@@ -20,26 +20,28 @@ def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
         network: any module.
         auxiliary: count the auxiliary head, the submodule called `auxiliary`, too.
     """
-    parameters = network.named_parameters()
-    return sum(
-        p.numel() for name, p in parameters if auxiliary or not name.startswith("auxiliary.")
-    )
+    total = 0
+    for name, parameter in network.named_parameters():
+        if auxiliary or not name.startswith("auxiliary."):
+            total += parameter.numel()
+    return total
 
 
 def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return the multiply-adds of the convolutions and linear layers for one image, in evaluation mode.
+    """Return the multiply-adds of a network's convolutions and linear layers for one image.
 
-    What a network computes outside of `nn.Conv2d` and `nn.Linear` is not counted. The network is
-    left as it was.
+    What a network computes outside of `nn.Conv2d` and `nn.Linear` is not counted.
 
     Args:
-        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing).
+        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is
+            evaluated, and left as it was.
         image_shape: (C, H, W).
 
     Raises:
         UserError: the shape is not three positive numbers.
     """
-    image, total = one_image(network, image_shape), 0
+    image = one_image(network, image_shape)
+    total = 0
 
     def add(module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
         nonlocal total
@@ -57,7 +59,11 @@ def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
 
 def one_image(network: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
-    """Return an image [1, C, H, W] of zeros, on the device and of the type of the network's weights.
+    """Return an image [1, C, H, W] of zeros, on the device and of the type of a network's weights.
+
+    Args:
+        network: any module.
+        image_shape: (C, H, W).
 
     Raises:
         UserError: the shape is not three positive numbers.
@@ -67,13 +73,13 @@ def one_image(network: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
             f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)"
         )
     tensors = itertools.chain(network.parameters(), network.buffers())
-    like = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
-    return torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)
+    weight = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+    return torch.zeros(1, *image_shape, device=weight.device, dtype=weight.dtype)
 
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and afterwards every part of it back into the mode that it had."""
+    """Put a network into evaluation mode, and each part of it back into its own mode afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

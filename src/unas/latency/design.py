@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,15 +14,17 @@ from unas.spaces import SearchSpace
 Array = npt.NDArray[np.float64]
 
 POOL = 1000  # candidates to choose from
-GROUP_SCALE, TERM_SCALE, MEAN_SCALE = (
-    30.0,
-    1.0,
-    1e3,
-)  # what is believed before anything is measured, in the noise's unit
+CONCENTRATED = 0.3  # the Dirichlet's parameter: an architecture of few kinds of operations
+UNIFORM = math.inf
+
+# Standard deviations before anything is measured, in those of the noise.
+MEAN_SCALE = 1e3
+GROUP_SCALE = 30.0
+TERM_SCALE = 1.0
 
 
 def choose_design(terms: Terms, count: int, generator: np.random.Generator) -> list[Genotype]:
-    """Return architectures chosen one after the other, each the one whose cost is the least certain then.
+    """Return architectures, each the one whose cost is the least certain after those before it.
 
     That is the greedy D-optimal design for the model of `unas.latency.regression`: it makes the
     determinant of the posterior's precision as large as one step can. Uniform draws all have about
@@ -29,49 +33,58 @@ def choose_design(terms: Terms, count: int, generator: np.random.Generator) -> l
 
     Args:
         terms: the terms of the space.
-        count: how many architectures.
-        generator: for the candidates.
+        count: how many architectures to choose.
+        generator: draws the candidates.
     """
-    uniform = np.inf
-    pool = [
-        _drawn(terms.space, generator, 0.3 if i % 2 else uniform)
-        for i in range(max(POOL, 2 * count))
-    ]
-    matrix = terms.matrix(pool)
-    features = np.hstack(
-        [
-            np.full((len(pool), 1), MEAN_SCALE),
-            GROUP_SCALE * matrix @ terms.group_matrix(),
-            TERM_SCALE * matrix,
-        ]
-    )
-    residual = features.copy()
-    variances = (features**2).sum(1)
-    chosen: list[int] = []
+    pool = _candidates(terms.space, max(POOL, 2 * count), generator)
+    residual = _features(terms, pool)
+    variances = (residual**2).sum(1)
+    chosen: list[Genotype] = []
     for _ in range(count):
         best = int(variances.argmax())
-        chosen.append(best)
+        chosen.append(pool[best])
         # Condition on a measurement of it with noise 1: one step of a pivoted Cholesky
         # decomposition.
         covariance = residual @ residual[best]
         direction = residual[best] / np.sqrt(residual[best] @ residual[best])
         share = 1 - 1 / np.sqrt(1 + residual[best] @ residual[best])
         residual -= share * np.outer(residual @ direction, direction)
-        variances = variances - covariance**2 / (1 + covariance[best])
-    return [pool[index] for index in chosen]
+        variances -= covariance**2 / (1 + covariance[best])
+    return chosen
+
+
+def _features(terms: Terms, pool: list[Genotype]) -> Array:
+    """Return features, [n, features], whose inner products are the prior covariances of costs."""
+    matrix = terms.matrix(pool)
+    intercept = np.full((len(pool), 1), MEAN_SCALE)
+    groups = GROUP_SCALE * matrix @ terms.group_matrix()
+    return np.hstack([intercept, groups, TERM_SCALE * matrix])
+
+
+def _candidates(space: SearchSpace, count: int, generator: np.random.Generator) -> list[Genotype]:
+    """Return architectures, in turn of all operations alike and of few operations each."""
+    pool = []
+    for position in range(count):
+        concentration = CONCENTRATED if position % 2 else UNIFORM
+        pool.append(_drawn(space, generator, concentration))
+    return pool
 
 
 def _drawn(space: SearchSpace, generator: np.random.Generator, concentration: float) -> Genotype:
-    """Return an architecture whose choices of the same options share probabilities drawn from a Dirichlet."""
-    shared: dict[tuple[str, ...], Array] = {}
+    """Return an architecture whose choices of the same options share their probabilities.
+
+    Args:
+        space: the search space.
+        generator: draws the probabilities, and the options.
+        concentration: the parameter of the Dirichlet that probabilities are drawn from.
+    """
+    probabilities: dict[tuple[str, ...], Array] = {}
     choices = {}
     for name, options in space.choices.items():
-        if options not in shared:
-            k = len(options)
-            shared[options] = (
-                np.full(k, 1 / k)
-                if np.isinf(concentration)
-                else generator.dirichlet([concentration] * k)
-            )
-        choices[name] = options[int(generator.choice(len(options), p=shared[options]))]
+        count = len(options)
+        if options not in probabilities and concentration == UNIFORM:
+            probabilities[options] = np.full(count, 1 / count)
+        elif options not in probabilities:
+            probabilities[options] = generator.dirichlet([concentration] * count)
+        choices[name] = options[int(generator.choice(count, p=probabilities[options]))]
     return Genotype(space.name, choices)

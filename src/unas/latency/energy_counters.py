@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class EnergyCounter(ABC):
-    """A counter that only grows, apart from beginning again at 0 when it is full.
+    """A counter of energy. It only grows, but begins again at 0 when it is full.
 
     Attributes:
         name: what it counts, for people.
@@ -26,7 +27,7 @@ class EnergyCounter(ABC):
 
     @abstractmethod
     def between(self, before: Any, after: Any) -> float:
-        """Return the millijoules between two states of `now`; one beginning again is recognised."""
+        """Return the millijoules between two states that `now` returned."""
 
     @abstractmethod
     def now(self) -> Any:
@@ -34,44 +35,45 @@ class EnergyCounter(ABC):
 
     @abstractmethod
     def wait_for_update(self) -> None:
-        """Wait until the counter has just changed, so that a window begins and ends on its ticks."""
+        """Wait until the counter has just changed, so that a window begins on a tick."""
 
 
 class RaplCounter(EnergyCounter):
-    """RAPL: all packages of the CPU, whatever runs on them, as the Linux kernel shows it in /sys/class/powercap.
+    """RAPL, as the Linux kernel shows it: all packages of the CPU, whatever runs on them.
 
     Args:
         root: the directory of the power zones.
 
     Raises:
-        UserError: there is none, or this user can't read it.
+        UserError: there is no such zone, or this user can't read it.
     """
 
     def __init__(self, root: Path = POWERCAP) -> None:
-        # Of "intel-rapl:0" (a package) and "intel-rapl:0:1" (a part of it), only the first; AMD's
-        # have this name too.
-        zones = sorted(path for path in root.glob("intel-rapl:*") if path.name.count(":") == 1)
-        self._zones = [zone for zone in zones if _is_package(zone)]
+        # The zones of AMD's processors are called intel-rapl too.
+        self._zones = sorted(zone for zone in root.glob("intel-rapl:*") if _is_package(zone))
         if not self._zones:
             raise UserError(
-                f"energy: {root} has no intel-rapl zone of a package, so the kernel counts no energy here; use a "
-                "machine that shows RAPL (most virtual machines don't) or an NVIDIA GPU"
+                f"energy: {root} has no intel-rapl zone of a package, so the kernel counts no "
+                "energy here; use a machine that shows RAPL (most virtual machines don't) or an "
+                "NVIDIA GPU"
             )
         self._full = [_microjoules(zone / "max_energy_range_uj") for zone in self._zones]
-        self.now()
-        self.name = f"RAPL, {len(self._zones)} CPU package{'s' if len(self._zones) > 1 else ''}"
+        self.now()  # a zone that can't be read must be told before anything is measured
+        packages = "package" if len(self._zones) == 1 else "packages"
+        self.name = f"RAPL, {len(self._zones)} CPU {packages}"
 
     def now(self) -> list[int]:
         """Return the microjoules of each package."""
         return [_microjoules(zone / "energy_uj") for zone in self._zones]
 
     def between(self, before: list[int], after: list[int]) -> float:
-        """Return the millijoules of all packages; one that has begun again has counted to its end before."""
-        zones = zip(before, after, self._full, strict=True)
-        return (
-            sum(end - start if end >= start else end - start + full for start, end, full in zones)
-            / 1e3
-        )
+        """Return the millijoules of all packages between two states."""
+        microjoules = 0
+        for start, end, full in zip(before, after, self._full, strict=True):
+            microjoules += end - start
+            if end < start:  # it was full in between, and began again
+                microjoules += full
+        return microjoules / 1e3
 
     def wait_for_update(self) -> None:
         """Wait for the next tick, about a millisecond away."""
@@ -99,7 +101,7 @@ class NvmlCounter(EnergyCounter):
             pynvml.nvmlInit()
             self._handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(device))
             self._read = pynvml.nvmlDeviceGetTotalEnergyConsumption
-            self.now()
+            self.now()  # a GPU without a counter must be told before anything is measured
         except pynvml.NVMLError as error:
             raise UserError(
                 f"energy: NVML counts no energy of {device}: {error}; it needs Volta or newer"
@@ -111,7 +113,7 @@ class NvmlCounter(EnergyCounter):
         return int(self._read(self._handle))
 
     def between(self, before: int, after: int) -> float:
-        """Return the millijoules between them."""
+        """Return the millijoules between two states."""
         return float(after - before)
 
     def wait_for_update(self) -> None:
@@ -127,7 +129,7 @@ def find_counter(device: torch.device, root: Path = POWERCAP) -> EnergyCounter:
         root: the directory of the kernel's power zones.
 
     Raises:
-        UserError: its energy can't be counted; the line says what is missing.
+        UserError: the device's energy can't be counted; the line says what is missing.
     """
     if device.type == "cuda":
         return NvmlCounter(device)
@@ -138,22 +140,30 @@ def find_counter(device: torch.device, root: Path = POWERCAP) -> EnergyCounter:
     return RaplCounter(root)
 
 
-def _wait(read: Any, seconds: float) -> None:
-    before, end = read(), time.monotonic() + seconds
+def _wait(read: Callable[[], object], seconds: float) -> None:
+    """Wait until a counter changes, or the time is up."""
+    before = read()
+    end = time.monotonic() + seconds
     while read() == before and time.monotonic() < end:
         time.sleep(2e-4)
 
 
 def _uuid(device: torch.device) -> str:
-    found = str(torch.cuda.get_device_properties(device).uuid)
-    return found if found.startswith("GPU-") else f"GPU-{found}"
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    return f"GPU-{uuid.removeprefix('GPU-')}"
 
 
 def _is_package(zone: Path) -> bool:
-    """Return whether a zone is a package; "psys" is the whole platform, packages included. Old kernels name none."""
+    """Return whether a zone is a whole package of the CPU.
+
+    "intel-rapl:0" is one, "intel-rapl:0:1" a part of it; a zone that is named "psys" is the whole
+    platform, packages included.
+    """
+    if zone.name.count(":") != 1:
+        return False
     try:
         return (zone / "name").read_text().startswith("package")
-    except OSError:
+    except OSError:  # old kernels name no zone
         return True
 
 

@@ -1,9 +1,9 @@
-"""What a latency is the latency on: without it a figure means nothing elsewhere, or next month."""
+"""What a latency was measured on: without it a figure means nothing elsewhere, or next month."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 import torch
@@ -20,17 +20,17 @@ class Fingerprint:
 
     Args:
         processor: the model of the CPU; "remote" where a command reaches another machine.
-        cores: how many of its cores this process may use; 0 if remote.
+        cores: how many of the CPU's cores this process may use; 0 where the CPU is remote.
         threads: how many CPU threads the network may use.
         accelerator: the model of the GPU; None on a CPU.
-        device: "cpu", "cuda:0", …
-        backend: what runs the network.
-        backend_version: its version; for a command, the command.
-        torch_version: of PyTorch, which also writes the ONNX files.
-        batch_size: images of a forward.
-        channels: of an image.
-        height: of an image, in pixels.
-        width: of an image, in pixels.
+        device: PyTorch's name of the device, such as "cpu" or "cuda:0".
+        backend: the name of the backend that runs the network.
+        backend_version: the version of the backend; for a command, the command.
+        torch_version: the version of PyTorch, which also writes the ONNX files.
+        batch_size: how many images a forward takes.
+        channels: how many channels an image has.
+        height: the height of an image in pixels.
+        width: the width of an image in pixels.
     """
 
     processor: str
@@ -61,11 +61,15 @@ class Fingerprint:
     ) -> Fingerprint:
         """Return the fingerprint of this machine, for batches [B, C, H, W] on `device`."""
         batch_size, channels, height, width = batch_shape
+        if backend.is_remote:
+            processor, cores, accelerator = "remote", 0, None
+        else:
+            processor, cores, accelerator = cpu_name(), cpu_count(), _accelerator(device)
         return cls(
-            processor="remote" if backend.is_remote else cpu_name(),
-            cores=0 if backend.is_remote else cpu_count(),
+            processor=processor,
+            cores=cores,
             threads=threads,
-            accelerator=None if backend.is_remote or device.type == "cpu" else device_name(device),
+            accelerator=accelerator,
             device=str(device),
             backend=backends.registry.name_of(type(backend)),
             backend_version=backend.version(),
@@ -89,20 +93,22 @@ class Fingerprint:
                 f"{source}: the fingerprint must have the fields {', '.join(sorted(names))}"
             )
         for name, hint in get_type_hints(cls).items():
-            if not isinstance(document[name], hint) or isinstance(document[name], bool):
-                raise UserError(
-                    f"{source}: fingerprint.{name} is {document[name]!r}; is the file damaged?"
-                )
+            value = document[name]
+            if not isinstance(value, hint) or isinstance(value, bool):
+                raise UserError(f"{source}: fingerprint.{name} is {value!r}; is the file damaged?")
         return cls(**document)
 
     def difference(self, other: Fingerprint) -> str | None:
-        """Return how another fingerprint differs, "batch_size is 1 there and 8 here"; None if it doesn't."""
-        mine, its = asdict(self), asdict(other)
-        return next(
-            (
-                f"{name} is {mine[name]} there and {its[name]} here"
-                for name in mine
-                if mine[name] != its[name]
-            ),
-            None,
-        )
+        """Return how another fingerprint differs from this one, or None where it doesn't.
+
+        For example "batch_size is 1 there and 8 here".
+        """
+        for field in fields(self):
+            there, here = getattr(self, field.name), getattr(other, field.name)
+            if there != here:
+                return f"{field.name} is {there} there and {here} here"
+        return None
+
+
+def _accelerator(device: torch.device) -> str | None:
+    return None if device.type == "cpu" else device_name(device)

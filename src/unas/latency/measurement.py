@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -42,16 +43,16 @@ def measure(
         backend: a name of `unas.latency.backends.names()`, or an instance.
         device: where it runs.
         threads: CPU threads; None for as many as PyTorch has.
-        samples: how many runs are taken.
-        max_seconds: half of it is the most that warming up takes, the rest is for the samples; at
-            least 6 are taken.
+        samples: how many runs are clocked.
+        max_seconds: half of it is the most that warming up takes, and the other half the most that
+            the runs take; at least 6 are clocked all the same.
 
     Raises:
         UserError: an argument is out of its range, or the backend can't use the device.
     """
-    with prepared(input_shape, backend, device, threads) as (chosen, fingerprint):
+    with prepared(input_shape, backend, device, threads) as (runner, fingerprint):
         check_samples(samples, max_seconds)
-        run = chosen.prepare(net, *batch_of(fingerprint))
+        run = runner.prepare(net, *batch_of(fingerprint))
         return _measured(run, samples, max_seconds, fingerprint)
 
 
@@ -65,14 +66,23 @@ def measure_file(
     samples: int = 50,
     max_seconds: float = 10.0,
 ) -> Latency:
-    """Return how long an ONNX file takes for one batch; see `measure`.
+    """Return how long an ONNX file takes for one batch.
+
+    Args:
+        path: the file.
+        input_shape: see `measure`.
+        backend: see `measure`; it must be one that runs files.
+        device: see `measure`.
+        threads: see `measure`.
+        samples: see `measure`.
+        max_seconds: see `measure`.
 
     Raises:
-        UserError: as of `measure`; or the backend can't run this file.
+        UserError: an argument is out of its range, or the backend can't run this file.
     """
-    with prepared(input_shape, backend, device, threads) as (chosen, fingerprint):
+    with prepared(input_shape, backend, device, threads) as (runner, fingerprint):
         check_samples(samples, max_seconds)
-        run = chosen.prepare_file(path, *batch_of(fingerprint))
+        run = runner.prepare_file(path, *batch_of(fingerprint))
         return _measured(run, samples, max_seconds, fingerprint)
 
 
@@ -88,20 +98,29 @@ def prepared(
     Raises:
         UserError: an argument is out of its range.
     """
-    chosen = backends.get(backend)() if isinstance(backend, str) else backend
-    shape = _batch_shape(input_shape)
+    runner = as_backend(backend)
+    shape = batch_shape(input_shape)
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise UserError(f"threads is {threads}; it must be at least 1 and at most {MAX_THREADS}")
     where = torch_device(device)
     with torch_threads(threads):
-        yield chosen, Fingerprint.here(chosen, shape, where, torch.get_num_threads())
+        yield runner, Fingerprint.here(runner, shape, where, torch.get_num_threads())
+
+
+def as_backend(backend: str | Backend) -> Backend:
+    """Return a backend that is given as itself or by its name.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    return backends.get(backend)() if isinstance(backend, str) else backend
 
 
 def check_samples(samples: int, max_seconds: float) -> None:
-    """Check how much is to be measured.
+    """Refuse fewer samples or less time than a median needs.
 
     Raises:
-        UserError: it is too little.
+        UserError: an argument is out of its range.
     """
     if samples < MIN_SAMPLES:
         raise UserError(f"samples is {samples}; it must be at least {MIN_SAMPLES}")
@@ -110,7 +129,7 @@ def check_samples(samples: int, max_seconds: float) -> None:
 
 
 def batch_of(fingerprint: Fingerprint) -> tuple[tuple[int, int, int, int], torch.device, int]:
-    """Return the batch's shape, the device and the threads."""
+    """Return the last arguments of `Backend.prepare`: the batch's shape, the device, the threads."""
     shape = (fingerprint.batch_size, *fingerprint.input_shape)
     return shape, torch.device(fingerprint.device), fingerprint.threads
 
@@ -121,26 +140,38 @@ def _measured(run: Clock, samples: int, max_seconds: float, fingerprint: Fingerp
 
 
 def warm_up(run: Callable[[], float], max_seconds: float) -> int:
-    """Run until two medians in a row of a few runs are nearly equal, or the time is up; return how many runs it took.
+    """Run until two medians in a row of a few runs are nearly equal, or the time is up.
 
     Args:
         run: runs the network once and returns the milliseconds.
-        max_seconds: the most that it takes, by those milliseconds or by this machine's clock.
+        max_seconds: when the time is up, by those milliseconds or by this machine's clock.
+
+    Returns:
+        How many runs it took.
     """
-    start, spent_ms, previous = time.monotonic(), 0.0, float("inf")
+    start = time.monotonic()
+    spent_ms = 0.0
+    previous = math.inf
     for window in itertools.count(1):
         times = [run() for _ in range(WINDOW)]
         spent_ms += sum(times)
         median = statistics.median(times)
+        is_steady = abs(median - previous) <= STEADY * previous < math.inf
         is_over = max(spent_ms / 1e3, time.monotonic() - start) >= max_seconds
-        if abs(median - previous) <= STEADY * previous < float("inf") or is_over:
+        if is_steady or is_over:
             return window * WINDOW
         previous = median
     raise AssertionError  # pragma: no cover  count() has no end
 
 
 def take_samples(run: Callable[[], float], samples: int, max_seconds: float) -> list[float]:
-    """Return the milliseconds of `samples` runs; of fewer, but at least 6, when the time is up."""
+    """Return the milliseconds of so many runs; of fewer, but at least 6, when the time is up.
+
+    Args:
+        run: runs the network once and returns the milliseconds.
+        samples: how many runs.
+        max_seconds: when the time is up, by those milliseconds or by this machine's clock.
+    """
     start = time.monotonic()
     times: list[float] = []
     while len(times) < samples:
@@ -178,10 +209,15 @@ def torch_device(device: str | torch.device) -> torch.device:
         ) from error
 
 
-def _batch_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def batch_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return (B, C, H, W) of a shape that may leave out B, which is then 1.
+
+    Raises:
+        UserError: it is neither (C, H, W) nor (B, C, H, W).
+    """
     if len(shape) not in {3, 4} or min(shape) < 1:
         raise UserError(
             f"input_shape is {shape}; give (C, H, W) or (B, C, H, W), for example (3, 32, 32)"
         )
-    batch, channels, height, width = shape if len(shape) == 4 else (1, *shape)
-    return batch, channels, height, width
+    *batch, channels, height, width = shape
+    return batch[0] if batch else 1, channels, height, width

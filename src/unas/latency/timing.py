@@ -1,9 +1,10 @@
-"""Timing many networks in turn, so that what else the machine does meanwhile does little harm."""
+"""Timing many networks in turn, so that a machine that does something else does little harm."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,18 +18,18 @@ from unas.latency.measurement import batch_of, prepared
 
 Array = npt.NDArray[np.float64]
 
-MAX_BYTES_AT_ONCE = 2**30  # of weights; networks beyond it are timed after the others
+MAX_BYTES_AT_ONCE = 2**30  # weights of the networks in memory; those beyond it come afterwards
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What timing several networks gave, and what it cost.
+    """The times of several networks, and what it took to measure them.
 
     Args:
-        milliseconds: of each network, [n].
+        milliseconds: the time of each network, [n].
         forwards: how many forwards ran, those that warm up included.
-        building_seconds: for making, exporting and opening the networks.
-        measuring_seconds: for running them.
+        building_seconds: how long making, exporting and opening the networks took.
+        measuring_seconds: how long running the networks took.
     """
 
     milliseconds: Array
@@ -44,12 +45,12 @@ class NetworkTimer:
     Args:
         build: returns the network of an architecture.
         input_shape: (C, H, W) for one image, or (B, C, H, W).
-        backend: what runs them.
-        device: where.
+        backend: what runs the networks.
+        device: where the networks run.
         threads: CPU threads; None for as many as PyTorch has.
         rounds: how often each network has its turn.
-        runs: forwards that are clocked in a turn.
-        warm_ups: forwards before them, which bring the weights into the cache.
+        runs: how many forwards are clocked in a turn.
+        warm_ups: how many forwards of a turn come first, which bring the weights into the cache.
     """
 
     build: Callable[[Genotype], nn.Module]
@@ -63,10 +64,7 @@ class NetworkTimer:
 
     def fingerprint(self) -> Fingerprint:
         """Return what the times are valid for."""
-        with prepared(self.input_shape, self.backend, self.device, self.threads) as (
-            _,
-            fingerprint,
-        ):
+        with self._prepared() as (_, fingerprint):
             return fingerprint
 
     def __call__(self, genotypes: Sequence[Genotype], generator: np.random.Generator) -> Timing:
@@ -74,38 +72,36 @@ class NetworkTimer:
 
         Args:
             genotypes: the architectures.
-            generator: for the order of the turns.
+            generator: draws the order of the turns.
 
         Raises:
             UserError: the backend can't use the device, or a measurement fails.
         """
         times: list[Array] = []
         building = measuring = 0.0
-        with prepared(self.input_shape, self.backend, self.device, self.threads) as (
-            backend,
-            fingerprint,
-        ):
-            left = list(genotypes)
-            while left:
+        waiting = list(genotypes)
+        with self._prepared() as (backend, fingerprint):
+            while waiting:
                 start = time.perf_counter()
-                clocks = self._prepare(left, backend, fingerprint)
+                clocks = self._take_clocks(waiting, backend, fingerprint)
                 built = time.perf_counter()
                 times.append(in_turn(clocks, self.rounds, self.runs, self.warm_ups, generator))
-                building, measuring = (
-                    building + built - start,
-                    measuring + time.perf_counter() - built,
-                )
+                building += built - start
+                measuring += time.perf_counter() - built
         forwards = len(genotypes) * self.rounds * (self.runs + self.warm_ups)
         return Timing(np.concatenate(times), forwards, building, measuring)
 
-    def _prepare(
-        self, left: list[Genotype], backend: Backend, fingerprint: Fingerprint
+    def _prepared(self) -> AbstractContextManager[tuple[Backend, Fingerprint]]:
+        return prepared(self.input_shape, self.backend, self.device, self.threads)
+
+    def _take_clocks(
+        self, waiting: list[Genotype], backend: Backend, fingerprint: Fingerprint
     ) -> list[Clock]:
-        """Prepare the networks of the first of `left` and take them out of it, as many as memory is meant to hold."""
+        """Take as many architectures from the front as memory may hold; return their clocks."""
         clocks: list[Clock] = []
         held = 0
-        while left and (not clocks or held < MAX_BYTES_AT_ONCE):
-            network = self.build(left.pop(0)).eval()
+        while waiting and (not clocks or held < MAX_BYTES_AT_ONCE):
+            network = self.build(waiting.pop(0)).eval()
             held += sum(p.numel() * p.element_size() for p in network.parameters())
             clocks.append(backend.prepare(network, *batch_of(fingerprint)))
         return clocks
@@ -122,19 +118,19 @@ def in_turn(
     the network's fastest.
 
     Args:
-        clocks: each runs a network once.
-        rounds: how often each has its turn, in an order drawn anew.
-        runs: runs that are clocked in a turn.
-        warm_ups: runs before them.
-        generator: for the orders.
+        clocks: functions that run one network each, once.
+        rounds: how often each clock has its turn, in an order drawn anew.
+        runs: how many runs are clocked in a turn.
+        warm_ups: how many runs come before the clocked ones in a turn.
+        generator: draws the orders.
     """
-    found = np.empty((len(clocks), rounds, runs))
+    times = np.empty((len(clocks), rounds, runs))
     for round_number in range(rounds):
         for index in generator.permutation(len(clocks)):
             run = clocks[index]
             for _ in range(warm_ups):
                 run()
-            found[index, round_number] = [run() for _ in range(runs)]
-    fastest = found.min((1, 2))
-    level = np.median(np.median(found, 2) / fastest[:, None])
+            times[index, round_number] = [run() for _ in range(runs)]
+    fastest = times.min((1, 2))
+    level = np.median(np.median(times, 2) / fastest[:, None])
     return np.asarray(fastest * level)
