@@ -4,7 +4,9 @@ import dataclasses
 import json
 import pickle
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -42,12 +44,12 @@ PUBLISHED = {
 }
 
 
-def random_genotype(seed):
+def random_genotype(seed: int) -> Genotype:
     chooser = random.Random(seed)  # noqa: S311  no secrets here
     return Genotype("darts", {n: chooser.choice(o) for n, o in DartsSpace.all_choices().items()})
 
 
-def document(**changes):
+def document(**changes: Any) -> dict[str, Any]:
     found = {
         "format": FORMAT,
         "version": 1,
@@ -57,11 +59,11 @@ def document(**changes):
     return found | changes
 
 
-def choices(**changes):
+def choices(**changes: Any) -> dict[str, str]:
     return {k: v for k, v in (dict(random_genotype(0).choices) | changes).items() if v is not None}
 
 
-def one_line(error):
+def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
     message = str(error.value)
     assert message
     assert "\n" not in message
@@ -83,7 +85,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_published_chains_equal_the_papers(name) -> None:
+def test_published_chains_equal_the_papers(name: str) -> None:
     genotype = load_genotype(name)
     assert genotype.space == "proxylessnas"
     assert len(genotype.choices) == 21
@@ -96,7 +98,7 @@ def test_published_chains_equal_the_papers(name) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_cells_equal_the_papers(name) -> None:
+def test_published_cells_equal_the_papers(name: str) -> None:
     genotype = load_genotype(name)
     assert genotype.space == "darts"
     for cell, slots in PUBLISHED[name].items():
@@ -122,7 +124,7 @@ def test_published_names_are_listed_and_found_in_any_case() -> None:
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=25, deadline=None)
-def test_json_round_trip(seed) -> None:
+def test_json_round_trip(seed: int) -> None:
     genotype = random_genotype(seed)
     again = Genotype.from_json(genotype.to_json())
     assert again == genotype
@@ -184,7 +186,7 @@ def test_a_genotype_cannot_change() -> None:
         (" " * (MAX_JSON_CHARACTERS + 1), [str(MAX_JSON_CHARACTERS)]),
     ],
 )
-def test_bad_json_gives_one_line(text, parts) -> None:
+def test_bad_json_gives_one_line(text: str, parts: list[str]) -> None:
     with pytest.raises(UserError) as error:
         Genotype.from_json(text, "my.json")
     message = one_line(error)
@@ -207,7 +209,7 @@ _NEARLY = st.builds(
 
 @given(_JSON.map(json.dumps) | _NEARLY.map(json.dumps) | st.text())
 @settings(max_examples=300, deadline=None)
-def test_no_text_raises_anything_but_a_user_error(text) -> None:
+def test_no_text_raises_anything_but_a_user_error(text: str) -> None:
     try:
         genotype = Genotype.from_json(text)
     except UserError:
@@ -239,7 +241,7 @@ def test_files_and_run_directories(tmp_path: Path) -> None:
         (lambda _path: None, "no such file, and no published genotype"),
     ],
 )
-def test_bad_files_give_one_line(tmp_path: Path, make, part) -> None:
+def test_bad_files_give_one_line(tmp_path: Path, make: Callable[[Path], Path], part: str) -> None:
     make(tmp_path / "it")
     with pytest.raises(UserError) as error:
         load_genotype(tmp_path / "it")
@@ -248,7 +250,7 @@ def test_bad_files_give_one_line(tmp_path: Path, make, part) -> None:
 
 
 @pytest.mark.parametrize("name", ["UNAS_CIFAR11", "", "a\0b", "x" * 5000])
-def test_wrong_names_give_one_line(name) -> None:
+def test_wrong_names_give_one_line(name: str) -> None:
     with pytest.raises(UserError) as error:
         load_genotype(name)
     assert "genotype" in str(error.value)

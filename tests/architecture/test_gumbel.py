@@ -112,7 +112,9 @@ def test_relaxed_samples_are_on_the_simplex_and_follow_the_concrete_distribution
 @pytest.mark.parametrize(
     "logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str
 )
-def test_conditional_samples_keep_their_argmax(logits, softening: float) -> None:
+def test_conditional_samples_keep_their_argmax(
+    logits: tuple[float, float, float, float], softening: float
+) -> None:
     policy = make_policy(softening, logits, copies=3)
     log_p = policy.log_probabilities()
     noise, fresh = (_gumbel.gumbel_noise(policy, 20_000, seeded(seed)) for seed in (4, 5))
@@ -126,7 +128,9 @@ def test_conditional_samples_keep_their_argmax(logits, softening: float) -> None
 @pytest.mark.parametrize(
     "logits", [LOGITS, (100.0, -100.0, 0.0, 99.0), (8.0, 0.0, 0.0, 0.0)], ids=str
 )
-def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(logits) -> None:
+def test_coupled_samples_equal_the_relaxed_ones_in_value_but_not_in_gradient(
+    logits: tuple[float, float, float, float],
+) -> None:
     policy = make_policy(0.0, logits)
     log_p = policy.log_probabilities()
     noisy = _gumbel.perturbed(log_p, _gumbel.gumbel_noise(policy, 20_000, seeded(6)))

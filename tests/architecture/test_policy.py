@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -176,7 +177,7 @@ def test_a_moved_hard_sample_knows_its_picks_without_its_weights() -> None:
         ({"op": ("a", "b", "a")}, "each once"),
     ],
 )
-def test_refuses_choices_it_cannot_hold(choices, message: str) -> None:
+def test_refuses_choices_it_cannot_hold(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Policy(choices)
 
@@ -194,7 +195,7 @@ def test_refuses_an_impossible_softening(softening: float) -> None:
         ({"depth": "2"}, "'depth' is not a choice"),
     ],
 )
-def test_refuses_a_genotype_of_other_choices(change, message: str) -> None:
+def test_refuses_a_genotype_of_other_choices(change: dict[str, str], message: str) -> None:
     genotype = Genotype("toy", {name: options[0] for name, options in CHOICES.items()} | change)
     with pytest.raises(UserError, match=message):
         Sample.from_genotypes(Policy(CHOICES).layout, [genotype])

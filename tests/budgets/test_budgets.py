@@ -26,7 +26,9 @@ from unas.common.errors import UserError
         ("energy<=2J", "energy", 2000.0, "energy<=2J"),
     ],
 )
-def test_a_budget_is_read_and_written_back(text, quantity, limit, shown) -> None:
+def test_a_budget_is_read_and_written_back(
+    text: str, quantity: str, limit: float, shown: str
+) -> None:
     budget = Budget.parse(text)
     assert (budget.quantity, budget.limit) == (quantity, pytest.approx(limit))
     assert str(budget) == shown
@@ -66,7 +68,7 @@ def test_a_budget_is_read_and_written_back(text, quantity, limit, shown) -> None
         ("latency<=8ms@eager latency<=9ms", "can't be read"),
     ],
 )
-def test_a_wrong_budget_gives_one_line(text, part) -> None:
+def test_a_wrong_budget_gives_one_line(text: str, part: str) -> None:
     with pytest.raises(UserError) as error:
         Budget.parse(text)
     assert part in str(error.value)
@@ -90,7 +92,7 @@ def test_two_budgets_for_one_thing_are_refused() -> None:
     ],
 )
 def test_the_whole_interval_must_be_within_the_budget(
-    value, low, high, passed, is_undecided
+    value: float, low: float, high: float, passed: bool, is_undecided: bool
 ) -> None:
     verdict = judge(Budget.parse("latency<=8ms"), value, low, high)
     assert verdict.passed is passed
@@ -119,5 +121,7 @@ def test_an_exact_figure_has_no_interval() -> None:
         ("latency<=8ms@eager", 8.00001, "FAIL latency<=8ms@eager: 8ms"),
     ],
 )
-def test_what_is_over_by_little_does_not_read_like_the_limit(text, value, line) -> None:
+def test_what_is_over_by_little_does_not_read_like_the_limit(
+    text: str, value: float, line: str
+) -> None:
     assert judge(Budget.parse(text), value).line() == line

@@ -12,7 +12,7 @@ from unas.common import files
 from unas.common.errors import UserError
 
 
-def fill_the_disk_at(path, monkeypatch: pytest.MonkeyPatch) -> None:
+def fill_the_disk_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next atomic write of `path` end on a device that is always full."""
     (path.parent / f".{path.name}.{os.getpid()}.tmp").symlink_to("/dev/full")
     monkeypatch.setattr(files, "_remove", lambda _: None)
@@ -73,7 +73,7 @@ def test_a_path_that_is_no_directory_is_one_line(tmp_path: Path) -> None:
         (b"9" * 10_000, "is not JSON"),
     ],
 )
-def test_damaged_json_names_the_file(tmp_path: Path, content, message) -> None:
+def test_damaged_json_names_the_file(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "genotype.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"genotype\.json .*{message}") as caught:
@@ -97,7 +97,7 @@ def test_what_is_not_a_plain_file_is_refused_at_once(tmp_path: Path) -> None:
 
 
 @given(st.one_of(st.binary(), st.text(alphabet='{}[]",:0123456789.eE-+truefalsnI \\')))
-def test_no_input_gives_anything_but_json_or_one_line(text) -> None:
+def test_no_input_gives_anything_but_json_or_one_line(text: str) -> None:
     try:
         value = files.parse_json(text, "config.json")
     except UserError as error:

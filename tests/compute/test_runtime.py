@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from unas.runs.manifest import collect_manifest, git_revision
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def product_dtype(runtime):
+def product_dtype(runtime: Runtime) -> torch.dtype:
     one = torch.ones(2, 2, device=runtime.device)
     with runtime.autocast():
         return F.linear(one, one).dtype
@@ -28,7 +29,7 @@ def product_dtype(runtime):
     ("precision", "dtype"),
     [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)],
 )
-def test_precision_on_the_cpu(precision, dtype) -> None:
+def test_precision_on_the_cpu(precision: Any, dtype: torch.dtype) -> None:
     runtime = RuntimeConfig("cpu", precision).build()
     assert product_dtype(runtime) == dtype
     assert torch.device("cpu") == runtime.device
@@ -38,7 +39,7 @@ def test_precision_on_the_cpu(precision, dtype) -> None:
 
 @needs_cuda
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
-def test_auto_precision_on_cuda_is_what_the_device_computes_in(device) -> None:
+def test_auto_precision_on_cuda_is_what_the_device_computes_in(device: str) -> None:
     runtime = RuntimeConfig(device).build()
     assert runtime.device == torch.device("cuda:0")
     modern = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -64,7 +65,7 @@ def test_auto_without_an_accelerator_is_the_cpu(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_a_missing_device_is_one_line_with_the_fix(
-    monkeypatch: pytest.MonkeyPatch, device, message
+    monkeypatch: pytest.MonkeyPatch, device: str, message: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
@@ -87,7 +88,7 @@ def test_an_unknown_precision_is_one_line() -> None:
 
 
 def test_a_steps_dropout_depends_on_seed_stream_and_step_alone() -> None:
-    def dropped(*key):
+    def dropped(*key: Any) -> torch.Tensor:
         seed_step(*key)
         return F.dropout(torch.ones(64))
 

@@ -14,14 +14,22 @@ from unas.data._augment import Decisions, apply, draw
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
-def random_images(batch, channels=3, height=32, width=32, seed=0):
+def random_images(
+    batch: int, channels: int = 3, height: int = 32, width: int = 32, seed: int = 0
+) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(
         256, (batch, channels, height, width), dtype=torch.uint8, generator=generator
     )
 
 
-def one_by_one(image, augmentation, offset, flip, centre):
+def one_by_one(
+    image: torch.Tensor,
+    augmentation: Augmentation,
+    offset: torch.Tensor,
+    flip: bool,
+    centre: torch.Tensor,
+) -> torch.Tensor:
     """The usual pipeline: pad, crop, mirror, to float, normalise; then cutout as DARTS does it."""
     height, width = image.shape[1:]
     image = F.pad(image, [augmentation.crop_padding] * 4)
@@ -50,7 +58,9 @@ def one_by_one(image, augmentation, offset, flip, centre):
         Augmentation(crop_padding=40, flip=True, cutout=100),
     ],
 )
-def test_equals_torchvision_bit_for_bit(augmentation, channels, height, width) -> None:
+def test_equals_torchvision_bit_for_bit(
+    augmentation: Augmentation, channels: int, height: int, width: int
+) -> None:
     images = random_images(64, channels, height, width)
     decisions = draw(augmentation, 64, (height, width), torch.Generator().manual_seed(1))
     out = apply(images, augmentation, decisions, MEAN[:channels], STD[:channels])
@@ -105,7 +115,7 @@ def test_mean_image_is_that_of_every_crop_and_flip() -> None:
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 16])
-def test_cutout_removes_a_square_cut_at_the_border(side) -> None:
+def test_cutout_removes_a_square_cut_at_the_border(side: int) -> None:
     """Counted pixel by pixel: `side` rows and columns that begin side // 2 before the centre, within the image."""
     centres = torch.cartesian_prod(torch.arange(20), torch.arange(20))
     zeros = torch.zeros(400, dtype=torch.long)
@@ -139,7 +149,7 @@ def test_normalise_equals_torchvision() -> None:
 
 
 @pytest.mark.parametrize("field", ["crop_padding", "cutout"])
-def test_a_negative_size_is_refused(field) -> None:
+def test_a_negative_size_is_refused(field: str) -> None:
     with pytest.raises(
         UserError, match=rf"augmentation.{field} is -1; it must be 0 \(off\) or more"
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from scipy import stats
@@ -12,7 +14,7 @@ from unas.data import Augmentation, BatchStream, ImagesInMemory, evaluation_batc
 AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=4)
 
 
-def image_set(count):
+def image_set(count: int) -> ImagesInMemory:
     """Labels are the images' own numbers."""
     images = torch.randint(
         256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -20,26 +22,33 @@ def image_set(count):
     return ImagesInMemory(images, torch.arange(count))
 
 
-def make(count=40, batch_size=8, augmentation=AUGMENTATION, seed=0, stream="train", **ranks):
+def make(
+    count: int = 40,
+    batch_size: int = 8,
+    augmentation: Augmentation | None = AUGMENTATION,
+    seed: int = 0,
+    stream: str = "train",
+    **ranks: int,
+) -> BatchStream:
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
     return BatchStream(
         image_set(count), batch_size, augmentation, mean, std, seed=seed, stream=stream, **ranks
     )
 
 
-def labels_of_epoch(stream, epoch):
+def labels_of_epoch(stream: BatchStream, epoch: int) -> list[int]:
     steps = range(epoch * stream.steps_per_epoch, (epoch + 1) * stream.steps_per_epoch)
     return torch.cat([stream.batch(step)[1] for step in steps]).tolist()
 
 
-def same(one, other):
+def same(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(
     ("count", "batch_size", "steps"), [(40, 8, 5), (43, 8, 5), (7, 7, 1), (5, 1, 5)]
 )
-def test_an_epoch_visits_each_image_at_most_once(count, batch_size, steps) -> None:
+def test_an_epoch_visits_each_image_at_most_once(count: int, batch_size: int, steps: int) -> None:
     stream = make(count, batch_size)
     assert stream.steps_per_epoch == steps
     epochs = [labels_of_epoch(stream, epoch) for epoch in range(3)]
@@ -82,7 +91,7 @@ def test_a_batch_depends_on_its_number_alone() -> None:
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"stream": "validation"}])
-def test_seeds_and_streams_are_independent(other) -> None:
+def test_seeds_and_streams_are_independent(other: dict[str, Any]) -> None:
     assert labels_of_epoch(make(), 0) != labels_of_epoch(make(**other), 0)
 
 
@@ -93,7 +102,7 @@ def test_the_same_image_is_augmented_anew_each_step() -> None:
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
-def test_ranks_share_one_global_batch(world_size) -> None:
+def test_ranks_share_one_global_batch(world_size: int) -> None:
     alone = make(batch_size=8)
     ranks = [
         make(batch_size=8 // world_size, rank=r, world_size=world_size) for r in range(world_size)
@@ -117,13 +126,13 @@ def test_ranks_share_one_global_batch(world_size) -> None:
         ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
     ],
 )
-def test_a_batch_larger_than_the_data_is_refused(arguments, message) -> None:
+def test_a_batch_larger_than_the_data_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make(**arguments)
 
 
 @pytest.mark.parametrize("batch_size", [1, 6, 40, 64])
-def test_evaluation_sees_everything_in_order(batch_size) -> None:
+def test_evaluation_sees_everything_in_order(batch_size: int) -> None:
     batches = list(evaluation_batches(image_set(40), batch_size, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(40))

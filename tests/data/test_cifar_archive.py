@@ -6,14 +6,17 @@ import gzip
 import io
 import re
 import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import unas.data
 from unas.common.errors import UserError
+from unas.data import ImageData
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ both = pytest.mark.parametrize("cifar", CIFARS, ids=lambda cifar: cifar.name)
 IMAGES = 4  # of each file
 
 
-def make(cifar, seed=0):
+def make(
+    cifar: Published, seed: int = 0
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]:
     """Return images [N, 32, 32, 3], labels [N] and the bytes, each by file name; written pixel by pixel order."""
     random = np.random.default_rng(seed)
     images, labels, contents = {}, {}, {}
@@ -56,7 +61,12 @@ def make(cifar, seed=0):
     return images, labels, contents
 
 
-def pack(path, cifar, contents, extra=()) -> None:
+def pack(
+    path: Path,
+    cifar: Published,
+    contents: dict[str, bytes],
+    extra: Sequence[tarfile.TarInfo] = (),
+) -> None:
     with tarfile.open(path, "w:gz") as tar:
         for info in extra:
             tar.addfile(info)
@@ -66,11 +76,11 @@ def pack(path, cifar, contents, extra=()) -> None:
             tar.addfile(info, io.BytesIO(content))
 
 
-def load(cifar, root):
+def load(cifar: Published, root: Path) -> ImageData:
     return unas.data.get(cifar.name)().load(root)
 
 
-def refusal(cifar, root):
+def refusal(cifar: Published, root: Path) -> str:
     with pytest.raises(UserError) as caught:
         load(cifar, root)
     (line,) = str(caught.value).splitlines()
@@ -79,7 +89,7 @@ def refusal(cifar, root):
 
 @both
 @pytest.mark.parametrize("extracted", [False, True])
-def test_published_format_is_read(cifar, extracted, tmp_path: Path) -> None:
+def test_published_format_is_read(cifar: Published, extracted: bool, tmp_path: Path) -> None:
     images, labels, contents = make(cifar)
     pack(tmp_path / cifar.archive, cifar, contents)
     if extracted:
@@ -100,7 +110,9 @@ def test_published_format_is_read(cifar, extracted, tmp_path: Path) -> None:
 
 @both
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.97, -1])
-def test_a_truncated_archive_is_refused_by_name(cifar, kept, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_refused_by_name(
+    cifar: Published, kept: float, tmp_path: Path
+) -> None:
     archive = tmp_path / cifar.archive
     pack(archive, cifar, make(cifar)[2])
     whole = archive.read_bytes()
@@ -117,7 +129,7 @@ def test_a_truncated_archive_is_refused_by_name(cifar, kept, tmp_path: Path) -> 
 
 
 @both
-def test_damage_anywhere_is_noticed(cifar, tmp_path: Path) -> None:
+def test_damage_anywhere_is_noticed(cifar: Published, tmp_path: Path) -> None:
     archive = tmp_path / cifar.archive
     pack(archive, cifar, make(cifar)[2])
     whole = archive.read_bytes()
@@ -147,11 +159,16 @@ def test_damage_anywhere_is_noticed(cifar, tmp_path: Path) -> None:
     ids=["short", "empty", "label", "missing"],
 )
 def test_a_bad_file_inside_is_refused_by_name(
-    cifar, extracted, damage, message, tmp_path: Path
+    cifar: Published,
+    extracted: bool,
+    damage: Callable[[bytes, Published], bytes | None],
+    message: str,
+    tmp_path: Path,
 ) -> None:
     contents = make(cifar)[2]
-    contents[cifar.test] = damage(contents[cifar.test], cifar)
-    contents = {name: content for name, content in contents.items() if content is not None}
+    damaged = damage(contents.pop(cifar.test), cifar)
+    if damaged is not None:
+        contents[cifar.test] = damaged
     source = tmp_path / (cifar.folder if extracted else cifar.archive)
     if extracted:
         source.mkdir()
@@ -209,9 +226,9 @@ def test_what_unpacks_without_end_is_refused(
 
 @both
 def test_the_pickled_version_is_named_and_never_read(
-    cifar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cifar: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_args, **_kwargs) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)

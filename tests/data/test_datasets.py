@@ -19,7 +19,7 @@ from unas.common.errors import UserError
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_args, **_kwargs) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
         raise urllib.error.URLError(socket.gaierror(-2, "Name or service\nnot known"))
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
@@ -28,7 +28,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", unas.data.names())
 def test_without_network_a_dataset_loads_or_says_which_file_to_put_where(
-    name, tmp_path: Path
+    name: str, tmp_path: Path
 ) -> None:
     dataset = unas.data.get(name)
     assert dataclasses.is_dataclass(dataset)
@@ -66,7 +66,7 @@ def test_names() -> None:
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
-def test_a_root_that_is_a_file_is_one_line(name, tmp_path: Path) -> None:
+def test_a_root_that_is_a_file_is_one_line(name: str, tmp_path: Path) -> None:
     root = tmp_path / "file"
     root.write_text("")
     with pytest.raises(UserError, match="can't be downloaded"):

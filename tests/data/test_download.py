@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CONTENT[:1000] if self.path == "/broken.bin" else CONTENT)
 
-    def log_message(self, *_args) -> None:
+    def log_message(self, *_args: object) -> None:
         """Keep quiet."""
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
         thread = threading.Thread(target=httpd.serve_forever)
         thread.start()
@@ -41,12 +42,12 @@ def server():
         thread.join()
 
 
-def remote(url):
+def remote(url: str) -> RemoteFile:
     return RemoteFile(url, hashlib.md5(CONTENT).hexdigest(), PAGE)  # noqa: S324
 
 
 def test_a_whole_file_arrives_in_silence(
-    server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "new" / "data.bin"
     fetch("mine", remote(f"{server}/data.bin"), path)
@@ -57,7 +58,7 @@ def test_a_whole_file_arrives_in_silence(
 
 @pytest.mark.parametrize(("name", "reason"), [("absent.bin", "404"), ("broken.bin", "md5")])
 def test_a_failed_download_leaves_nothing_and_says_what_to_do(
-    server, tmp_path: Path, name, reason
+    server: str, tmp_path: Path, name: str, reason: str
 ) -> None:
     path = tmp_path / name
     with pytest.raises(UserError) as caught:
@@ -70,7 +71,7 @@ def test_a_failed_download_leaves_nothing_and_says_what_to_do(
     assert not list(tmp_path.iterdir())
 
 
-def test_another_file_than_the_published_one_is_not_kept(server, tmp_path: Path) -> None:
+def test_another_file_than_the_published_one_is_not_kept(server: str, tmp_path: Path) -> None:
     wrong = RemoteFile(f"{server}/data.bin", "0" * 32, PAGE)
     came = hashlib.md5(CONTENT).hexdigest()  # noqa: S324  what the archive's page publishes
     with pytest.raises(UserError, match=f"what came has the md5 {came}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
 @pytest.fixture
-def raw(tmp_path: Path):
+def raw(tmp_path: Path) -> Path:
     """Write the four files as http://yann.lecun.com/exdb/mnist describes them."""
     folder = tmp_path / "FashionMNIST" / "raw"
     folder.mkdir(parents=True)
@@ -36,14 +37,14 @@ def raw(tmp_path: Path):
     return folder
 
 
-def pack(raw) -> None:
+def pack(raw: Path) -> None:
     for path in list(raw.iterdir()):
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_reads_what_torchvision_reads(raw, tmp_path: Path, packed) -> None:
+def test_reads_what_torchvision_reads(raw: Path, tmp_path: Path, packed: bool) -> None:
     theirs = [Torchvision(tmp_path, train=train, download=False) for train in (True, False)]
     if packed:
         pack(raw)
@@ -73,7 +74,9 @@ def test_reads_what_torchvision_reads(raw, tmp_path: Path, packed) -> None:
     ],
     ids=["short", "long", "header", "empty", "type", "count"],
 )
-def test_a_bad_file_is_refused_by_name(raw, tmp_path: Path, name, damage, message) -> None:
+def test_a_bad_file_is_refused_by_name(
+    raw: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes], message: str
+) -> None:
     path = raw / name.removesuffix(".gz")
     path.write_bytes(damage(path.read_bytes()))
     if name.endswith(".gz"):
@@ -86,7 +89,7 @@ def test_a_bad_file_is_refused_by_name(raw, tmp_path: Path, name, damage, messag
     assert "delete it and run again to download it" in line
 
 
-def test_a_truncated_gz_is_refused_by_name(raw, tmp_path: Path) -> None:
+def test_a_truncated_gz_is_refused_by_name(raw: Path, tmp_path: Path) -> None:
     pack(raw)
     path = raw / f"{TEST_IMAGES}.gz"
     path.write_bytes(path.read_bytes()[:-20])
@@ -94,7 +97,7 @@ def test_a_truncated_gz_is_refused_by_name(raw, tmp_path: Path) -> None:
         FashionMnist().load(tmp_path)
 
 
-def test_labels_of_other_images_are_refused(raw, tmp_path: Path) -> None:
+def test_labels_of_other_images_are_refused(raw: Path, tmp_path: Path) -> None:
     (raw / TEST_LABELS).write_bytes(struct.pack(">2I", 2049, 2) + bytes(2))
     with pytest.raises(UserError, match=rf"{TEST_LABELS}: 2 labels for 3 images"):
         FashionMnist().load(tmp_path)

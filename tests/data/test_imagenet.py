@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ import unas.data._image_files
 from image_tree import wnid, write_image_tree
 from tiny import tiny_recipe
 from unas.common.errors import UserError
+from unas.config import Config
 from unas.config.document import config_from_json, config_to_json
 from unas.data.folder import ImageFolder
 from unas.data.imagenet import ImageNet
@@ -23,16 +26,16 @@ from unas.pipeline.preflight import preflight
 
 
 @pytest.fixture
-def own(tmp_path: Path):
+def own(tmp_path: Path) -> Path:
     write_image_tree(tmp_path, classes=3, per_class=5, size=32, val_per_class=1)
     return tmp_path
 
 
-def files(image_set):
+def files(image_set: Any) -> list[str]:
     return [image_set.path(index) for index in range(len(image_set))]
 
 
-def test_the_images_are_those_of_torchvisions_image_folder(tree) -> None:
+def test_the_images_are_those_of_torchvisions_image_folder(tree: Path) -> None:
     data = ImageNet(size=32).load(tree)
     for part, images in (("train", data.train), ("val", data.test)):
         theirs = torchvision.datasets.ImageFolder(str(tree / part))
@@ -43,7 +46,7 @@ def test_the_images_are_those_of_torchvisions_image_folder(tree) -> None:
     )  # fmt: skip
 
 
-def test_a_folder_imagenet_in_the_data_root_is_found(tree, tmp_path: Path) -> None:
+def test_a_folder_imagenet_in_the_data_root_is_found(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "imagenet").symlink_to(tree)
     assert len(ImageNet().load(tmp_path).train) == 18
     with pytest.raises(UserError, match="has no folder train"):
@@ -51,7 +54,7 @@ def test_a_folder_imagenet_in_the_data_root_is_found(tree, tmp_path: Path) -> No
 
 
 def test_what_is_no_image_is_passed_over_and_links_are_followed(
-    own, tmp_path_factory: pytest.TempPathFactory
+    own: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = own / "train" / wnid(0)
     for name in ("notes.txt", "._0.JPEG", ".DS_Store", "a.jpg.part"):
@@ -67,7 +70,7 @@ def test_what_is_no_image_is_passed_over_and_links_are_followed(
     assert (int(images.max()), labels.tolist()) == (0, [0])
 
 
-def test_without_val_a_fifth_of_each_class_tests(own) -> None:
+def test_without_val_a_fifth_of_each_class_tests(own: Path) -> None:
     for path in sorted((own / "val").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     (own / "val").rmdir()
@@ -86,29 +89,29 @@ def test_without_val_a_fifth_of_each_class_tests(own) -> None:
         ImageFolder().load(own)
 
 
-def _empty_class(root) -> None:
+def _empty_class(root: Path) -> None:
     (root / "train" / "cat").mkdir()
 
 
-def _only_folders(root) -> None:
+def _only_folders(root: Path) -> None:
     (root / "train" / "cat" / "more").mkdir(parents=True)
 
 
-def _no_classes(root) -> None:
+def _no_classes(root: Path) -> None:
     (root / "train").rename(root / "old")
     (root / "train").mkdir()
 
 
-def _class_only_in_val(root) -> None:
+def _class_only_in_val(root: Path) -> None:
     (root / "val" / "cat").mkdir()
     Image.new("L", (9, 9)).save(root / "val" / "cat" / "1.png")
 
 
-def _class_only_in_train(root) -> None:
+def _class_only_in_train(root: Path) -> None:
     (root / "val" / wnid(1)).rename(root / "gone")
 
 
-def _file_train(root) -> None:
+def _file_train(root: Path) -> None:
     (root / "train").rename(root / "old")
     (root / "train").write_text("")
 
@@ -133,7 +136,7 @@ def _file_train(root) -> None:
         (_file_train, "has neither train nor imagenet/train"),
     ],
 )
-def test_a_wrong_tree_is_one_line(own, spoil, message) -> None:
+def test_a_wrong_tree_is_one_line(own: Path, spoil: Callable[[Path], None], message: str) -> None:
     spoil(own)
     with pytest.raises(UserError, match=rf"^imagenet: {re.escape(str(own))}.*{message}") as caught:
         ImageNet().load(own)
@@ -141,7 +144,7 @@ def test_a_wrong_tree_is_one_line(own, spoil, message) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_one_line(own) -> None:
+def test_a_folder_that_may_not_be_read_is_one_line(own: Path) -> None:
     (own / "train").chmod(0)
     try:
         with pytest.raises(UserError, match=r"train can't be read \(Permission denied\)"):
@@ -152,7 +155,9 @@ def test_a_folder_that_may_not_be_read_is_one_line(own) -> None:
 
 @pytest.mark.parametrize("root", ["absent", "file"])
 @pytest.mark.parametrize("dataset", [ImageNet(), ImageFolder()])
-def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path: Path) -> None:
+def test_a_root_that_is_not_there_is_one_line(
+    dataset: ImageFolder, root: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         UserError, match=r"^(imagenet|folder): \S+ has n.*put it|^folder: .*--data-root"
@@ -177,12 +182,12 @@ def test_a_root_that_is_not_there_is_one_line(dataset, root, tmp_path: Path) -> 
         ({"std": (0.1, 0.0, 0.1)}, "dataset.std"),
     ],
 )
-def test_a_wrong_option_is_refused(option, message) -> None:
+def test_a_wrong_option_is_refused(option: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         ImageNet(**option)
 
 
-def config(root, size=32):
+def config(root: Path, size: int = 32) -> Config:
     recipe = tiny_recipe()
     search = replace(recipe.search, batch_size=4, validation_fraction=0.4)
     training = replace(recipe.training, batch_size=6)
@@ -190,11 +195,11 @@ def config(root, size=32):
     return replace(recipe, dataset=dataset, search=search, training=training, data_root=str(root))
 
 
-def test_a_configuration_is_the_same_after_json(tree) -> None:
+def test_a_configuration_is_the_same_after_json(tree: Path) -> None:
     assert config_from_json(config_to_json(config(tree)), trusted=[]) == config(tree)
 
 
-def test_a_preflight_reads_a_few_batches_alone(tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preflight_reads_a_few_batches_alone(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, real = [], unas.data._image_files.read_view
     monkeypatch.setattr(
         unas.data._image_files,

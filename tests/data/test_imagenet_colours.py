@@ -19,7 +19,7 @@ THEIRS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def images(channels=3):
+def images(channels: int = 3) -> torch.Tensor:
     """Return photographs, noise, and the greys and corners that a hue is hard for: [B, C, 32, 32] from 0 to 1."""
     generator = torch.Generator().manual_seed(0)
     shown = [
@@ -31,7 +31,9 @@ def images(channels=3):
     return torch.cat((torch.stack(shown), noise, corners, greys))[:, :channels].contiguous()
 
 
-def one_by_one(batch, factors, orders, strengths):
+def one_by_one(
+    batch: torch.Tensor, factors: torch.Tensor, orders: torch.Tensor, strengths: tuple[float, ...]
+) -> torch.Tensor:
     out = []
     for image, row, order in zip(batch, factors.tolist(), orders.tolist(), strict=True):
         for part in order:
@@ -45,7 +47,7 @@ def one_by_one(batch, factors, orders, strengths):
 @pytest.mark.parametrize(
     "strengths", [STRENGTHS, (0, 0, 0, 0.5), (0.9, 0, 0, 0), (0, 2.0, 0, 0), (0, 0, 1.0, 0.1)]
 )
-def test_jitter_is_torchvisions(strengths, channels) -> None:
+def test_jitter_is_torchvisions(strengths: tuple[float, ...], channels: int) -> None:
     batch = images(channels)
     factors, orders = draw_jitter(strengths, len(batch), torch.Generator().manual_seed(1))
     expected = one_by_one(batch, factors, orders, strengths)
@@ -110,6 +112,6 @@ def test_augment_crops_too() -> None:
     ("field", "value"),
     [("hue", 0.6), ("crop_share", 1.1), ("hue", -0.1), ("brightness", float("nan"))],
 )
-def test_a_wrong_strength_is_refused(field, value) -> None:
+def test_a_wrong_strength_is_refused(field: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"augmentation.{field} is {value}; it must be"):
         Augmentation(**{field: value})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +19,15 @@ from unas.data._crops import Box, Crops, crop_batch, draw_crops
 from unas.data._decode import read_view
 
 
-def pixels(image):
+def pixels(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def psnr(one, other):
+def psnr(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     return 10 * np.log10(255**2 / np.square(one.astype(float) - other).mean())
 
 
-def one_crop(top, left, height, width, size):
+def one_crop(top: int, left: int, height: int, width: int, size: tuple[int, int]) -> Crops:
     """Return a drawn crop that is this box of an image of a size (height, width)."""
     area, places = height * width / (size[0] * size[1]), []
     for start, length, whole in ((top, height, size[0]), (left, width, size[1])):
@@ -39,7 +40,7 @@ def one_crop(top, left, height, width, size):
     ("size", "side", "resized"), [((90, 70), 56, 64), ((33, 80), 32, 37), ((300, 299), 224, 256)]
 )
 def test_evaluation_is_torchvisions_resize_and_centre_crop(
-    size, side, resized, tmp_path: Path
+    size: tuple[int, int], side: int, resized: int, tmp_path: Path
 ) -> None:
     image = photographs()[0].resize(size)
     image.save(tmp_path / "x.png")
@@ -49,7 +50,7 @@ def test_evaluation_is_torchvisions_resize_and_centre_crop(
 
 @pytest.mark.parametrize("size", [(600, 6), (601, 6), (7, 1000)])
 def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(
-    size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, scaled, interpolate = photographs()[0].resize(size), [], torch.nn.functional.interpolate
     image.save(tmp_path / "x.png")
@@ -84,7 +85,7 @@ def test_images_in_memory_are_cropped_alike() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 375), (60, 600), (600, 60)])
-def test_crops_are_distributed_as_torchvisions(height, width) -> None:
+def test_crops_are_distributed_as_torchvisions(height: int, width: int) -> None:
     count = 1500
     crops = draw_crops(0.08, count, torch.Generator().manual_seed(1))
     ours = np.array([crops.box(row, height, width) for row in range(count)])
@@ -102,7 +103,7 @@ def test_crops_are_distributed_as_torchvisions(height, width) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp"])
-def test_images_are_turned_upright(orientation, name, tmp_path: Path) -> None:
+def test_images_are_turned_upright(orientation: int, name: str, tmp_path: Path) -> None:
     image, exif = photographs()[0].resize((60, 40)), Image.Exif()
     exif[0x0112] = orientation
     image.save(tmp_path / name, exif=exif, lossless=True)
@@ -120,7 +121,7 @@ def test_images_are_turned_upright(orientation, name, tmp_path: Path) -> None:
     [("L", "x.jpg"), ("CMYK", "x.jpg"), ("P", "x.png"), ("1", "x.png"), ("RGBA", "x.webp"), ("RGBA", "x.png"),
      ("LA", "x.png")],
 )  # fmt: skip
-def test_every_mode_becomes_rgb(mode, name, tmp_path: Path) -> None:
+def test_every_mode_becomes_rgb(mode: str, name: str, tmp_path: Path) -> None:
     """Equal to Pillow's own conversion of the file, and near to what was written."""
     image = photographs()[1].resize((64, 64)).convert(mode)
     image.save(tmp_path / name)
@@ -154,7 +155,7 @@ def test_decoding_at_a_smaller_size_is_close(
     """Nearer to full decoding than the bilinear filter is to the bicubic one, on the same part of the image."""
     sizes, reduce = [], _decode._reduce
 
-    def reduced(image, times) -> None:
+    def reduced(image: Image.Image, times: int) -> None:
         reduce(image, times)
         sizes.append(image.width)
 

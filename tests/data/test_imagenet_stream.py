@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from PIL import Image
 
 from image_tree import wnid, write_image_tree
 from unas.common.errors import UserError
-from unas.data import Augmentation, BatchStream, evaluation_batches, split
+from unas.data import Augmentation, BatchStream, ImageSet, evaluation_batches, split
 from unas.data._decode import read_view
 from unas.data.folder import ImageFolder
 
@@ -29,24 +30,29 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
 
 @pytest.fixture
-def own(tmp_path: Path):
+def own(tmp_path: Path) -> Path:
     write_image_tree(tmp_path, classes=2, per_class=6, size=40, val_per_class=2)
     return tmp_path
 
 
-def load(root, **options):
+def load(root: Path, **options: Any) -> Any:
     return ImageFolder(size=24, **{"workers": 2, **options}).load(root)
 
 
-def stream(images, augmentation=AUGMENTATION, batch_size=4, **ranks):
+def stream(
+    images: ImageSet,
+    augmentation: Augmentation | None = AUGMENTATION,
+    batch_size: int = 4,
+    **ranks: int,
+) -> BatchStream:
     return BatchStream(images, batch_size, augmentation, MEAN, STD, seed=3, stream="train", **ranks)
 
 
-def same(one, other):
+def same(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def spoil(root, *numbers):
+def spoil(root: Path, *numbers: int) -> list[str]:
     """Cut training images of class 0 off in the middle."""
     paths = [root / "train" / wnid(0) / f"{wnid(0)}_{number}.JPEG" for number in numbers]
     for path in paths:
@@ -54,7 +60,7 @@ def spoil(root, *numbers):
     return [str(path) for path in paths]
 
 
-def test_a_batch_depends_on_its_number_alone(tree) -> None:
+def test_a_batch_depends_on_its_number_alone(tree: Path) -> None:
     in_order = list(stream(load(tree).train).batches(0, 9))
     again = stream(load(tree, workers=1).train)
     assert all(same(again.batch(step), in_order[step]) for step in (8, 0, 3, 8, 2, 3, 4))
@@ -67,7 +73,7 @@ def test_a_batch_depends_on_its_number_alone(tree) -> None:
     assert in_order[0][0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_nothing_read_ahead_changes_a_batch(tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_read_ahead_changes_a_batch(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = list(stream(load(tree).train).batches(0, 9))
     monkeypatch.setattr("unas.data._image_files.ImageFiles.ahead", 0)
     assert all(
@@ -75,7 +81,7 @@ def test_nothing_read_ahead_changes_a_batch(tree, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_ranks_share_one_global_batch(tree) -> None:
+def test_ranks_share_one_global_batch(tree: Path) -> None:
     alone = stream(load(tree).train, batch_size=6)
     ranks = [stream(load(tree).train, batch_size=3, rank=rank, world_size=2) for rank in (0, 1)]
     for step in (0, 2, 4):
@@ -83,7 +89,7 @@ def test_ranks_share_one_global_batch(tree) -> None:
         assert same((torch.cat(images), torch.cat(labels)), alone.batch(step))
 
 
-def test_an_epoch_has_each_image_once_and_each_step_other_crops(tree) -> None:
+def test_an_epoch_has_each_image_once_and_each_step_other_crops(tree: Path) -> None:
     images = load(tree).train
     plain = stream(images, None, batch_size=6)
     epoch = torch.cat([plain.batch(step)[0] for step in range(3)])
@@ -92,7 +98,7 @@ def test_an_epoch_has_each_image_once_and_each_step_other_crops(tree) -> None:
     assert len({one.batch(step)[0].numpy().tobytes() for step in range(12)}) == 12
 
 
-def test_without_augmentation_images_are_those_of_the_evaluation(tree) -> None:
+def test_without_augmentation_images_are_those_of_the_evaluation(tree: Path) -> None:
     """As the search sees validation images."""
     _, validation = split(load(tree).train, 1 / 3, seed=0)
     seen = torch.cat([images for images, _ in stream(validation, None, batch_size=3).batches(0, 2)])
@@ -110,14 +116,14 @@ def test_without_augmentation_images_are_those_of_the_evaluation(tree) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 18, 50])
-def test_evaluation_sees_everything_in_order(tree, batch_size) -> None:
+def test_evaluation_sees_everything_in_order(tree: Path, batch_size: int) -> None:
     batches = list(evaluation_batches(load(tree).train, batch_size, MEAN, STD))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 6 + [1] * 6 + [2] * 6
 
 
 def test_an_unreadable_image_is_named_counted_once_and_replaced(
-    own, caplog: pytest.LogCaptureFixture
+    own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = list(stream(load(own).train, None, batch_size=12).batches(0, 3))
     paths = spoil(own, 1, 2)
@@ -146,14 +152,14 @@ def test_an_unreadable_image_is_named_counted_once_and_replaced(
         assert len(old) == len(new) == 12
 
 
-def test_an_unreadable_image_is_left_out_of_the_evaluation(own) -> None:
+def test_an_unreadable_image_is_left_out_of_the_evaluation(own: Path) -> None:
     spoil(own, 0, 1)
     batches = list(evaluation_batches(load(own, max_corrupt=0.2).train, 2, MEAN, STD))
     assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 4 + [1] * 6
     assert len(batches) == 5  # the first would be empty
 
 
-def test_more_than_the_share_stops_the_run(own) -> None:
+def test_more_than_the_share_stops_the_run(own: Path) -> None:
     """2 of 16 are an eighth."""
     spoil(own, 1, 2)
     list(stream(load(own, max_corrupt=0.125).train).batches(0, 3))
@@ -173,7 +179,7 @@ def test_more_than_the_share_stops_the_run(own) -> None:
     "content",
     [b"", b"no image", b"\xff\xd8\xff\xe0", b"GIF89a" + bytes(40), b"%!PS-Adobe-3.0 EPSF"],
 )
-def test_what_is_no_image_inside_is_skipped(content, own) -> None:
+def test_what_is_no_image_inside_is_skipped(content: bytes, own: Path) -> None:
     path = own / "train" / wnid(0) / "0.png"
     path.write_bytes(content)
     data = load(own, max_corrupt=0.1)
@@ -182,7 +188,7 @@ def test_what_is_no_image_inside_is_skipped(content, own) -> None:
 
 
 def test_a_link_to_nothing_is_skipped_and_a_bomb_is_not_unpacked(
-    own, monkeypatch: pytest.MonkeyPatch
+    own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (own / "train" / wnid(0) / "0.png").symlink_to(own / "absent")
     Image.new("L", (300, 100)).save(own / "train" / wnid(0) / "1.png")
@@ -195,7 +201,7 @@ def test_a_link_to_nothing_is_skipped_and_a_bomb_is_not_unpacked(
         stream(load(own, max_corrupt=0.0).train.subset(torch.tensor([1])), batch_size=1).batch(0)
 
 
-def test_threads_end_with_the_images(tree) -> None:
+def test_threads_end_with_the_images(tree: Path) -> None:
     before = threading.active_count()
     data = load(tree)
     batches = stream(data.train)
@@ -208,10 +214,12 @@ def test_threads_end_with_the_images(tree) -> None:
     assert threading.active_count() == before
 
 
-def test_a_batch_that_is_dropped_is_read_no_further(tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_is_dropped_is_read_no_further(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, may_read = [], threading.Event()
 
-    def slow(path, side, *_):
+    def slow(path: Path, side: int, *_: object) -> np.ndarray[Any, Any]:
         read.append(path)
         may_read.wait(10)
         return np.zeros((side, side, 3), np.uint8)
@@ -240,7 +248,7 @@ for step in range(10**9):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_process_at_once(tree) -> None:
+def test_ctrl_c_ends_the_process_at_once(tree: Path) -> None:
     command = [sys.executable, "-c", _ENDLESS, str(tree)]
     environment = {
         **os.environ,

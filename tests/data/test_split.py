@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -11,21 +12,21 @@ from unas.common.errors import UserError
 from unas.data import ImageData, ImagesInMemory, split
 
 
-def numbered(labels):
+def numbered(labels: torch.Tensor) -> ImagesInMemory:
     """Images whose first pixels spell their own number."""
     number = torch.arange(len(labels))
     images = torch.stack((number // 256, number % 256), dim=1).to(torch.uint8).view(-1, 1, 1, 2)
     return ImagesInMemory(images, labels)
 
 
-def numbers(image_set):
+def numbers(image_set: ImagesInMemory) -> list[int]:
     high, low = image_set.images.flatten(1).long().unbind(1)
     return (high * 256 + low).tolist()
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 @pytest.mark.parametrize("classes", [1, 10, 100])
-def test_split_is_a_stratified_partition(fraction, classes) -> None:
+def test_split_is_a_stratified_partition(fraction: float, classes: int) -> None:
     labels = torch.randint(classes, (1797,), generator=torch.Generator().manual_seed(classes))
     train, validation = split(numbered(labels), fraction, seed=4)
     assert sorted(numbers(train) + numbers(validation)) == list(range(1797))
@@ -55,7 +56,7 @@ def test_every_image_is_equally_likely_to_validate() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, 0.01, float("nan")])
-def test_an_empty_part_is_refused(fraction) -> None:
+def test_an_empty_part_is_refused(fraction: float) -> None:
     with pytest.raises(UserError, match=r"validation_fraction is .* of 20 images"):
         split(numbered(torch.zeros(20, dtype=torch.long)), fraction, seed=0)
 
@@ -69,7 +70,9 @@ def test_an_empty_part_is_refused(fraction) -> None:
         (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(3), "labels are torch.float32 [3]"),
     ],
 )  # fmt: skip
-def test_image_set_refuses_what_is_none(images, labels, message) -> None:
+def test_image_set_refuses_what_is_none(
+    images: torch.Tensor, labels: torch.Tensor, message: str
+) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         ImagesInMemory(images, labels)
 
@@ -92,7 +95,7 @@ def test_image_set_is_indexed_and_moved() -> None:
         ({"test": ImagesInMemory(torch.zeros(1, 1, 2, 2).byte(), torch.tensor([0]))}, "test images are [1, 2, 2]"),
     ],
 )  # fmt: skip
-def test_image_data_refuses_parts_that_do_not_fit(change, message) -> None:
+def test_image_data_refuses_parts_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     part = numbered(torch.tensor([0, 1, 2]))
     fields = {
         "name": "mine", "train": part, "test": part, "num_classes": 3,

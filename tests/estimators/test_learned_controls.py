@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from unas import estimators
+from unas.architecture.policy import Policy
 from unas.common.errors import UserError
+from unas.estimators import Cost, Estimator
 from unas.estimators._gumbel import draw_hard
 from unas.estimators._learned_eta import LearnedEta
 from unas.estimators._per_sample import as_loss, copies, in_logits
 from unas.estimators.rebar import Rebar
 from unas.estimators.relax import Relax
 from unas.lab.gradients import gradient, measure
-from unas.lab.problems import PROBLEMS
+from unas.lab.problems import PROBLEMS, Problem
 
 PROBLEM = {problem.name: problem for problem in PROBLEMS}
 LEARNING = [Relax(), Rebar(learn_eta=True), Rebar(leave_one_out=True, learn_eta=True)]
 
 
-def variance(estimator, problem, *, after: int = 0) -> float:
+def variance(estimator: Estimator, problem: Problem, *, after: int = 0) -> float:
     if after:
         measure(estimator, problem, num_estimates=after, num_samples=16, seed=7)
     return measure(estimator, problem, num_estimates=200, num_samples=16, seed=1).variance
@@ -67,7 +70,7 @@ def test_a_slow_average_moves_eta_slowly_from_its_start() -> None:
 
 
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
-def test_first_call_and_every_other_use_the_past_only(estimator) -> None:
+def test_first_call_and_every_other_use_the_past_only(estimator: Estimator) -> None:
     """The estimate of a call must not depend on a parameter learned from it: the same past, the same estimate."""
     problem = PROBLEM["network"]
     first = dataclasses.replace(estimator)
@@ -86,7 +89,7 @@ def test_first_call_and_every_other_use_the_past_only(estimator) -> None:
 
 
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
-def test_continues_from_a_state_that_went_through_a_file(estimator) -> None:
+def test_continues_from_a_state_that_went_through_a_file(estimator: Estimator) -> None:
     problem = PROBLEM["hinge"]
     whole, resumed = dataclasses.replace(estimator), dataclasses.replace(estimator)
     gradients = []
@@ -160,7 +163,13 @@ def test_leave_one_out_equals_its_definition() -> None:
 class LearnsFirst(Rebar):
     """Fits its coefficient to the call that it is used in."""
 
-    def _with_learned_eta(self, policy, costs, picked, path):
+    def _with_learned_eta(
+        self,
+        policy: Policy,
+        costs: torch.Tensor,
+        picked: tuple[torch.Tensor, ...],
+        path: tuple[torch.Tensor, ...],
+    ) -> torch.Tensor:
         super()._with_learned_eta(policy, costs, picked, path)
         return super()._with_learned_eta(policy, costs, picked, path)
 
@@ -168,7 +177,14 @@ class LearnsFirst(Rebar):
 class ScoresAnotherDraw(Relax):
     """Scores an architecture other than the one that its control variate saw."""
 
-    def __call__(self, policy, cost, *, num_samples=1, generator=None):
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         other = draw_hard(policy, num_samples, generator)
         return super().__call__(
             policy, lambda _: cost(other), num_samples=num_samples, generator=generator
@@ -180,7 +196,7 @@ class ScoresAnotherDraw(Relax):
     [LearnsFirst(learn_eta=True, eta_decay=0.0), ScoresAnotherDraw()],
     ids=["eta", "relax"],
 )
-def test_the_agreement_test_finds_planted_bias(mutant) -> None:
+def test_the_agreement_test_finds_planted_bias(mutant: Estimator) -> None:
     found = measure(mutant, PROBLEM["soft xor"], num_estimates=800, num_samples=2, seed=2)
     assert found.bias_in_standard_errors.abs().max() > 4
 
@@ -197,14 +213,16 @@ def test_the_agreement_test_finds_planted_bias(mutant) -> None:
         ),
     ],
 )
-def test_refuses_impossible_options(build, message: str) -> None:
+def test_refuses_impossible_options(build: Callable[[], object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build()
 
 
 @pytest.mark.parametrize("scale", [50.0, 1000.0])
 @pytest.mark.parametrize("estimator", LEARNING, ids=str)
-def test_learning_stays_finite_at_nearly_decided_policies(estimator, scale: float) -> None:
+def test_learning_stays_finite_at_nearly_decided_policies(
+    estimator: Estimator, scale: float
+) -> None:
     problem = dataclasses.replace(
         PROBLEM["quadratic form"],
         logits=((scale, -scale, 0.0), (-scale, scale, scale)),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+import torch
 
+from unas.architecture.policy import Policy
+from unas.estimators import Cost, Estimator
 from unas.estimators._gumbel import draw_hard
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
@@ -17,26 +20,40 @@ PROBLEM = {problem.name: problem for problem in PROBLEMS}
 
 class DropsConditionalTerm(Rebar):
     @staticmethod
-    def _minus_conditional(relaxed, given_z):  # noqa: ARG004
+    def _minus_conditional(
+        relaxed: tuple[torch.Tensor, ...],
+        given_z: tuple[torch.Tensor, ...],  # noqa: ARG004
+    ) -> tuple[torch.Tensor, ...]:
         return relaxed
 
 
 class FlipsConditionalTerm(Rebar):
     @staticmethod
-    def _minus_conditional(relaxed, given_z):
+    def _minus_conditional(
+        relaxed: tuple[torch.Tensor, ...], given_z: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
         return tuple(z + (c - c.detach()) for z, c in zip(relaxed, given_z, strict=True))
 
 
 class HalvesConditionalTerm(Rebar):
     @staticmethod
-    def _minus_conditional(relaxed, given_z):
+    def _minus_conditional(
+        relaxed: tuple[torch.Tensor, ...], given_z: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
         return tuple(z - 0.5 * (c - c.detach()) for z, c in zip(relaxed, given_z, strict=True))
 
 
 class ScoresAnotherDraw(Reinforce):
     """Scores an architecture that is not the one whose cost was taken."""
 
-    def __call__(self, policy, cost, *, num_samples=1, generator=None):
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         costs = cost(draw_hard(policy, num_samples, generator))
         return (costs * policy.log_prob(draw_hard(policy, num_samples, generator))).mean()
 
@@ -45,7 +62,14 @@ class ScoresAnotherDraw(Reinforce):
 class BaselineWithOwnCost(Reinforce):
     """Takes the mean over the call, own cost included, as the baseline: wrong by the factor (G − 1)/G."""
 
-    def __call__(self, policy, cost, *, num_samples=1, generator=None):
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         sample = draw_hard(policy, num_samples, generator)
         costs = cost(sample)
         return ((costs - costs.mean()) * policy.log_prob(sample)).mean()
@@ -54,7 +78,14 @@ class BaselineWithOwnCost(Reinforce):
 class ForgetsSoftening(Reinforce):
     """Draws from p but scores with the unsoftened distribution."""
 
-    def __call__(self, policy, cost, *, num_samples=1, generator=None):
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         sample = draw_hard(policy, num_samples, generator)
         scores = sum(
             (sample[name] * logits.log_softmax(-1)).sum(1) for name, logits in policy.logits.items()
@@ -74,7 +105,7 @@ class ForgetsSoftening(Reinforce):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Rebar | Reinforce) else str(value),
 )
-def test_a_wrong_term_is_found(mutant, problem, num_samples) -> None:
+def test_a_wrong_term_is_found(mutant: Estimator, problem: str, num_samples: int) -> None:
     seed, num_estimates = (1, 100) if num_samples > 2 else (2, 800)
     found = measure(
         mutant, PROBLEM[problem], num_estimates=num_estimates, num_samples=num_samples, seed=seed

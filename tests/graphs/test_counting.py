@@ -1,5 +1,7 @@
 """Counts against the published numbers, and against PyTorch's own counter."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -22,7 +24,16 @@ IMAGENET = {"channels": 48, "layers": 14, "stem": "imagenet"}
         ("UNAS_IMAGENET", 1000, IMAGENET, 224, 5_478_880, None, 595_184_256),
     ],
 )
-def test_published_counts(name, classes, *, options, side, parameters, head, macs) -> None:
+def test_published_counts(
+    name: str,
+    classes: int,
+    *,
+    options: dict[str, Any],
+    side: int,
+    parameters: int,
+    head: int | None,
+    macs: int,
+) -> None:
     with torch.device("meta"):
         network = create_network(
             load_genotype(name), classes, auxiliary=head is not None, **options
@@ -71,6 +82,6 @@ def test_counting_leaves_the_network_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 32), (0, 8, 8)])
-def test_a_wrong_shape_gives_one_line(shape) -> None:
+def test_a_wrong_shape_gives_one_line(shape: Any) -> None:
     with pytest.raises(UserError, match="image_shape"):
         count_macs(nn.Identity(), shape)

@@ -1,11 +1,13 @@
 """ONNX files reopened by ONNX Runtime and by the onnx checker."""
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
@@ -21,7 +23,7 @@ METADATA = {
 
 
 @pytest.fixture(scope="module")
-def network():
+def network() -> nn.Module:
     torch.manual_seed(0)
     built = create_network(
         load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True, drop_path=0.2
@@ -33,7 +35,7 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def exported(network, tmp_path_factory: pytest.TempPathFactory):
+def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "model.onnx"
     modes = [module.training for module in network.modules()]
     export_onnx(network, (1, 16, 16), path, METADATA)
@@ -42,7 +44,9 @@ def exported(network, tmp_path_factory: pytest.TempPathFactory):
     return path
 
 
-def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported) -> None:
+def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(
+    network: Any, exported: Path
+) -> None:
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
     network.eval()
     for size in (1, 2, 7):
@@ -54,7 +58,7 @@ def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(network, exported
     network.train()
 
 
-def test_the_file_is_valid_and_tells_what_it_is(exported) -> None:
+def test_the_file_is_valid_and_tells_what_it_is(exported: Path) -> None:
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
     assert {entry.key: entry.value for entry in model.metadata_props} == METADATA
@@ -65,13 +69,13 @@ def test_the_file_is_valid_and_tells_what_it_is(exported) -> None:
     ]  # whole in one file, nothing left beside it
 
 
-def test_the_file_names_no_path_of_this_machine(exported) -> None:
+def test_the_file_names_no_path_of_this_machine(exported: Path) -> None:
     content = exported.read_bytes()
     assert b"site-packages" not in content
     assert b"_darts_network.py" not in content
 
 
-def test_check_finds_equal_different_and_broken_networks(network, exported) -> None:
+def test_check_finds_equal_different_and_broken_networks(network: Any, exported: Path) -> None:
     images = torch.randn(5, 1, 16, 16)
     assert 0 <= check_onnx(exported, network, images) < 1e-4
     changed = create_network(
@@ -86,7 +90,9 @@ def test_check_finds_equal_different_and_broken_networks(network, exported) -> N
     assert check_onnx(exported, changed, images) == float("inf")
 
 
-def test_check_refuses_a_damaged_file_in_one_line(network, exported, tmp_path: Path) -> None:
+def test_check_refuses_a_damaged_file_in_one_line(
+    network: Any, exported: Path, tmp_path: Path
+) -> None:
     damaged = tmp_path / "model.onnx"
     damaged.write_bytes(exported.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"model\.onnx can't be opened") as error:
@@ -95,7 +101,7 @@ def test_check_refuses_a_damaged_file_in_one_line(network, exported, tmp_path: P
 
 
 def test_export_says_when_it_cannot_write(
-    network, exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = onnx.load(exported)
     monkeypatch.setattr("unas.graphs.onnx.to_onnx", lambda *_: model)

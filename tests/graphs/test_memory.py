@@ -1,7 +1,9 @@
 """Peak memory against chains added up by hand, and between PyTorch's graph and ONNX's."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -23,7 +25,7 @@ class Residual(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(4, 4, 3, padding=1)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.conv(images.relu()) + images
 
 
@@ -79,7 +81,7 @@ def test_measuring_leaves_the_network_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 32), (0, 8, 8)])
-def test_a_wrong_shape_gives_one_line(shape) -> None:
+def test_a_wrong_shape_gives_one_line(shape: Any) -> None:
     with pytest.raises(UserError, match="image_shape"):
         peak_memory(nn.Identity(), shape)
 
@@ -100,7 +102,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_onnx_and_pytorch_agree(name, tmp_path: Path) -> None:
+def test_onnx_and_pytorch_agree(name: str, tmp_path: Path) -> None:
     shape = (3, 13, 13) if name == "odd size" else (3, 12, 12)
     network = NETWORKS[name]().eval()
     network(torch.zeros(1, *shape))
@@ -130,7 +132,12 @@ def test_the_exporters_file_agrees_too(tmp_path: Path) -> None:
     assert count_parameters(network) - folded <= size.parameters <= count_parameters(network)
 
 
-def graph_of(nodes, constants=(), image=("batch", 3, 8, 8), images=1):
+def graph_of(
+    nodes: list[onnx.NodeProto],
+    constants: Sequence[tuple[str, torch.Tensor]] = (),
+    image: tuple[str | int, ...] = ("batch", 3, 8, 8),
+    images: int = 1,
+) -> onnx.ModelProto:
     inputs = [
         onnx.helper.make_tensor_value_info(f"images{n}", 1, list(image)) for n in range(images)
     ]
@@ -142,7 +149,7 @@ def graph_of(nodes, constants=(), image=("batch", 3, 8, 8), images=1):
     )
 
 
-def saved(model, tmp_path: Path):
+def saved(model: onnx.ModelProto, tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
     return path
@@ -183,7 +190,7 @@ def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["initializer", "node"])
-def test_sparse_weights_are_refused(kind, tmp_path: Path) -> None:
+def test_sparse_weights_are_refused(kind: str, tmp_path: Path) -> None:
     make = onnx.helper.make_node
     values = onnx.helper.make_tensor("w", 1, [1], [1.0])
     sparse = onnx.helper.make_sparse_tensor(

@@ -2,6 +2,7 @@
 
 import collections
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ from unas.graphs.quick_onnx import direct_onnx, quick_onnx
 from unas.spaces import create_network
 
 
-def randomised(network):
+def randomised(network: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -26,13 +27,13 @@ def randomised(network):
     return network.eval()
 
 
-def logits(model, images):
+def logits(model: onnx.ModelProto, images: torch.Tensor) -> np.ndarray[Any, Any]:
     return open_session(model.SerializeToString(), 1).run(None, {INPUT: images.numpy()})[0]
 
 
 @pytest.mark.parametrize("side", [12, 13, 33])
 @pytest.mark.parametrize("name", list_genotypes())
-def test_the_numbers_are_pytorchs(name, side) -> None:
+def test_the_numbers_are_pytorchs(name: str, side: int) -> None:
     darts = {"channels": 4, "layers": 3} if load_genotype(name).space == "darts" else {}
     network = randomised(create_network(load_genotype(name), **darts))
     model = direct_onnx(network, (3, side, side))
@@ -56,7 +57,7 @@ class Every(nn.Module):
         self.pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
         self.average = nn.AvgPool2d((2, 1), ceil_mode=True)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = nn.functional.hardswish(self.conv(images))
         x = self.average(self.pool(x)) * 0.5 + 1.0
         x = nn.functional.pad(x, (1, 0, 0, 2), value=0.25) * x.sigmoid().mean((2, 3), keepdim=True)
@@ -92,7 +93,7 @@ def test_onnx_runtime_makes_the_same_of_it_as_of_the_exporters(tmp_path: Path) -
 
 
 class Softmax(nn.Module):
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean((2, 3)).softmax(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,12 @@ NAMES = blackbox.names()
 
 
 def run(
-    method, table: ArchitectureTable, budget: int, seed: int = 0, *, minimize: bool = False
+    method: blackbox.BlackBoxMethod,
+    table: ArchitectureTable,
+    budget: int,
+    seed: int = 0,
+    *,
+    minimize: bool = False,
 ) -> Queries:
     queries = Queries(table, table.costs("score", minimize=minimize), budget)
     with pytest.raises(BudgetSpentError):
@@ -121,7 +127,7 @@ def test_mutation_changes_one_choice_to_any_other_option_alike() -> None:
 class Scripted(Queries):
     """Notes every question, also the repeated ones."""
 
-    def __init__(self, *args) -> None:
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.asked = []
 

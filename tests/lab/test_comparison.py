@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_a_method_that_ends_by_itself_is_a_bug_that_is_not_hidden() -> None:
         ({"report": "scor"}, "did you mean score"),
     ],
 )
-def test_refuses(options, message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     given = {"metric": "score", "methods": ["random_search"], "queries": 3, "seeds": [0], **options}
     with pytest.raises(UserError, match=message):
         compare(TABLE, **given)
@@ -158,7 +159,9 @@ def test_the_plot_names_its_axes_and_methods(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options", [{"seeds": 0}, {"methods": ("nothing",)}, {"metric": "nothing"}]
 )
-def test_lab_table_refuses_before_it_works(file: Path, tmp_path: Path, options) -> None:
+def test_lab_table_refuses_before_it_works(
+    file: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
     with pytest.raises(UserError):
         lab_table(
             **{"file": file, "metric": "score", "queries": 5, "out": tmp_path / "out", **options}

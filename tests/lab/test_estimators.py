@@ -6,19 +6,22 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from unas.architecture.policy import Policy
 from unas.cli import main
 from unas.common.errors import UserError
+from unas.estimators import Cost
 from unas.estimators.reinforce import Reinforce
 from unas.lab.estimators import VARIANTS, lab_estimators
 from unas.lab.estimators_plot import write_plot
 from unas.lab.gradients import GradientErrors, variance_ratio
 from unas.lab.problems import PROBLEMS
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "problems": ("soft xor", "product"),
     "estimators": ("rebar", "straight_through"),
     "samples": 16384,
@@ -28,29 +31,40 @@ SMALL = {
 class HalfOfIt(Reinforce):
     """A planted mistake: half of the gradient."""
 
-    def __call__(self, policy, cost, *, num_samples=1, generator=None):
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         return super().__call__(policy, cost, num_samples=num_samples, generator=generator) / 2
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory):
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     out = tmp_path_factory.mktemp("lab") / "new" / "out"
     return lab_estimators(**SMALL, out=out, quiet=True), out
 
 
-def test_there_is_a_row_for_every_estimator_on_every_problem_asked_for(measured) -> None:
+def test_there_is_a_row_for_every_estimator_on_every_problem_asked_for(
+    measured: tuple[dict[str, Any], Path],
+) -> None:
     rows = [(row["problem"], row["estimator"], row["is_unbiased"]) for row in measured[0]["rows"]]
     names = (("reinforce", True), ("rebar", True), ("straight_through", False))
     assert rows == [(problem, *name) for problem in ("soft xor", "product") for name in names]
 
 
-def test_the_biased_are_told_from_the_unbiased(measured) -> None:
+def test_the_biased_are_told_from_the_unbiased(measured: tuple[dict[str, Any], Path]) -> None:
     for row in measured[0]["rows"]:
         assert (row["bias_max"] < 4) == row["is_unbiased"], row
         assert row["bias_rms"] <= row["bias_max"]
 
 
-def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(measured) -> None:
+def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(
+    measured: tuple[dict[str, Any], Path],
+) -> None:
     """Enumerate Var[(L − E L)·∇log p] for "product", whose two options a choice give each logit the same terms."""
     problem = next(problem for problem in PROBLEMS if problem.name == "product")
     rows = torch.cartesian_prod(*[torch.arange(2)] * 4)
@@ -72,7 +86,7 @@ def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(m
     assert row["variance"] == pytest.approx(expected, rel=0.25)
 
 
-def test_ratio_is_to_reinforce_with_an_interval(measured) -> None:
+def test_ratio_is_to_reinforce_with_an_interval(measured: tuple[dict[str, Any], Path]) -> None:
     variance = {(row["problem"], row["estimator"]): row["variance"] for row in measured[0]["rows"]}
     for row in measured[0]["rows"]:
         assert row["ratio"] == pytest.approx(
@@ -99,7 +113,7 @@ def test_interval_of_a_ratio_holds_the_true_one_95_times_in_100() -> None:
     assert hits / total == pytest.approx(0.95, abs=0.04)
 
 
-def test_what_is_written_is_what_is_returned(measured) -> None:
+def test_what_is_written_is_what_is_returned(measured: tuple[dict[str, Any], Path]) -> None:
     result, out = measured
     written = json.loads((out / "estimators.json").read_text())
     assert written == {name: value for name, value in result.items() if not name.startswith("plot")}
@@ -115,7 +129,7 @@ def test_what_is_written_is_what_is_returned(measured) -> None:
 
 
 def test_the_same_seed_gives_the_same_figures_but_times_whatever_else_is_measured(
-    measured, tmp_path: Path
+    measured: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:
     again = lab_estimators(**{**SMALL, "problems": ("product",)}, out=tmp_path, quiet=True)
     for row, other in zip(measured[0]["rows"][3:], again["rows"], strict=True):
@@ -148,7 +162,7 @@ def test_an_estimator_from_outside_with_a_mistake_stands_out(tmp_path: Path) -> 
         ({"estimators": ("exact",)}, "exact is what the others are compared with"),
     ],
 )
-def test_refuses_before_it_works(options, message: str, tmp_path: Path) -> None:
+def test_refuses_before_it_works(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         lab_estimators(**options, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -171,7 +185,9 @@ def test_without_matplotlib_the_results_are_there_and_the_reason_too(
     assert (tmp_path / "estimators.json").exists()
 
 
-def test_the_plot_names_its_axes_problems_and_estimators(measured, tmp_path: Path) -> None:
+def test_the_plot_names_its_axes_problems_and_estimators(
+    measured: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the extra 'lab'")
     write_plot(measured[0], tmp_path / "plot.svg")
     text = (tmp_path / "plot.svg").read_text()

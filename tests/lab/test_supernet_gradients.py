@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tiny import tiny_recipe
+from unas.architecture.policy import Policy
 from unas.cli import main
 from unas.common.errors import UserError
+from unas.estimators import Cost
 from unas.estimators.reinforce import Reinforce
 from unas.lab.supernet_gradients import (
     SupernetRow,
@@ -25,7 +28,14 @@ from unas.lab.supernet_report import markdown
 class TwiceIt(Reinforce):
     """The same estimate doubled: its variance is fourfold."""
 
-    def __call__(self, policy, cost, *, num_samples=1, generator=None):
+    def __call__(
+        self,
+        policy: Policy,
+        cost: Cost,
+        *,
+        num_samples: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         return 2 * super().__call__(policy, cost, num_samples=num_samples, generator=generator)
 
 
@@ -37,7 +47,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[SupernetRow
 
 
 def test_the_same_noise_gives_the_same_estimate_and_twice_it_four_times_the_variance(
-    measured,
+    measured: Any,
 ) -> None:
     reference, twice = measured[0]
     assert reference.ratio == reference.ratio_low == reference.ratio_high == 1
@@ -48,7 +58,9 @@ def test_the_same_noise_gives_the_same_estimate_and_twice_it_four_times_the_vari
     assert 0 < twice.estimate_ms < twice.step_ms
 
 
-def test_a_search_that_is_there_is_used_again_and_not_changed(measured) -> None:
+def test_a_search_that_is_there_is_used_again_and_not_changed(
+    measured: Any,
+) -> None:
     out = measured[1]
     before = {path: path.read_bytes() for path in (out / "search" / "checkpoints").iterdir()}
     again = supernet_gradients(tiny_recipe(), {"reinforce": Reinforce()}, out, calls=20, quiet=True)

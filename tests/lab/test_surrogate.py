@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ TABLE = synthetic_table([3, 2, 4, 3], pairs=0.3, triples=0.0, seed=3)  # 72 arch
 
 
 @pytest.mark.parametrize("options", [{"start": 1}, {"memory": 1.5}])
-def test_surrogate_policy_refuses_impossible_options(options) -> None:
+def test_surrogate_policy_refuses_impossible_options(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         SurrogatePolicy(**options)
 

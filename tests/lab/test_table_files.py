@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unas.architecture.policy import Sample
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Layout, Sample
 from unas.common.errors import UserError
 from unas.lab._csv_table import parse_csv
 from unas.lab._macro_table import parse_macro
@@ -97,7 +99,7 @@ def test_a_wrong_csv_is_one_line_that_names_the_file(
         ({"01": {}}, "have no metrics"),
     ],
 )
-def test_a_wrong_macro_document_is_one_line(document, message: str) -> None:
+def test_a_wrong_macro_document_is_one_line(document: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_macro(document)
 
@@ -131,7 +133,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_is_a_table_or_one_line(document) -> None:
+def test_any_json_is_a_table_or_one_line(document: Any) -> None:
     with contextlib.suppress(UserError):
         assert np.isfinite(np.stack(list(parse_macro(document).metrics.values()))).all()
 
@@ -155,7 +157,7 @@ def test_neighbours_and_nearest_by_hand() -> None:
     assert table.nearest((1, 1)) in {1, 2, 3}  # (5, skip) isn't listed; these differ in one choice
 
 
-def _genotypes(layout, choices):
+def _genotypes(layout: Layout, choices: list[dict[str, str]]) -> list[Genotype]:
     from unas.architecture.genotype import Genotype
 
     return [Genotype(layout.space, choice) for choice in choices]

@@ -3,23 +3,25 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import nn
 
 from unas.common.errors import UserError
-from unas.latency import measure, measure_file
+from unas.latency import Latency, measure, measure_file
 from unas.latency.backends import create
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 
 
 @pytest.fixture
-def script(tmp_path: Path):
+def script(tmp_path: Path) -> Callable[[str], str]:
     """Return what writes a Python program and returns the command line that runs it."""
 
-    def write(text):
+    def write(text: str) -> str:
         path = tmp_path / "clock it.py"  # the blank must survive
         path.write_text(text)
         return f"{sys.executable} '{path}'"
@@ -28,18 +30,18 @@ def script(tmp_path: Path):
 
 
 @pytest.fixture
-def model(tmp_path: Path):
+def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"whatever")
     return path
 
 
-def timed(command, model, timeout=20.0, **options):
+def timed(command: str, model: Path, timeout: float = 20.0, **options: Any) -> Latency:
     return measure_file(model, (3, 8, 8), create("command", command, timeout), **options)
 
 
 def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(
-    script, tmp_path: Path
+    script: Callable[[str], str], tmp_path: Path
 ) -> None:
     seen = tmp_path / "seen.txt"
     command = script(
@@ -59,14 +61,18 @@ def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(
     assert not Path(calls[0]).exists()  # the temporary file is gone with the measurement
 
 
-def test_the_path_follows_where_no_place_is_given(script, model) -> None:
+def test_the_path_follows_where_no_place_is_given(
+    script: Callable[[str], str], model: Path
+) -> None:
     command = script(
         "import sys\nassert sys.argv[1].endswith('model.onnx') and sys.argv[1][0] == '/'\nprint(1.25)\n"
     )
     assert timed(command, model, samples=6).median_ms == 1.25
 
 
-def test_no_shell_reads_the_command(script, model, tmp_path: Path) -> None:
+def test_no_shell_reads_the_command(
+    script: Callable[[str], str], model: Path, tmp_path: Path
+) -> None:
     command = script("import sys\nassert sys.argv[1:3] == [';', '$(touch'], sys.argv\nprint(1)\n")
     assert timed(f"{command} ; $(touch {tmp_path}/pwned)", model, samples=6).median_ms == 1
     assert not (tmp_path / "pwned").exists()
@@ -90,7 +96,9 @@ def test_no_shell_reads_the_command(script, model, tmp_path: Path) -> None:
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with exit code -11"),
     ],
 )
-def test_what_is_not_a_time_gives_one_line(text, part, script, model) -> None:
+def test_what_is_not_a_time_gives_one_line(
+    text: str, part: str, script: Callable[[str], str], model: Path
+) -> None:
     with pytest.raises(UserError) as error:
         timed(script(text), model)
     assert part in str(error.value)
@@ -98,7 +106,7 @@ def test_what_is_not_a_time_gives_one_line(text, part, script, model) -> None:
 
 
 def test_a_command_that_hangs_is_killed_with_all_that_it_started(
-    script, model, tmp_path: Path
+    script: Callable[[str], str], model: Path, tmp_path: Path
 ) -> None:
     pids = tmp_path / "pids"
     command = script(
@@ -114,7 +122,9 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_started(
     assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
 
 
-def test_a_child_that_stays_behind_is_killed_too(script, model, tmp_path: Path) -> None:
+def test_a_child_that_stays_behind_is_killed_too(
+    script: Callable[[str], str], model: Path, tmp_path: Path
+) -> None:
     pid = tmp_path / "pid"
     command = script(
         "import subprocess, sys\n"
@@ -127,7 +137,9 @@ def test_a_child_that_stays_behind_is_killed_too(script, model, tmp_path: Path) 
     assert not is_alive(int(pid.read_text()))
 
 
-def test_a_child_that_holds_the_pipes_is_not_waited_for(script, model, tmp_path: Path) -> None:
+def test_a_child_that_holds_the_pipes_is_not_waited_for(
+    script: Callable[[str], str], model: Path, tmp_path: Path
+) -> None:
     pid = tmp_path / "pid"
     command = script(
         "import subprocess, sys\n"
@@ -141,7 +153,7 @@ def test_a_child_that_holds_the_pipes_is_not_waited_for(script, model, tmp_path:
     assert not is_alive(int(pid.read_text()))
 
 
-def is_alive(pid):
+def is_alive(pid: int) -> bool:
     for _ in range(100):  # a killed orphan is gone when its new parent has looked
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -162,16 +174,18 @@ def is_alive(pid):
         (None, "--command is missing"),
     ],
 )
-def test_a_command_that_cannot_be_started_gives_one_line(command, part, model) -> None:
+def test_a_command_that_cannot_be_started_gives_one_line(
+    command: str | None, part: str, model: Path
+) -> None:
     with pytest.raises(UserError, match=part):
         timed(command, model)
 
 
-def test_a_timeout_must_be_positive(model) -> None:
+def test_a_timeout_must_be_positive(model: Path) -> None:
     with pytest.raises(UserError, match="timeout_seconds is 0"):
         timed("true", model, timeout=0)
 
 
-def test_the_command_runs_in_a_group_of_its_own(script, model) -> None:
+def test_the_command_runs_in_a_group_of_its_own(script: Callable[[str], str], model: Path) -> None:
     command = script("import os\nprint(os.getpgid(0))\n")
     assert timed(command, model, samples=6, max_seconds=0.1).median_ms != os.getpgid(0)

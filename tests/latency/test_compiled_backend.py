@@ -10,11 +10,11 @@ from unas.latency import backends, measure
 
 
 class Wide(nn.Module):
-    def __init__(self, width) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, 2, 1))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.layers(images)
 
 

@@ -3,6 +3,7 @@
 import sys
 import types
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ RANGE = 1_000_000
 
 
 @pytest.fixture
-def powercap(tmp_path: Path):
+def powercap(tmp_path: Path) -> Path:
     """Return a root with two packages, a part of one, and a zone of another kind."""
     for name, used in (
         ("intel-rapl:0", 100),
@@ -32,11 +33,11 @@ def powercap(tmp_path: Path):
     return tmp_path
 
 
-def set_energy(root, zone, microjoules) -> None:
+def set_energy(root: Path, zone: str, microjoules: int) -> None:
     (root / f"intel-rapl:{zone}" / "energy_uj").write_text(f"{microjoules}\n")
 
 
-def test_packages_are_added_and_parts_of_them_are_not(powercap) -> None:
+def test_packages_are_added_and_parts_of_them_are_not(powercap: Path) -> None:
     counter = RaplCounter(powercap)
     before = counter.now()
     set_energy(powercap, "0", 100 + 3000)
@@ -45,7 +46,7 @@ def test_packages_are_added_and_parts_of_them_are_not(powercap) -> None:
     assert counter.between(before, counter.now()) == 3.5
 
 
-def test_the_whole_platform_is_not_added_to_its_packages(powercap) -> None:
+def test_the_whole_platform_is_not_added_to_its_packages(powercap: Path) -> None:
     for zone, name in (("0", "package-0"), ("1", "psys")):
         (powercap / f"intel-rapl:{zone}" / "name").write_text(f"{name}\n")
     counter = RaplCounter(powercap)
@@ -56,7 +57,7 @@ def test_the_whole_platform_is_not_added_to_its_packages(powercap) -> None:
     assert counter.name == "RAPL, 1 CPU package"
 
 
-def test_a_counter_that_begins_again_has_counted_to_its_end(powercap) -> None:
+def test_a_counter_that_begins_again_has_counted_to_its_end(powercap: Path) -> None:
     counter = RaplCounter(powercap)
     set_energy(powercap, "0", RANGE - 400)
     before = counter.now()
@@ -68,20 +69,20 @@ def test_a_counter_that_begins_again_has_counted_to_its_end(powercap) -> None:
 class Consumer(nn.Module):
     """Uses 2 mJ a forward, past the end of the counter's range more than once."""
 
-    def __init__(self, root) -> None:
+    def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
 
-    def __deepcopy__(self, _memo):
+    def __deepcopy__(self, _memo: object) -> Self:
         return self
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         path = self.root / "intel-rapl:0" / "energy_uj"
         path.write_text(f"{(int(path.read_text()) + 2000) % RANGE}\n")
         return images
 
 
-def test_energy_of_a_forward_is_what_the_network_uses(powercap) -> None:
+def test_energy_of_a_forward_is_what_the_network_uses(powercap: Path) -> None:
     found = measure_energy(
         Consumer(powercap), (3, 4, 4), windows=6, window_seconds=0.02, root=powercap
     )
@@ -99,9 +100,9 @@ def test_a_kernel_that_counts_nothing_gives_one_line(tmp_path: Path) -> None:
 
 
 def test_a_counter_that_is_not_readable_names_the_fix(
-    powercap, monkeypatch: pytest.MonkeyPatch
+    powercap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_path) -> None:
+    def refuse(_path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.read_text", refuse)  # this test may run as root
@@ -109,7 +110,7 @@ def test_a_counter_that_is_not_readable_names_the_fix(
         RaplCounter(powercap)
 
 
-def test_a_damaged_counter_gives_one_line(powercap) -> None:
+def test_a_damaged_counter_gives_one_line(powercap: Path) -> None:
     set_energy(powercap, "1", "many")
     with pytest.raises(UserError, match="energy_uj can't be read"):
         RaplCounter(powercap)
@@ -147,6 +148,6 @@ def test_nvml_counts_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"device": "meta"}, "energy is counted on cpu"),
     ],
 )
-def test_wrong_arguments_give_one_line(options, part, powercap) -> None:
+def test_wrong_arguments_give_one_line(options: dict[str, Any], part: str, powercap: Path) -> None:
     with pytest.raises(UserError, match=part):
         measure_energy(nn.Identity(), (3, 4, 4), root=powercap, **options)

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from scipy import stats
 from torch import nn
 
+from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.costs.blocks import Terms, random_genotypes
 from unas.graphs.size import count_macs, count_parameters
@@ -23,11 +25,11 @@ SPACE = DartsSpace(operations=3)
 
 
 @pytest.fixture(scope="module")
-def terms():
+def terms() -> Terms:
     return Terms(SPACE, lambda genotype: SPACE.network(genotype, 10, 3, channels=4, layers=3))
 
 
-def test_terms_of_the_same_modules_are_one_group(terms) -> None:
+def test_terms_of_the_same_modules_are_one_group(terms: Terms) -> None:
     groups = dict(zip(terms.blocks, terms.by_block(terms.groups), strict=True))
     # Beside the first term: two operations in the normal cell; in the reduction two of stride 2 and
     # three of stride 1.
@@ -40,10 +42,10 @@ def test_terms_of_the_same_modules_are_one_group(terms) -> None:
     assert not (reduction[0] == reduction[2]).any()
 
 
-def test_a_chosen_design_says_more_than_a_drawn_one(terms) -> None:
+def test_a_chosen_design_says_more_than_a_drawn_one(terms: Terms) -> None:
     generator = np.random.default_rng(0)
 
-    def information(genotypes):
+    def information(genotypes: Sequence[Genotype]) -> float:
         features = terms.matrix(genotypes) @ terms.group_matrix()
         features -= features.mean(0)
         return np.linalg.slogdet(np.eye(features.shape[1]) + features.T @ features)[1]
@@ -106,7 +108,7 @@ def test_turns_compare_networks_on_a_busy_machine() -> None:
         1 + np.where(generator.random(4 * 5 * 4) < 0.5, generator.exponential(1.0, 80), 0.0)
     )
 
-    def clock(index):
+    def clock(index: int) -> Callable[[], float]:
         return lambda: true[index] * next(disturbed)
 
     found = in_turn([clock(index) for index in range(4)], 5, 3, 1, np.random.default_rng(1))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,25 +24,25 @@ SMALL = "--network.channels 4 --network.layers 3 --input-shape 3,12,12 --threads
 
 
 @pytest.fixture(scope="module")
-def network():
+def network() -> nn.Module:
     return create_network(load_genotype("UNAS_CIFAR10"), channels=4, layers=3).eval()
 
 
 @pytest.fixture
-def model(network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def model(network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.onnx").write_bytes(direct_onnx(network, (3, 12, 12)).SerializeToString())
     return "model.onnx"
 
 
-def exit_code(words):
+def exit_code(words: list[str]) -> Any:
     try:
         return main(words)
     except SystemExit as ended:
         return ended.code
 
 
-def rows(text):
+def rows(text: str) -> dict[str, str]:
     return dict(
         re.split(r" {2,}", line.strip(), maxsplit=1)
         for line in text.splitlines()
@@ -51,7 +52,7 @@ def rows(text):
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "eager"])
 def test_a_genotype_is_measured_with_its_fingerprint(
-    backend, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    backend: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "latency.json"
     assert (
@@ -84,7 +85,7 @@ def test_a_genotype_is_measured_with_its_fingerprint(
 
 
 def test_a_file_is_measured_at_any_batch_size(
-    model, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    model: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = [
         "latency",
@@ -104,7 +105,7 @@ def test_a_file_is_measured_at_any_batch_size(
     assert "images 2×3×12×12" in capsys.readouterr().out
 
 
-def test_a_command_measures_the_file(model, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_measures_the_file(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = f"{sys.executable} -c 'import sys; print(len(sys.argv[1]))' {{model}}"
     assert (
         main(
@@ -127,7 +128,7 @@ def test_a_command_measures_the_file(model, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("model")
 def test_budgets_that_are_met_are_exit_code_0_and_others_1(
-    network, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    network: nn.Module, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     macs, params = count_macs(network, (3, 12, 12)), count_parameters(network)
     memory = peak_memory(network, (3, 12, 12))
@@ -156,14 +157,14 @@ def test_budgets_that_are_met_are_exit_code_0_and_others_1(
         assert [verdict["passed"] for verdict in verdicts] == [True, False]
 
 
-def test_a_real_process_ends_with_1(model, tmp_path: Path) -> None:
+def test_a_real_process_ends_with_1(model: str, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "unas", "latency", "check", model, "--budget", "macs<=1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("FAIL macs<=1:")
 
 
-def test_a_command_decides_a_budget(model, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_decides_a_budget(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "latency",
         "check",
@@ -255,7 +256,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line_and_exit_code_2(
-    mistake, model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mistake: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert model == "model.onnx"
     (tmp_path / "half.onnx").write_bytes((tmp_path / model).read_bytes()[:99])

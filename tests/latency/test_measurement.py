@@ -2,7 +2,9 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,19 +24,21 @@ class ListedBackend(backends.Backend):
 
     times: tuple[float, ...] = (1.0,)
 
-    def prepare(self, _network, _batch_shape, _device, _threads):
+    def prepare(
+        self, _network: object, _batch_shape: object, _device: object, _threads: object
+    ) -> Callable[[], float]:
         times = itertools.cycle(self.times)
         return lambda: next(times)
 
 
 class Sleeper(nn.Module):
-    def __init__(self, milliseconds) -> None:
+    def __init__(self, milliseconds: float) -> None:
         super().__init__()
         self.milliseconds = milliseconds
         self.norm = nn.BatchNorm2d(3)
         self.dropout = nn.Dropout()
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         assert not self.training
         assert not torch.is_grad_enabled()
         time.sleep(self.milliseconds / 1e3)
@@ -62,7 +66,7 @@ def test_a_wide_spread_is_called_noisy() -> None:
 
 
 @pytest.mark.parametrize("count", [6, 9, 25, 50])
-def test_the_interval_holds_the_median_as_often_as_it_says(count) -> None:
+def test_the_interval_holds_the_median_as_often_as_it_says(count: int) -> None:
     generator = np.random.default_rng(count)
     draws = generator.lognormal(
         0.0, 0.5, size=(2000, count)
@@ -87,7 +91,7 @@ def test_warm_up_ends_when_the_times_are_steady() -> None:
 
 
 def test_waiting_counts_as_much_as_running() -> None:
-    def slow():
+    def slow() -> float:
         time.sleep(0.05)
         return 1.0  # a command that takes longer to reach the device than the network takes on it
 
@@ -124,7 +128,7 @@ def test_threads_are_set_while_measuring_and_put_back() -> None:
     seen = []
 
     class Watcher(nn.Module):
-        def forward(self, images):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
             seen.append((torch.get_num_threads(), images.shape))
             return images
 
@@ -134,7 +138,7 @@ def test_threads_are_set_while_measuring_and_put_back() -> None:
 
 
 def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger() -> None:
-    def network(width):
+    def network(width: int) -> nn.Module:
         return nn.Sequential(
             nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 5), nn.Flatten(), nn.LazyLinear(2)
         )
@@ -168,7 +172,7 @@ def test_backends_are_found_by_name() -> None:
         ({"device": "meta", "backend": "onnxruntime"}, "device is meta"),
     ],
 )
-def test_wrong_arguments_give_one_line(arguments, part) -> None:
+def test_wrong_arguments_give_one_line(arguments: dict[str, Any], part: str) -> None:
     with pytest.raises(UserError) as error:
         measure(nn.Identity(), **{"input_shape": (3, 8, 8)} | arguments)
     assert part in str(error.value)

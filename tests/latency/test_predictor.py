@@ -3,8 +3,10 @@
 import itertools
 import json
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
 from unas.costs.blocks import random_genotypes
 from unas.latency.fitting import fit_predictor
+from unas.latency.predictor import Predictor
 from unas.latency.predictor_files import load_predictor
 from unas.latency.timing import Timing
 from unas.nn.choice import InputChoice, OpChoice
@@ -27,7 +30,7 @@ NETWORK = DartsNetworkOptions(channels=4, layers=3)
 COST = {"skip_connect": 0.0, "sep_conv_3x3": 3.0, "max_pool_3x3": 1.0}
 
 
-def true_cost(genotype):
+def true_cost(genotype: Genotype) -> float:
     """Return milliseconds that depend on operations, and in a reduction cell on what they read."""
     total = 10.0
     for cell, node, slot in itertools.product(("normal", "reduction"), range(4), (0, 1)):
@@ -42,10 +45,10 @@ def true_cost(genotype):
     return total
 
 
-def pretend(noise):
+def pretend(noise: float) -> Callable[..., Timing]:
     """Return a timer of these costs, with noise of a relative size."""
 
-    def timer(genotypes, generator):
+    def timer(genotypes: Sequence[Genotype], generator: np.random.Generator) -> Timing:
         exact = np.array([true_cost(genotype) for genotype in genotypes])
         return Timing(
             exact * np.exp(noise * generator.standard_normal(len(exact))), 12 * len(exact), 0.0, 1.0
@@ -55,13 +58,13 @@ def pretend(noise):
 
 
 @pytest.fixture(scope="module")
-def predictor():
+def predictor() -> Predictor:
     return fit_predictor(
         SPACE, NETWORK, (3, 8, 8), timer=pretend(0.0), architectures=40, held_out=50
     )
 
 
-def test_known_costs_are_found_from_few_architectures(predictor) -> None:
+def test_known_costs_are_found_from_few_architectures(predictor: Predictor) -> None:
     assert predictor.quality.mape < 0.5
     assert predictor.quality.spearman > 0.999
     assert predictor.quality.architectures == 40
@@ -78,7 +81,7 @@ def test_noise_is_averaged_over_the_terms_that_cost_the_same() -> None:
     assert math.isnan(noisy.quality.mape)
 
 
-def small_policy():
+def small_policy() -> Policy:
     generator = torch.Generator().manual_seed(0)
     policy = Policy(SPACE.choices, 0.05, "darts")
     for logits in policy.logits.values():
@@ -105,7 +108,7 @@ def test_the_expectation_is_that_of_all_architectures() -> None:
     )
 
 
-def test_the_expectation_of_pairs_agrees_with_draws(predictor) -> None:
+def test_the_expectation_of_pairs_agrees_with_draws(predictor: Predictor) -> None:
     policy = small_policy()
     generator = torch.Generator().manual_seed(1)
     hard = {}
@@ -119,7 +122,7 @@ def test_the_expectation_of_pairs_agrees_with_draws(predictor) -> None:
     assert abs(float(predictor.expectation(policy).detach()) - float(draws.mean())) < 4 * error
 
 
-def test_gradients_are_those_of_finite_differences(predictor) -> None:
+def test_gradients_are_those_of_finite_differences(predictor: Predictor) -> None:
     policy = small_policy().double()
     assert torch.autograd.gradcheck(
         lambda *logits: expectation_at(predictor, policy, logits),
@@ -129,7 +132,9 @@ def test_gradients_are_those_of_finite_differences(predictor) -> None:
     )
 
 
-def expectation_at(predictor, policy, logits):
+def expectation_at(
+    predictor: Predictor, policy: Policy, logits: Sequence[torch.Tensor]
+) -> torch.Tensor:
     # The parameters themselves are perturbed by gradcheck, so that they only have to be named as
     # its inputs.
     assert all(
@@ -138,7 +143,7 @@ def expectation_at(predictor, policy, logits):
     return predictor.expectation(policy)
 
 
-def test_relaxed_samples_have_a_gradient(predictor) -> None:
+def test_relaxed_samples_have_a_gradient(predictor: Predictor) -> None:
     groups = tuple(
         g.detach().exp()[None].requires_grad_() for g in small_policy().log_probabilities()
     )
@@ -147,7 +152,7 @@ def test_relaxed_samples_have_a_gradient(predictor) -> None:
     assert all(group.grad is not None and bool(group.grad.abs().sum() > 0) for group in groups)
 
 
-def test_a_prediction_is_the_sum_of_the_terms(predictor) -> None:
+def test_a_prediction_is_the_sum_of_the_terms(predictor: Predictor) -> None:
     genotype = random_genotypes(SPACE, 1, np.random.default_rng(5))[0]
     by_hand = predictor.intercept
     for block, weights in zip(predictor.blocks, predictor.weights, strict=True):
@@ -158,7 +163,7 @@ def test_a_prediction_is_the_sum_of_the_terms(predictor) -> None:
     assert float(found[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_fastest_architecture_is_below_all_others(predictor) -> None:
+def test_the_fastest_architecture_is_below_all_others(predictor: Predictor) -> None:
     genotype, least = predictor.least()
     genotype.check(SPACE.choices)
     # All skips that read a node are free; the reduction's first node has none to read, and pools
@@ -173,7 +178,7 @@ def test_the_fastest_architecture_is_below_all_others(predictor) -> None:
     ) == pytest.approx(least, rel=1e-5)
 
 
-def test_a_saved_predictor_is_the_same_one(predictor, tmp_path: Path) -> None:
+def test_a_saved_predictor_is_the_same_one(predictor: Predictor, tmp_path: Path) -> None:
     predictor.save(tmp_path / "p.json")
     again = load_predictor(tmp_path / "p.json")
     others = random_genotypes(SPACE, 20, np.random.default_rng(3))
@@ -199,7 +204,7 @@ def test_a_saved_predictor_is_the_same_one(predictor, tmp_path: Path) -> None:
         ({"batch_size": 8}, "batch_size is 1 there and 8 here"),
     ],
 )
-def test_another_device_is_refused(predictor, change, part) -> None:
+def test_another_device_is_refused(predictor: Predictor, change: dict[str, Any], part: str) -> None:
     with pytest.raises(UserError, match="doesn't fit") as error:
         predictor.check(
             replace(predictor.fingerprint, **change), SPACE, dict(predictor.network), "p.json"
@@ -208,7 +213,7 @@ def test_another_device_is_refused(predictor, change, part) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_another_space_or_size_is_refused(predictor) -> None:
+def test_another_space_or_size_is_refused(predictor: Predictor) -> None:
     here = predictor.fingerprint
     with pytest.raises(UserError, match="other choices than this darts space"):
         predictor.check(here, DartsSpace(operations=5), dict(predictor.network), "p.json")
@@ -218,7 +223,7 @@ def test_another_space_or_size_is_refused(predictor) -> None:
         predictor.check(here, SPACE, {**predictor.network, "num_classes": 100}, "p.json")
 
 
-def damage(document, path, value) -> None:
+def damage(document: Any, path: tuple[str | int, ...], value: object) -> None:
     *parents, last = path
     for key in parents:
         document = document[key]
@@ -242,7 +247,9 @@ def damage(document, path, value) -> None:
         (("quality",), {"mape": 1}, "quality must have the fields"),
     ],
 )
-def test_a_damaged_file_gives_one_line(predictor, path, value, part, tmp_path: Path) -> None:
+def test_a_damaged_file_gives_one_line(
+    predictor: Predictor, path: tuple[str | int, ...], value: object, part: str, tmp_path: Path
+) -> None:
     predictor.save(tmp_path / "p.json")
     document = json.loads((tmp_path / "p.json").read_text())
     damage(document, path, value)
@@ -269,12 +276,12 @@ class Chain(nn.Module):
         )
         self.pick = InputChoice(2)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         first = self.first(images)
         return self.pick([first, self.second(first)]).mean((2, 3))
 
 
-def lengths(genotypes, _generator):
+def lengths(genotypes: Sequence[Genotype], _generator: np.random.Generator) -> Timing:
     chosen = [genotype.choices for genotype in genotypes]
     length = {"skip": 0.0, "conv": 1.0, "deep": 2.0}
     costs = np.array(
@@ -291,7 +298,7 @@ def test_any_model_with_choices_can_be_predicted() -> None:
     assert found.least()[0].choices == {"first": "skip", "second": "skip", "pick": "0"}
 
 
-def one_choice():
+def one_choice() -> nn.Module:
     return nn.Sequential(
         OpChoice({"conv3": nn.Conv2d(3, 64, 3, padding=1), "skip": nn.Identity()}),
         nn.AdaptiveAvgPool2d(1),
@@ -300,7 +307,7 @@ def one_choice():
 
 
 @pytest.mark.parametrize("skip", [1.0, 1e-5])  # milliseconds
-def test_a_model_with_a_single_choice_can_be_predicted(skip) -> None:
+def test_a_model_with_a_single_choice_can_be_predicted(skip: float) -> None:
     """Its one group of terms has sizes of millions, and differs from no other."""
     space = ModuleSpace(one_choice)
     cost = {"skip": skip, "conv3": 3.0}
@@ -343,6 +350,6 @@ def test_a_real_backend_is_measured() -> None:
         ({"rounds": 0}, "rounds is 0"),
     ],
 )
-def test_wrong_arguments_give_one_line(options, part) -> None:
+def test_wrong_arguments_give_one_line(options: dict[str, Any], part: str) -> None:
     with pytest.raises(UserError, match=part):
         fit_predictor(SPACE, NETWORK, (3, 8, 8), timer=pretend(0.0), **options)

@@ -1,6 +1,8 @@
 """The choices as modules: what they compute, on whatever tensors, and whose sample they take."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +13,11 @@ from unas.common.errors import UserError
 from unas.nn.choice import InputChoice, OpChoice, sample_scope
 
 
-def layout(**choices):
+def layout(**choices: tuple[str, ...]) -> Layout:
     return Layout(choices, "module")
 
 
-def hard(where, **picks):
+def hard(where: Layout, **picks: list[int]) -> Sample:
     """Return the hard sample with these option indices, a list for each choice."""
     weights = {
         n: nn.functional.one_hot(torch.tensor(p), len(where.choices[n])).float()
@@ -24,7 +26,7 @@ def hard(where, **picks):
     return Sample(where, where.stack(weights), is_hard=True)
 
 
-def relaxed(where, num_samples, seed=0):
+def relaxed(where: Layout, num_samples: int, seed: int = 0) -> Sample:
     generator = torch.Generator().manual_seed(seed)
     weights = {
         n: torch.rand(num_samples, len(o), generator=generator).softmax(-1)
@@ -34,11 +36,11 @@ def relaxed(where, num_samples, seed=0):
 
 
 class Scale(nn.Module):
-    def __init__(self, factor) -> None:
+    def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor, self.rows = factor, []
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.rows.append(x[:, ..., 0].flatten().tolist())
         return x * self.factor
 
@@ -47,13 +49,13 @@ OP = layout(op=("one", "ten", "hundred"))
 OPTIONS = {"one": 1.0, "ten": 10.0, "hundred": 100.0}
 
 
-def op_choice(**how):
+def op_choice(**how: Any) -> OpChoice:
     return OpChoice({option: Scale(factor) for option, factor in OPTIONS.items()}, name="op", **how)
 
 
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (3, 4, 4), (2, 3, 4, 4)])
 @pytest.mark.parametrize("num_samples", [1, 2, 6])
-def test_relaxed_sample_weighs_all_outcomes(shape, num_samples) -> None:
+def test_relaxed_sample_weighs_all_outcomes(shape: tuple[int, ...], num_samples: int) -> None:
     x, sample = torch.randn(6, *shape), relaxed(OP, num_samples)
     for b, found in enumerate(op_choice()(x, sample)):
         weights = sample["op"][b * num_samples // 6]
@@ -81,7 +83,7 @@ def test_input_choice_picks_and_weighs_inputs() -> None:
 
 
 @pytest.mark.parametrize("bn", ["batch", "routed"])
-def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn) -> None:
+def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn: Any) -> None:
     where, x = layout(op=("bn", "skip")), torch.randn(6, 3)
     choice = OpChoice(
         {"bn": nn.BatchNorm1d(3, track_running_stats=False), "skip": nn.Identity()},
@@ -96,7 +98,7 @@ def test_batch_norm_of_a_hard_sample_sees_the_batch_or_what_is_routed(bn) -> Non
 
 @pytest.mark.parametrize("is_hard", [True, False])
 @pytest.mark.parametrize("bn", [False, True])
-def test_choice_inside_an_option_follows_its_own_architecture(is_hard, bn) -> None:
+def test_choice_inside_an_option_follows_its_own_architecture(is_hard: bool, bn: bool) -> None:
     where = layout(outer=("skip", "block"), inner=("one", "ten", "hundred"))
     inner = OpChoice({option: Scale(factor) for option, factor in OPTIONS.items()}, name="inner")
     block = nn.Sequential(inner, nn.BatchNorm1d(1).eval()) if bn else nn.Sequential(inner)
@@ -138,7 +140,7 @@ def test_scope_ends_with_an_exception_too() -> None:
 def test_threads_do_not_disturb_each_other() -> None:
     net, barrier, found = op_choice(), threading.Barrier(3), {}
 
-    def run(pick) -> None:
+    def run(pick: list[int]) -> None:
         with sample_scope(hard(OP, op=[pick])):
             barrier.wait(10)  # all three scopes are open now
             found[pick] = net(torch.ones(1, 1)).item()
@@ -186,7 +188,7 @@ def test_threads_do_not_disturb_each_other() -> None:
         ),
     ],
 )
-def test_mistakes_are_one_clear_line(call, message) -> None:
+def test_mistakes_are_one_clear_line(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

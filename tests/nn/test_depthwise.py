@@ -30,7 +30,9 @@ def images_of(channels: int, height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 2), (5, 1), (7, 1), (5, 2)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (2, 1)])
-def test_outcome_and_gradients_are_pytorchs(channels, kernel, dilation, stride, size) -> None:
+def test_outcome_and_gradients_are_pytorchs(
+    channels: int, kernel: int, dilation: int, stride: int, size: tuple[int, int]
+) -> None:
     conv, images = DepthwiseConv(channels, kernel, stride, dilation), images_of(channels, *size)
     assert conv._uses_ours(images)
     outcome = conv(images)
@@ -59,7 +61,7 @@ def test_a_gradient_nobody_asks_for_is_not_computed(monkeypatch: pytest.MonkeyPa
         pytest.param(torch.zeros(1, 8, 4, 4, device="meta"), id="another device"),
     ],
 )
-def test_pytorch_does_the_rest(images) -> None:
+def test_pytorch_does_the_rest(images: torch.Tensor) -> None:
     conv = DepthwiseConv(8, 5).to(device=images.device, dtype=images.dtype)
     assert not conv._uses_ours(images)
     assert not DepthwiseConv(6, 5)._uses_ours(torch.zeros(1, 6, 4, 4))
@@ -70,7 +72,7 @@ def test_pytorch_does_the_rest(images) -> None:
 @pytest.mark.parametrize(
     "environment", [{"UNAS_NATIVE": "0"}, {"PATH": "/nowhere"}, {"XDG_CACHE_HOME": "/proc/none"}]
 )
-def test_without_a_kernel_pytorch_is_used(environment) -> None:
+def test_without_a_kernel_pytorch_is_used(environment: dict[str, str]) -> None:
     code = "from unas.nn.native import depthwise_kernel; print(depthwise_kernel())"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -1,5 +1,7 @@
 """How choices execute, against einsum, finite differences and masking."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -8,14 +10,14 @@ from unas.nn.mixed import flatten, mix, routed_sum, routes, spread, take, unflat
 SHAPES = [(3,), (4, 3), (2, 3, 5), (2, 2, 2, 2)]  # features, tokens, images, clips
 
 
-def normal(*shape):
+def normal(*shape: int) -> torch.Tensor:
     return torch.randn(
         *shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64
     )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_flatten_is_undone_by_unflatten_and_keeps_rows(shape) -> None:
+def test_flatten_is_undone_by_unflatten_and_keeps_rows(shape: tuple[int, ...]) -> None:
     x = normal(6, *shape)
     assert torch.equal(unflatten(flatten(x), x.shape[1:]), x)
     assert torch.equal(take(x, torch.tensor([4, 0, 4])), x[[4, 0, 4]])
@@ -23,7 +25,9 @@ def test_flatten_is_undone_by_unflatten_and_keeps_rows(shape) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("is_channels_last", [False, True])
-def test_weighted_sum_equals_einsum_in_value_and_gradient(shape, is_channels_last) -> None:
+def test_weighted_sum_equals_einsum_in_value_and_gradient(
+    shape: tuple[int, ...], is_channels_last: bool
+) -> None:
     weights, stacked = normal(6, 4).requires_grad_(), normal(4, 6, *shape).requires_grad_()
     outcomes = list(stacked)
     if is_channels_last and len(shape) == 3:
@@ -41,7 +45,7 @@ def test_weighted_sum_equals_einsum_in_value_and_gradient(shape, is_channels_las
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_weighted_sum_passes_finite_differences(shape) -> None:
+def test_weighted_sum_passes_finite_differences(shape: tuple[int, ...]) -> None:
     outcomes = [normal(2, *shape).add(e).requires_grad_() for e in range(3)]
     assert torch.autograd.gradcheck(
         lambda w, *xs: weighted_sum(w, xs), (normal(2, 3).requires_grad_(), *outcomes)
@@ -71,7 +75,9 @@ def test_routes_lists_the_images_of_each_picked_candidate() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("picks", [[[0], [2], [2]], [[0, 1], [1, 1], [3, 1]], [[1, 1]]])
-def test_routed_sum_equals_computing_everything_and_masking(shape, picks) -> None:
+def test_routed_sum_equals_computing_everything_and_masking(
+    shape: tuple[int, ...], picks: list[list[int]]
+) -> None:
     batch = 6
     share, x = batch // len(picks), normal(batch, *shape)
     factors = torch.tensor([2.0, -3.0, 0.5, 7.0], dtype=torch.float64).requires_grad_()
@@ -81,8 +87,8 @@ def test_routed_sum_equals_computing_everything_and_masking(shape, picks) -> Non
             counts[b, e] += 1
     weights, seen = counts.clone().requires_grad_(), {}
 
-    def candidate(e):
-        def run(rows):
+    def candidate(e: int) -> Callable[[torch.Tensor | None], torch.Tensor]:
+        def run(rows: torch.Tensor | None) -> torch.Tensor:
             seen[e] = batch if rows is None else len(rows)
             return factors[e] * (x if rows is None else x[rows]).square()
 

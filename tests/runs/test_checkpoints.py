@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from unas.common import files
 from unas.common.errors import UserError
@@ -20,27 +23,32 @@ from unas.runs.session import CheckpointClock
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(tmp_path: Path) -> Checkpoints:
     return Checkpoints(tmp_path / "checkpoints")
 
 
-def save(store, step):
+def save(store: Checkpoints, step: int) -> Path:
     return store.save("search", step, {"step": torch.tensor(step)})
 
 
-def newest_step(store):
+def newest_step(store: Checkpoints) -> int | None:
     found = store.load_newest()
     return None if found is None else int(found.state["step"])
 
 
-def test_a_training_state_comes_back_and_trains_on_identically(store) -> None:
-    def make():
+def test_a_training_state_comes_back_and_trains_on_identically(store: Checkpoints) -> None:
+    def make() -> tuple[Any, Any, Any]:
         torch.manual_seed(0)
         net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
         optimizer = torch.optim.Adam(net.parameters())
         return net, optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
 
-    def train(net, optimizer, scheduler, steps) -> None:
+    def train(
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LRScheduler,
+        steps: range,
+    ) -> None:
         for step in steps:
             optimizer.zero_grad()
             data = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
@@ -66,7 +74,7 @@ def test_a_training_state_comes_back_and_trains_on_identically(store) -> None:
         assert torch.equal(rest[0].state_dict()[name], value)
 
 
-def test_the_newest_two_are_kept_whatever_the_clock_says(store) -> None:
+def test_the_newest_two_are_kept_whatever_the_clock_says(store: Checkpoints) -> None:
     for step in (1, 2, 30, 4):
         os.utime(save(store, step), (10**9 - step, 10**9 - step))
     assert [path.name for path in store.paths()] == [
@@ -76,11 +84,11 @@ def test_the_newest_two_are_kept_whatever_the_clock_says(store) -> None:
     assert newest_step(store) == 4
 
 
-def test_nothing_saved_is_none(store) -> None:
+def test_nothing_saved_is_none(store: Checkpoints) -> None:
     assert store.load_newest() is None
 
 
-def damaged_versions(content):
+def damaged_versions(content: bytes) -> Iterator[bytes]:
     yield from (content[: len(content) * tenth // 10] for tenth in range(10))
     for position in [*range(104), *range(104, len(content), len(content) // 40), len(content) - 1]:
         flipped = bytearray(content)
@@ -90,7 +98,7 @@ def damaged_versions(content):
 
 
 def test_every_damage_is_noticed_named_and_the_one_before_used(
-    store, caplog: pytest.LogCaptureFixture
+    store: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     save(store, 1)
     newest = save(store, 2)
@@ -107,7 +115,7 @@ def test_every_damage_is_noticed_named_and_the_one_before_used(
     assert newest_step(Checkpoints(newest.parent)) == 2
 
 
-def test_saving_after_damage_keeps_the_sound_one(store) -> None:
+def test_saving_after_damage_keeps_the_sound_one(store: Checkpoints) -> None:
     save(store, 1)
     save(store, 2).write_bytes(b"")
     assert newest_step(store) == 1
@@ -116,7 +124,7 @@ def test_saving_after_damage_keeps_the_sound_one(store) -> None:
 
 
 def test_all_damaged_starts_at_the_beginning_and_says_so(
-    store, caplog: pytest.LogCaptureFixture
+    store: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     save(store, 1).write_bytes(b"")
     assert store.load_newest() is None
@@ -124,19 +132,21 @@ def test_all_damaged_starts_at_the_beginning_and_says_so(
 
 
 class Malicious:
-    def __init__(self, path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (open, (str(self.path), "w"))
 
 
-def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_does_not_answer_is_no_damage(
+    store: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else a run would start over, and its next save would remove what was good."""
     for step in (1, 2):
         save(store, step)
 
-    def unreadable(_) -> None:
+    def unreadable(_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
@@ -150,10 +160,12 @@ def test_a_disk_that_does_not_answer_is_no_damage(store, monkeypatch: pytest.Mon
     assert len(store.paths()) == 2
 
 
-def test_memory_that_is_short_is_no_damage(store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_short_is_no_damage(
+    store: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(store, 1)
 
-    def short(*_, **__) -> None:
+    def short(*_: object, **__: object) -> None:
         raise MemoryError
 
     with monkeypatch.context() as patch:
@@ -163,7 +175,7 @@ def test_memory_that_is_short_is_no_damage(store, monkeypatch: pytest.MonkeyPatc
     assert newest_step(store) == 1
 
 
-def test_code_in_a_checkpoint_is_not_run(store, tmp_path: Path) -> None:
+def test_code_in_a_checkpoint_is_not_run(store: Checkpoints, tmp_path: Path) -> None:
     path = save(store, 1)
     buffer = io.BytesIO()
     torch.save(
@@ -179,14 +191,16 @@ def test_code_in_a_checkpoint_is_not_run(store, tmp_path: Path) -> None:
     assert not (tmp_path / "proof").exists()
 
 
-def test_a_state_that_could_not_be_loaded_is_refused_before_it_is_saved(store) -> None:
+def test_a_state_that_could_not_be_loaded_is_refused_before_it_is_saved(store: Checkpoints) -> None:
     with pytest.raises(TypeError, match=r"state\['a'\]\[1\] is a set"):
         store.save("search", 1, {"a": [1, {2}]})
     assert store.paths() == []
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_full_disk_keeps_the_earlier_ones(store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_earlier_ones(
+    store: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = [save(store, 1), save(store, 2)]
     kept[0].with_name(f".000003-search-3.ckpt.{os.getpid()}.tmp").symlink_to("/dev/full")
     monkeypatch.setattr(module, "remove_leftovers", lambda _: None)
@@ -202,7 +216,7 @@ def test_full_disk_keeps_the_earlier_ones(store, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("killed_in", "expected"), [("fsync", 1), ("replace", 1), ("sync_directory", 2)]
 )
-def test_kill_in_the_middle_of_a_save(tmp_path: Path, killed_in, expected) -> None:
+def test_kill_in_the_middle_of_a_save(tmp_path: Path, killed_in: str, expected: int) -> None:
     script = f"""
         import os, signal, torch
         from pathlib import Path

@@ -16,7 +16,7 @@ def test_lines_are_strict_json_in_order(tmp_path: Path) -> None:
     assert log.flush() == os.path.getsize(log.path)
     log.close()
 
-    def refuse(name) -> None:
+    def refuse(name: str) -> None:
         raise AssertionError(name)
 
     lines = [json.loads(line, parse_constant=refuse) for line in log.path.read_text().splitlines()]
@@ -60,7 +60,7 @@ def test_a_file_shorter_than_its_checkpoint_knows_is_not_guessed_at(tmp_path: Pa
 @pytest.mark.parametrize(
     "line", [b"oops\n", b"[1]\n", b'{"step": 1}\n', b"\xff\n", b"x" * (2**20 + 1) + b"\n"]
 )
-def test_damaged_lines_name_file_and_line(tmp_path: Path, line) -> None:
+def test_damaged_lines_name_file_and_line(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"phase": "search", "step": 1}\n' + line)
     with pytest.raises(UserError, match=r"metrics\.jsonl line 2"):

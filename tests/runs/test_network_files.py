@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
+from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.runs.network import NetworkDescription, load_network, read_description, save_network
@@ -22,13 +26,13 @@ DESCRIPTION = NetworkDescription(
 
 
 @pytest.fixture(scope="module")
-def network():
+def network() -> nn.Module:
     built = DESCRIPTION.build().to(memory_format=torch.channels_last)
     built(torch.randn(4, 1, 32, 32))  # moves BatchNorm's statistics
     return built
 
 
-def test_the_same_network_gives_the_same_bytes(network, tmp_path: Path) -> None:
+def test_the_same_network_gives_the_same_bytes(network: nn.Module, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.safetensors" for n in range(8)]
     for path in paths:
         save_network(network, path, DESCRIPTION)
@@ -47,12 +51,12 @@ def test_the_same_network_gives_the_same_bytes(network, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def saved(network, tmp_path: Path):
+def saved(network: nn.Module, tmp_path: Path) -> tuple[nn.Module, Path]:
     save_network(network, tmp_path / "model.safetensors", DESCRIPTION)
     return network, tmp_path / "model.safetensors"
 
 
-def test_a_loaded_network_is_the_saved_one(saved) -> None:
+def test_a_loaded_network_is_the_saved_one(saved: tuple[nn.Module, Path]) -> None:
     network, path = saved
     random_state = torch.get_rng_state()
     images = torch.randn(3, 1, 16, 16)
@@ -72,19 +76,21 @@ def test_a_loaded_network_is_the_saved_one(saved) -> None:
     assert read_description(path) == DESCRIPTION
 
 
-def test_other_programs_read_the_file(saved) -> None:
+def test_other_programs_read_the_file(saved: tuple[nn.Module, Path]) -> None:
     network, path = saved
     tensors = safetensors.torch.load_file(path)
     assert tensors.keys() == network.state_dict().keys()
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in tensors.items())
 
 
-def test_a_space_from_elsewhere_is_handed_in(saved, tmp_path: Path) -> None:
+def test_a_space_from_elsewhere_is_handed_in(saved: tuple[nn.Module, Path], tmp_path: Path) -> None:
     network, _ = saved
     genotype = dataclasses.replace(DESCRIPTION.genotype, space="elsewhere:Space")
 
     class Elsewhere(DartsSpace):
-        def network(self, genotype, num_classes, image_channels=3, **options):
+        def network(
+            self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
+        ) -> nn.Module:
             plain = dataclasses.replace(genotype, space="darts")
             return super().network(plain, num_classes, image_channels, **options)
 
@@ -96,13 +102,17 @@ def test_a_space_from_elsewhere_is_handed_in(saved, tmp_path: Path) -> None:
     assert torch.equal(loaded.classifier.weight, network.classifier.weight)
 
 
-def rewrite(path, weights=None, **metadata) -> None:
-    """Write the file again with other metadata (None: without it) or weights."""
+def rewrite(
+    path: Path,
+    change: Callable[[dict[str, torch.Tensor]], object] | None = None,
+    **metadata: str | None,
+) -> None:
+    """Write the file again with other metadata (None: without it) or changed weights."""
     with safetensors.safe_open(path, "pt") as file:
         fields = {k: v for k, v in ((file.metadata() or {}) | metadata).items() if v is not None}
         tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
-    if weights is not None:
-        weights(tensors)
+    if change is not None:
+        change(tensors)
     safetensors.torch.save_file(tensors, path, fields)
 
 
@@ -136,7 +146,9 @@ def rewrite(path, weights=None, **metadata) -> None:
         (lambda path: rewrite(path, lambda w: w.update(more=torch.ones(1))), "'more' is not part"),
     ],
 )
-def test_damage_gives_one_line(saved, damage, part) -> None:
+def test_damage_gives_one_line(
+    saved: tuple[nn.Module, Path], damage: Callable[[Path], None], part: str
+) -> None:
     _, path = saved
     damage(path)
     with pytest.raises(UserError) as error:

@@ -1,5 +1,6 @@
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from unas.runs.progress import Progress
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
@@ -16,11 +17,11 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
-def run(stream, steps=100, seconds_a_step=1.0, **options) -> None:
+def run(stream: io.StringIO, steps: int = 100, seconds_a_step: float = 1.0, **options: Any) -> None:
     clock = Clock()
     with Progress(
         "search", 100, Path("runs/[a]"), stream=stream, clock=clock, **options
@@ -66,7 +67,7 @@ def test_a_terminal_gets_one_bar_with_everything_on_it(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
-def test_quiet_shows_nothing(stream) -> None:
+def test_quiet_shows_nothing(stream: io.StringIO) -> None:
     run(stream, quiet=True)
     assert stream.getvalue() == ""
 
@@ -88,5 +89,5 @@ def test_standard_output_stays_clean(capsys: pytest.CaptureFixture[str]) -> None
         (7650, "2 h 07 min"),
     ],
 )
-def test_times_read_well(seconds, text) -> None:
+def test_times_read_well(seconds: float, text: str) -> None:
     assert readable_time(seconds) == text

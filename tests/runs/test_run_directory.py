@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from unas.runs.metrics import read_metrics
 MANIFEST = {"seed": 1}
 
 
-def advance(run, kill_at=None) -> None:
+def advance(run: RunDirectory, kill_at: int | None = None) -> None:
     at = run.checkpoint
     value = torch.zeros(()) if at is None else at.state["value"]
     for step in range(0 if at is None else at.step, 12):
@@ -62,20 +63,20 @@ advance(RunDirectory.create(sys.argv[1], "{{}}", {{"seed": 1}}), {kill_at})
         ]
 
 
-def scalars(directory, phase, tag):
+def scalars(directory: Path, phase: str, tag: str) -> list[tuple[int, float]]:
     events = EventAccumulator(str(directory / "tensorboard" / phase))
     events.Reload()
     return [(event.step, event.value) for event in events.Scalars(f"{phase}/{tag}")]
 
 
 @pytest.fixture
-def a_second_later(monkeypatch: pytest.MonkeyPatch):
+def a_second_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Let the clock jump: TensorBoard orders files by the second, then by a number of the process, as text."""
     return lambda now=time.time: monkeypatch.setattr(time, "time", lambda: now() + 1)
 
 
 def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(
-    tmp_path: Path, a_second_later
+    tmp_path: Path, a_second_later: Callable[[], None]
 ) -> None:
     with RunDirectory.create(tmp_path, "{}", MANIFEST) as run:
         for step in (1, 2, 3, 4, 5):
@@ -94,7 +95,7 @@ def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(
 
 
 def test_tensorboard_forgets_a_later_phase_that_is_done_again(
-    tmp_path: Path, a_second_later
+    tmp_path: Path, a_second_later: Callable[[], None]
 ) -> None:
     with RunDirectory.create(tmp_path, "{}", MANIFEST) as run:
         run.log("search", 5, {"loss": 5.0})
@@ -143,7 +144,7 @@ def test_a_directory_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("bad", ["file", "file/run", "a\0b", "x" * 300])
-def test_a_path_that_cannot_be_made_is_one_line(tmp_path: Path, bad) -> None:
+def test_a_path_that_cannot_be_made_is_one_line(tmp_path: Path, bad: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^[^\n]+ can't be written: [^\n]+$"):
         RunDirectory.create(tmp_path / bad, "{}", MANIFEST)
@@ -167,7 +168,7 @@ def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("manifest", ["[]", '{"resumed": 3}', '{"seed"'])
 def test_a_damaged_manifest_is_one_line_and_the_lock_is_free_again(
-    tmp_path: Path, manifest
+    tmp_path: Path, manifest: str
 ) -> None:
     RunDirectory.create(tmp_path, "{}", MANIFEST).close()
     (tmp_path / "manifest.json").write_text(manifest)
@@ -188,7 +189,7 @@ time.sleep(60)
 
 
 @contextlib.contextmanager
-def holder(directory, *options):
+def holder(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", HOLDER, str(directory), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -39,7 +39,7 @@ def test_every_estimator_finds_the_better_option(build_estimator: Callable[[], E
 @pytest.mark.parametrize("num_architectures", [1, 2, 4])
 @pytest.mark.parametrize("name", estimators.names())
 def test_every_estimator_runs_with_every_number_of_architectures(
-    name: str, num_architectures: int, weights_on: str
+    name: str, num_architectures: int, weights_on: Any
 ) -> None:
     if name == "reinforce_loo" and num_architectures == 1:
         return

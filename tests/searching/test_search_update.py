@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_equals_the_plain_step(num_architectures: int) -> None:
 @pytest.mark.parametrize("estimator", [Rebar(), Reinforce()])
 @pytest.mark.parametrize("softening", [0.0, 0.08])
 def test_equals_the_plain_step_with_options(
-    weights_on: str, estimator: Estimator, softening: float
+    weights_on: Any, estimator: Estimator, softening: float
 ) -> None:
     check_three_steps(
         replace(CONFIG, weights_on=weights_on, estimator=estimator, softening=softening)
@@ -113,7 +114,7 @@ RELAXED_TRAIN, RELAXED_VALIDATION = (False, "train"), (False, "validation")
     ],
 )
 def test_runs_the_supernet_no_more_than_it_must(
-    estimator: Estimator, weights_on: str, expected: list[tuple[bool, str]]
+    estimator: Estimator, weights_on: Any, expected: list[tuple[bool, str]]
 ) -> None:
     search = build(replace(CONFIG, estimator=estimator, weights_on=weights_on))
     x, y, x_val, y_val = batch(0)
@@ -151,7 +152,7 @@ def mean_cost(
 
 @pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
 @torch.no_grad()
-def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: str) -> None:
+def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: Any) -> None:
     search = build(replace(CONFIG, estimator=ReinforceLeaveOneOut(draws=4), weights_on=weights_on))
     sample = draw_hard(search.policy, 4 * 3, torch.Generator().manual_seed(1))
     cost = SupernetCost(search, batch(0))
@@ -172,7 +173,7 @@ def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: str)
 
 
 @pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
-def test_warm_up_runs_what_the_weights_are_trained_on(weights_on: str) -> None:
+def test_warm_up_runs_what_the_weights_are_trained_on(weights_on: Any) -> None:
     search = build(replace(CONFIG, weights_on=weights_on))
     kinds = []
     search.supernet.register_forward_pre_hook(

@@ -1,10 +1,13 @@
 """The derived network against a second, plain one written from the paper with functions only."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
@@ -13,7 +16,7 @@ from unas.spaces import create_network, get, names
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
 
-def random_genotype(seed, operation=None):
+def random_genotype(seed: int, operation: str | None = None) -> Genotype:
     chooser = random.Random(seed)  # noqa: S311  no secrets here
     picks = {n: chooser.choice(o) for n, o in DartsSpace.all_choices().items()}
     if operation is not None:
@@ -24,27 +27,27 @@ def random_genotype(seed, operation=None):
 class PlainNetwork:
     """Section 2 of DARTS as a function of the weights, read in the order in which the layers are used."""
 
-    def __init__(self, genotype, network, layers, stem) -> None:
+    def __init__(self, genotype: Genotype, network: nn.Module, layers: int, stem: Any) -> None:
         self.choices, self.layers, self.stem = genotype.choices, layers, stem
         self.weights = list(network.state_dict().values())
         self.state = dict(network.state_dict())
-        self.used = set()
+        self.used: set[str] = set()
 
-    def take(self, name):
+    def take(self, name: str) -> torch.Tensor:
         self.used.add(name)
         return self.state[name]
 
-    def conv(self, x, name, **how):
+    def conv(self, x: torch.Tensor, name: str, **how: Any) -> torch.Tensor:
         return F.conv2d(x, self.take(name + ".weight"), **how)
 
-    def bn(self, x, name):
+    def bn(self, x: torch.Tensor, name: str) -> torch.Tensor:
         fields = [
             self.take(f"{name}.{f}") for f in ("running_mean", "running_var", "weight", "bias")
         ]
         mean, variance, gain, shift = (f[:, None, None] for f in fields)
         return (x - mean) / (variance + 1e-5).sqrt() * gain + shift
 
-    def reduce(self, x, name):
+    def reduce(self, x: torch.Tensor, name: str) -> torch.Tensor:
         x = x.clamp(min=0)
         shifted = torch.zeros_like(x)
         shifted[:, :, :-1, :-1] = x[:, :, 1:, 1:]
@@ -58,7 +61,7 @@ class PlainNetwork:
         ]
         return self.bn(torch.cat(halves, 1), f"{name}.bn")
 
-    def operation(self, option, x, name, stride):
+    def operation(self, option: str, x: torch.Tensor, name: str, stride: int) -> torch.Tensor:
         c = x.shape[1]
         if option == "skip_connect":
             return x if stride == 1 else self.reduce(x, name)
@@ -83,7 +86,9 @@ class PlainNetwork:
             x = self.bn(self.conv(y, f"{name}.{first + 2}"), f"{name}.{first + 3}")
         return x
 
-    def cell(self, index, s0, s1, follows_reduction):
+    def cell(
+        self, index: int, s0: torch.Tensor, s1: torch.Tensor, follows_reduction: bool
+    ) -> torch.Tensor:
         is_reduction = index in (self.layers // 3, 2 * self.layers // 3)
         kind, name = ("reduction" if is_reduction else "normal"), f"cells.{index}"
         if follows_reduction:
@@ -105,7 +110,7 @@ class PlainNetwork:
             states.append(node_sum)
         return torch.cat(states[2:], 1), is_reduction
 
-    def __call__(self, x):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if self.stem == "cifar":
             s0 = s1 = self.bn(self.conv(x, "stem.conv", padding=1), "stem.bn")
         else:
@@ -121,7 +126,7 @@ class PlainNetwork:
         )
 
 
-def randomise(network, seed=0) -> None:
+def randomise(network: nn.Module, seed: int = 0) -> None:
     """Give BatchNorm statistics and weights that matter."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
@@ -137,7 +142,7 @@ def randomise(network, seed=0) -> None:
 @pytest.mark.parametrize(
     ("stem", "side", "layers"), [("cifar", 8, 5), ("cifar", 14, 3), ("imagenet", 64, 4)]
 )
-def test_forward_equals_a_plain_one(genotype, stem, side, layers) -> None:
+def test_forward_equals_a_plain_one(genotype: Genotype, stem: Any, side: int, layers: int) -> None:
     torch.manual_seed(0)
     network = create_network(genotype, 7, 2, channels=4, layers=layers, stem=stem).double().eval()
     randomise(network)
@@ -155,7 +160,9 @@ def test_forward_equals_a_plain_one(genotype, stem, side, layers) -> None:
 
 
 @pytest.mark.parametrize("operation", ["sep_conv_5x5", "skip_connect", "max_pool_3x3"])
-def test_drop_path_zeroes_whole_images_at_its_probability_and_keeps_the_mean(operation) -> None:
+def test_drop_path_zeroes_whole_images_at_its_probability_and_keeps_the_mean(
+    operation: str,
+) -> None:
     network = create_network(random_genotype(3, operation), 3, channels=2, layers=3, drop_path=0.8)
     cell = network.cells[0]
     network.set_progress(0.5)
@@ -197,7 +204,7 @@ def test_drop_path_follows_pytorchs_generator_and_progress() -> None:
     )
     images = torch.randn(8, 3, 8, 8)
 
-    def logits(seed):
+    def logits(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return network.train()(images)
 
@@ -277,7 +284,7 @@ def test_space_has_the_papers_choices() -> None:
         (lambda: DartsSpace().network(Genotype("other", {}), 10), "genotype.space"),
     ],
 )
-def test_wrong_options_give_one_line(build, field) -> None:
+def test_wrong_options_give_one_line(build: Callable[[], object], field: str) -> None:
     with pytest.raises(UserError) as error:
         build()
     assert field in str(error.value)

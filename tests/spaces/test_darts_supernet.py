@@ -1,7 +1,11 @@
 """The DARTS supernet against a plain one written on its own, and what its engine promises."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -9,6 +13,7 @@ import supernet_comparison
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Sample
 from unas.graphs.size import count_macs, count_parameters
+from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
 
 TOLERANCE = 1e-5
@@ -17,7 +22,7 @@ SMALL = {"channels": 4, "layers": 5}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
+def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -27,7 +32,9 @@ def one_thread():
 @pytest.mark.parametrize("num_samples", [1, 4, 8])
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
 @pytest.mark.parametrize("stem", SIZES)
-def test_outputs_and_all_gradients_equal_the_plain_supernet(stem, bn, is_hard, num_samples) -> None:
+def test_outputs_and_all_gradients_equal_the_plain_supernet(
+    stem: Any, bn: Any, is_hard: bool, num_samples: int
+) -> None:
     space = DartsSpace(**SMALL, stem=stem, bn=bn)
     found = supernet_comparison.compare(space, num_samples, is_hard, batch=8, size=SIZES[stem])
     assert found.largest < TOLERANCE
@@ -36,7 +43,9 @@ def test_outputs_and_all_gradients_equal_the_plain_supernet(stem, bn, is_hard, n
 
 @pytest.mark.parametrize("operations", [1, 3, 5])
 @pytest.mark.parametrize(("bn", "is_hard"), [("routed", False), ("batch", True), ("routed", True)])
-def test_fewer_operations_equal_the_plain_supernet_too(operations, bn, is_hard) -> None:
+def test_fewer_operations_equal_the_plain_supernet_too(
+    operations: int, bn: Any, is_hard: bool
+) -> None:
     space = DartsSpace(channels=4, layers=3, operations=operations, bn=bn)
     found = supernet_comparison.compare(space, 2, is_hard, batch=4, size=12, seed=operations)
     assert found.largest < TOLERANCE
@@ -44,7 +53,7 @@ def test_fewer_operations_equal_the_plain_supernet_too(operations, bn, is_hard) 
 
 
 def test_the_comparison_notices_one_changed_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoil(source, target) -> None:
+    def spoil(source: nn.Module, target: nn.Module) -> None:
         copy(source, target)
         with torch.no_grad():
             target.cells[1].nodes[2][3][4][0][1].weight.mul_(1.01)
@@ -81,7 +90,7 @@ def test_two_forwards_with_different_samples_do_not_disturb_each_other() -> None
         assert torch.equal(torch.autograd.grad(loss, weight)[0], expected)
 
 
-def genotypes_without_twins(space, count):
+def genotypes_without_twins(space: SearchSpace, count: int) -> list[Genotype]:
     """Return genotypes no node of which picks the same operation on the same input twice."""
     found = []
     for seed in range(count):
@@ -93,14 +102,14 @@ def genotypes_without_twins(space, count):
     return found
 
 
-def supernet_macs(supernet, images, sample):
+def supernet_macs(supernet: nn.Module, images: torch.Tensor, sample: Sample) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         supernet(images, sample)
     return counter.get_total_flops() // 2
 
 
 @pytest.mark.parametrize("bn", ["batch", "routed"])
-def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn) -> None:
+def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn: Any) -> None:
     space = DartsSpace(**SMALL, bn=bn)
     (genotype,) = genotypes_without_twins(space, 1)
     sample = Sample.from_genotypes(Layout(space.choices, space.name), [genotype])
@@ -142,7 +151,7 @@ class PoolCalls(TorchDispatchMode):
         super().__init__()
         self.counts = {"max_pool2d": 0, "avg_pool2d": 0}
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for name in self.counts:
             self.counts[name] += func.__name__.startswith(name)
         return func(*args, **(kwargs or {}))
@@ -166,7 +175,7 @@ def test_architectures_that_do_not_divide_the_batch_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_inner_states_are_channels_last(bn, is_hard) -> None:
+def test_inner_states_are_channels_last(bn: Any, is_hard: bool) -> None:
     space, states = DartsSpace(channels=4, layers=3, bn=bn), []
     supernet = space.supernet(10).double()
     for cell in supernet.cells:
@@ -179,7 +188,9 @@ def test_inner_states_are_channels_last(bn, is_hard) -> None:
 
 @pytest.mark.parametrize("num_samples", [1, 4])
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard, num_samples) -> None:
+def test_bfloat16_autocast_goes_forward_and_backward(
+    bn: Any, is_hard: bool, num_samples: int
+) -> None:
     torch.manual_seed(0)
     space = DartsSpace(channels=4, layers=3, bn=bn)
     supernet, images = space.supernet(10), torch.randn(4, 3, 16, 16)

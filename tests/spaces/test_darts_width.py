@@ -1,7 +1,9 @@
 """The largest DARTS network below a limit of multiply-adds, against counting every width."""
 
 import random
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +19,12 @@ from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 SIDES = {"cifar": 32, "imagenet": 224}
 
 
-def random_genotype(seed):
+def random_genotype(seed: int) -> Genotype:
     chooser = random.Random(seed)  # noqa: S311  no secrets here
     return Genotype("darts", {n: chooser.choice(o) for n, o in DartsSpace.all_choices().items()})
 
 
-def options(max_macs, **others):
+def options(max_macs: Any, **others: Any) -> DartsNetworkOptions:
     return DartsNetworkOptions(channels=None, max_macs=max_macs, **others)
 
 
@@ -36,17 +38,19 @@ def test_published_imagenet_network_has_48_channels() -> None:
     ("stem", "layers", "channels"), [("cifar", 3, 8), ("cifar", 5, 14), ("imagenet", 4, 22)]
 )
 @pytest.mark.parametrize("image_channels", [1, 3])
-def test_limit_is_kept_and_the_next_width_breaks_it(stem, layers, channels, image_channels) -> None:
+def test_limit_is_kept_and_the_next_width_breaks_it(
+    stem: Any, layers: int, channels: int, image_channels: int
+) -> None:
     genotype = random_genotype(channels)
 
-    def macs(width):
+    def macs(width: int) -> int:
         with torch.device("meta"):
             network = create_network(
                 genotype, 11, image_channels, channels=width, layers=layers, stem=stem
             )
         return count_macs(network, (image_channels, SIDES[stem], SIDES[stem]))
 
-    def largest(limit):
+    def largest(limit: int) -> int | None:
         return (
             options(limit, layers=layers, stem=stem).decided(genotype, 11, image_channels).channels
         )
@@ -92,7 +96,7 @@ def test_options_without_a_limit_are_decided_already() -> None:
         ),
     ],
 )
-def test_wrong_limits_give_one_line(build, field) -> None:
+def test_wrong_limits_give_one_line(build: Callable[[], object], field: str) -> None:
     with pytest.raises(UserError) as error:
         build()
     assert field in str(error.value)

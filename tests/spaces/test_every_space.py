@@ -1,6 +1,8 @@
 """What every search space must hold; a new one is found by its file."""
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -8,16 +10,17 @@ from torch import nn
 
 from unas import spaces
 from unas.architecture.genotype import Genotype
-from unas.architecture.policy import Policy
+from unas.architecture.policy import Policy, Sample
 from unas.estimators import draw_hard, draw_relaxed
 from unas.nn.choice import InputChoice, OpChoice
+from unas.spaces import SearchSpace
 
 CLASSES, BATCH = 7, 4
 SIZE, SIZES = 32, {"proxylessnas": 64}  # which divides it by 32; a single pixel has no statistics
 
 
 class Tiny(nn.Module):
-    def __init__(self, num_classes, image_channels=3) -> None:
+    def __init__(self, num_classes: int, image_channels: int = 3) -> None:
         super().__init__()
         self.stem = nn.Conv2d(image_channels, 4, 3, 2)
         self.op = OpChoice(
@@ -26,7 +29,7 @@ class Tiny(nn.Module):
         self.source = InputChoice(2)
         self.head = nn.Linear(4, num_classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         first = self.stem(images)
         second = self.op(first)
         return self.head(self.source([second, first + second]).mean((2, 3)))
@@ -36,15 +39,15 @@ class Tiny(nn.Module):
 SMALL = {"channels": 4, "layers": 3, "width": 0.1, "model": Tiny}
 
 
-def fields_of(component):
+def fields_of(component: type[Any]) -> set[str]:
     return {f.name for f in dataclasses.fields(component)}
 
 
-def small(component):
+def small(component: type[Any]) -> dict[str, Any]:
     return {name: value for name, value in SMALL.items() if name in fields_of(component)}
 
 
-def build(name):
+def build(name: str) -> list[SearchSpace]:
     """Return the space in every mode of BatchNorm that it has."""
     component = spaces.get(name)
     modes = [{"bn": mode} for mode in ("batch", "routed")] if "bn" in fields_of(component) else [{}]
@@ -58,12 +61,12 @@ SPACES = [
 ]
 
 
-def images(space):
+def images(space: SearchSpace) -> torch.Tensor:
     size = SIZES.get(space.name, SIZE)
     return torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def drawn(space, num_samples, is_hard):
+def drawn(space: SearchSpace, num_samples: int, is_hard: bool) -> Sample:
     policy, generator = (
         Policy(space.choices, space=space.name),
         torch.Generator().manual_seed(num_samples),
@@ -74,7 +77,7 @@ def drawn(space, num_samples, is_hard):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
+def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -82,19 +85,19 @@ def one_thread():
 
 
 @pytest.mark.parametrize("name", spaces.names())
-def test_a_space_knows_its_name(name) -> None:
+def test_a_space_knows_its_name(name: str) -> None:
     assert spaces.get(name).name == name
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_drawn_genotypes_are_of_the_space_and_survive_json(space) -> None:
+def test_drawn_genotypes_are_of_the_space_and_survive_json(space: SearchSpace) -> None:
     for genotype in drawn(space, 20, is_hard=True).genotypes():
         genotype.check(space.choices)
         assert Genotype.from_json(genotype.to_json()) == genotype
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_choices_are_among_all_choices(space) -> None:
+def test_choices_are_among_all_choices(space: SearchSpace) -> None:
     every = type(space).all_choices()
     for name, options in space.choices.items():
         assert len(set(options)) == len(options) > 0
@@ -104,7 +107,9 @@ def test_choices_are_among_all_choices(space) -> None:
 @pytest.mark.parametrize("num_samples", [1, 2, BATCH])
 @pytest.mark.parametrize("is_hard", [False, True])
 @pytest.mark.parametrize("space", SPACES)
-def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples) -> None:
+def test_supernet_takes_samples_and_gives_gradients(
+    space: SearchSpace, is_hard: bool, num_samples: int
+) -> None:
     supernet, sample = space.supernet(CLASSES), drawn(space, num_samples, is_hard)
     groups = [group.detach().requires_grad_() for group in sample.groups]
     logits = supernet(images(space), dataclasses.replace(sample, groups=tuple(groups)))
@@ -121,7 +126,9 @@ def test_supernet_takes_samples_and_gives_gradients(space, is_hard, num_samples)
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(space) -> None:
+def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(
+    space: SearchSpace,
+) -> None:
     torch.manual_seed(0)
     supernet, once = (
         space.supernet(CLASSES).eval(),
@@ -134,7 +141,7 @@ def test_images_of_one_architecture_do_not_depend_on_how_often_it_is_listed(spac
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_network_learns_and_evaluates(space) -> None:
+def test_network_learns_and_evaluates(space: SearchSpace) -> None:
     torch.manual_seed(0)
     (genotype,) = drawn(space, 1, is_hard=True).genotypes()
     network = space.network(genotype, CLASSES, **small(type(space).network_options))

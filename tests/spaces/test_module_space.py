@@ -3,7 +3,9 @@
 import functools
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,13 +17,13 @@ from unas.architecture.policy import Layout, Policy, Sample
 from unas.common.errors import UserError
 from unas.estimators import draw_hard
 from unas.nn.choice import Choice, InputChoice, OpChoice
-from unas.spaces import ModuleSpace
+from unas.spaces import ModuleSpace, SearchSpace
 from unas.spaces.base import NetworkOptions
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_model.py"
 
 
-def conv(channels_in, channels_out, kernel):
+def conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2),
         nn.BatchNorm2d(channels_out),
@@ -32,7 +34,7 @@ def conv(channels_in, channels_out, kernel):
 class Net(nn.Module):
     """A choice in a Sequential, one with a choice in an option, one of inputs, and two that decide alike."""
 
-    def __init__(self, num_classes=10, image_channels=3, width=4) -> None:
+    def __init__(self, num_classes: int = 10, image_channels: int = 3, width: int = 4) -> None:
         super().__init__()
         inner = OpChoice({"relu": nn.ReLU(), "tanh": nn.Tanh()})
         self.stem = nn.Sequential(
@@ -51,18 +53,18 @@ class Net(nn.Module):
         self.source = InputChoice(3)
         self.head = nn.Linear(width, num_classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         states = [self.stem(images)]
         states.append(self.block(states[0]))
         states.append(self.tied[1](self.tied[0](states[1])))
         return self.head(self.source(states).mean((2, 3)))
 
 
-def with_classes_only(num_classes):
+def with_classes_only(num_classes: int) -> nn.Module:
     return Net(num_classes)
 
 
-def with_anything(**sizes):
+def with_anything(**sizes: Any) -> nn.Module:
     return Net(**sizes)
 
 
@@ -83,7 +85,7 @@ PICKED = {
 GENOTYPE = Genotype("module", PICKED)
 
 
-def sample_of(space, *genotypes):
+def sample_of(space: SearchSpace, *genotypes: Genotype) -> Sample:
     return Sample.from_genotypes(Layout(space.choices, space.name), genotypes)
 
 
@@ -111,7 +113,7 @@ def test_the_space_is_found_by_its_name() -> None:
         (Net(5), 5),
     ],
 )
-def test_a_class_a_function_and_a_model_all_make_a_space(model, classes) -> None:
+def test_a_class_a_function_and_a_model_all_make_a_space(model: Any, classes: int) -> None:
     space = ModuleSpace(model)
     assert space.choices == CHOICES
     images = torch.randn(4, 3, 8, 8)
@@ -138,10 +140,10 @@ def test_a_model_is_left_as_it_was_and_shares_nothing_with_what_is_made_of_it() 
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def decide_by_hand(net, images, picked):
+def decide_by_hand(net: Any, images: torch.Tensor, picked: Mapping[str, str]) -> torch.Tensor:
     """Return what the model computes, written out for one architecture, choice modules unused."""
 
-    def option(choice, name):
+    def option(choice: OpChoice, name: str) -> nn.Module:
         return choice.candidates[choice.options.index(picked[name])]
 
     first = option(net.stem[1], "stem/1")(net.stem[0](images))
@@ -203,7 +205,7 @@ class Twice(nn.Module):
         self.first = OpChoice({"half": nn.Linear(3, 3), "keys": nn.Linear(3, 3, bias=False)})
         self.second = nn.Sequential(self.first)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.second(self.first(x))
 
 
@@ -221,7 +223,7 @@ def test_a_model_that_is_one_choice() -> None:
     assert isinstance(space.network(Genotype("module", {"choice": "a"}), 10), nn.Flatten)
 
 
-def differing():
+def differing() -> nn.Module:
     return nn.Sequential(OpChoice({"a": nn.ReLU()}, name="x"), OpChoice({"b": nn.ReLU()}, name="x"))
 
 
@@ -256,7 +258,7 @@ def differing():
         ),
     ],
 )
-def test_mistakes_are_one_clear_line(call, message) -> None:
+def test_mistakes_are_one_clear_line(call: Callable[[], object], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """The ProxylessNAS networks against the published counts, sums by hand, and a forward written with functions only."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,14 @@ from unas.spaces.proxylessnas import ProxylessNetworkOptions, ProxylessSpace
 MBCONVS = tuple(f"mbconv_{k}x{k}_e{e}" for k in (3, 5, 7) for e in (3, 6))
 
 
-def random_genotype(seed):
+def random_genotype(seed: int) -> Genotype:
     chooser = random.Random(seed)  # noqa: S311  no secrets here
     return Genotype(
         "proxylessnas", {n: chooser.choice(o) for n, o in ProxylessSpace().choices.items()}
     )
 
 
-def small(seed=0, classes=7, width=0.15):
+def small(seed: int = 0, classes: int = 7, width: float = 0.15) -> nn.Module:
     torch.manual_seed(seed)
     return create_network(random_genotype(seed), classes, width=width)
 
@@ -36,20 +37,22 @@ def small(seed=0, classes=7, width=0.15):
     ("name", "parameters", "macs"),
     [("UNAS_PROXYLESS", 5_965_528, 428_018_592), ("PROXYLESS_GPU", 7_119_848, 465_260_160)],
 )
-def test_published_counts(name, parameters, macs) -> None:
+def test_published_counts(name: str, parameters: int, macs: int) -> None:
     with torch.device("meta"):
         network = create_network(load_genotype(name), 1000)
     assert count_parameters(network) == parameters
     assert count_macs(network, (3, 224, 224)) == macs
 
 
-def by_hand(genotype, classes, side, scale):
+def by_hand(genotype: Genotype, classes: int, side: int, scale: float) -> tuple[int, int]:
     """Return (parameters, multiply-adds) of a network: sums over its layers, with no network built."""
 
-    def normalised(weights, channels, pixels):
+    def normalised(weights: int, channels: int, pixels: int) -> tuple[int, int]:
         return weights + 2 * channels, weights * pixels
 
-    def block(before, after, kernel, expansion, sides):
+    def block(
+        before: int, after: int, kernel: int, expansion: int, sides: tuple[int, int]
+    ) -> torch.Tensor:
         wide, (first, last) = before * expansion, (side * side for side in sides)
         if expansion > 1:
             yield normalised(before * wide, wide, first)
@@ -75,7 +78,7 @@ def by_hand(genotype, classes, side, scale):
 
 @pytest.mark.parametrize("width", [1.0, 0.35, 1.4])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_counts_equal_sums_by_hand(seed, width) -> None:
+def test_counts_equal_sums_by_hand(seed: int, width: float) -> None:
     genotype = random_genotype(seed)
     with torch.device("meta"):
         network = create_network(genotype, 10, width=width)
@@ -103,25 +106,27 @@ def test_width_scales_every_number_of_channels_and_rounds() -> None:
 class PlainNetwork:
     """SPEC §5 in evaluation mode, as a function of the weights by their names."""
 
-    def __init__(self, genotype, network) -> None:
+    def __init__(self, genotype: Genotype, network: nn.Module) -> None:
         self.options, self.state, self.used = genotype.choices, dict(network.state_dict()), set()
 
-    def take(self, name):
+    def take(self, name: str) -> torch.Tensor:
         self.used.add(name)
         return self.state[name]
 
-    def conv(self, x, name, stride=1, groups=1):
+    def conv(self, x: torch.Tensor, name: str, stride: int = 1, groups: int = 1) -> torch.Tensor:
         weight = self.take(f"{name}.weight")
         return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2, groups=groups)
 
-    def bn(self, x, name):
+    def bn(self, x: torch.Tensor, name: str) -> torch.Tensor:
         fields = [
             self.take(f"{name}.{f}") for f in ("running_mean", "running_var", "weight", "bias")
         ]
         mean, variance, gain, shift = (f[:, None, None] for f in fields)
         return (x - mean) / (variance + 1e-3).sqrt() * gain + shift
 
-    def block(self, x, name, kernel, expansion, stride):
+    def block(
+        self, x: torch.Tensor, name: str, kernel: int, expansion: int, stride: int
+    ) -> torch.Tensor:
         y = x
         if expansion > 1:
             y = self.bn(self.conv(y, f"{name}.expand.0"), f"{name}.expand.1").clamp(0, 6)
@@ -133,7 +138,7 @@ class PlainNetwork:
         y = self.bn(self.conv(y, f"{name}.project.0"), f"{name}.project.1")
         return x + y if stride == 1 and x.shape[1] == y.shape[1] else y
 
-    def __call__(self, x):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = self.bn(self.conv(x, "stem.0.0", 2), "stem.0.1").clamp(0, 6)
         x = self.block(x, "stem.1", 3, 1, 1)
         for number in range(1, 22):
@@ -149,7 +154,7 @@ class PlainNetwork:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("side", [32, 50])
-def test_forward_equals_a_plain_one(seed, side) -> None:
+def test_forward_equals_a_plain_one(seed: int, side: int) -> None:
     network = small(seed).double().eval()
     for value in network.state_dict().values():
         if value.ndim == 1 and value.is_floating_point():
@@ -204,7 +209,7 @@ def test_space_has_the_papers_choices() -> None:
         ),
     ],
 )
-def test_wrong_options_give_one_line(build, field) -> None:
+def test_wrong_options_give_one_line(build: Callable[[], object], field: str) -> None:
     with pytest.raises(UserError) as error:
         build()
     assert field in str(error.value)

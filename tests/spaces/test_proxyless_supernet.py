@@ -1,5 +1,7 @@
 """The ProxylessNAS supernet against a plain one written on its own, and what its engine promises."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ import supernet_comparison
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Sample
 from unas.graphs.size import count_macs
+from unas.spaces import SearchSpace
 from unas.spaces.proxylessnas import ProxylessSpace
 
 # A shift that the next BatchNorm removes has gradient zero: of those, rounding is compared
@@ -24,7 +27,9 @@ SIZES = {
 @pytest.mark.parametrize(
     ("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", False), ("routed", True)]
 )
-def test_outputs_and_all_gradients_equal_the_plain_supernet(bn, is_hard, num_samples) -> None:
+def test_outputs_and_all_gradients_equal_the_plain_supernet(
+    bn: Any, is_hard: bool, num_samples: int
+) -> None:
     space = ProxylessSpace(width=WIDTH, bn=bn)
     found = supernet_comparison.compare(space, num_samples, is_hard, batch=8, size=SIZES[bn])
     assert found.largest < TOLERANCE
@@ -32,8 +37,10 @@ def test_outputs_and_all_gradients_equal_the_plain_supernet(bn, is_hard, num_sam
 
 
 @pytest.mark.parametrize("layer", [0, 20])
-def test_the_comparison_notices_one_changed_weight(layer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def spoil(source, target) -> None:
+def test_the_comparison_notices_one_changed_weight(
+    layer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(source: nn.Module, target: nn.Module) -> None:
         copy(source, target)
         with torch.no_grad():
             target.layers[layer][3].steps[0].weight.mul_(1.01)
@@ -46,20 +53,20 @@ def test_the_comparison_notices_one_changed_weight(layer, monkeypatch: pytest.Mo
     )
 
 
-def drawn(space, count):
+def drawn(space: SearchSpace, count: int) -> Sample:
     """Return a hard sample of float32 weights."""
     sample = supernet_comparison.draw(space, count, is_hard=True)
     return Sample.from_genotypes(Layout(space.choices, space.name), sample.genotypes())
 
 
-def macs_of(supernet, images, sample):
+def macs_of(supernet: nn.Module, images: torch.Tensor, sample: Sample) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         supernet(images, sample)
     return counter.get_total_flops() // 2
 
 
 @pytest.mark.parametrize("bn", ["batch", "routed"])
-def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn) -> None:
+def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn: Any) -> None:
     space = ProxylessSpace(width=WIDTH, bn=bn)
     sample = drawn(space, 1)
     macs = count_macs(space.network(sample.genotypes()[0], 10, width=WIDTH), (3, 32, 32))
@@ -93,11 +100,11 @@ def test_hard_sample_of_one_architecture_gives_its_network_in_training() -> None
     torch.testing.assert_close(supernet(images, sample), network(images), rtol=1e-3, atol=1e-4)
 
 
-def _index(layer, genotype):
+def _index(layer: Any, genotype: Genotype) -> int:
     return layer.options.index(genotype.choices[layer.name])
 
 
-def skipping(space):
+def skipping(space: SearchSpace) -> Sample:
     """Return the hard sample of the architecture that skips wherever it can."""
     genotype = Genotype(space.name, {name: options[0] for name, options in space.choices.items()})
     return Sample.from_genotypes(Layout(space.choices, space.name), [genotype])
@@ -130,7 +137,7 @@ def test_dropout_follows_pytorchs_generator() -> None:
     space = ProxylessSpace(width=WIDTH)
     supernet, images = space.supernet(10), torch.randn(4, 3, 64, 64)
 
-    def logits(seed):
+    def logits(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return supernet(images, skipping(space))
 
@@ -149,7 +156,7 @@ def test_every_normalisation_is_affine_and_uses_the_batch() -> None:
 
 
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_inner_states_are_channels_last(bn, is_hard) -> None:
+def test_inner_states_are_channels_last(bn: Any, is_hard: bool) -> None:
     space, states = ProxylessSpace(width=WIDTH, bn=bn), []
     supernet = space.supernet(10).double()
     for layer in supernet.layers:
@@ -162,7 +169,7 @@ def test_inner_states_are_channels_last(bn, is_hard) -> None:
 
 
 @pytest.mark.parametrize(("bn", "is_hard"), [("batch", False), ("batch", True), ("routed", True)])
-def test_bfloat16_autocast_goes_forward_and_backward(bn, is_hard) -> None:
+def test_bfloat16_autocast_goes_forward_and_backward(bn: Any, is_hard: bool) -> None:
     torch.manual_seed(0)
     space = ProxylessSpace(width=WIDTH, bn=bn)
     supernet, images = space.supernet(10).eval(), torch.randn(8, 3, 64, 64)

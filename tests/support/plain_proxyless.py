@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from plain_supernet import apply
+from unas.architecture.policy import Sample
 
 # Width before, width after, stride.
 LAYERS = [
@@ -23,28 +24,30 @@ LAYERS = [
 class Norm(nn.Module):
     """BatchNorm over the images that it is given."""
 
-    def __init__(self, channels) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         centred = x - x.mean((0, 2, 3), keepdim=True)
         variance = centred.square().mean((0, 2, 3), keepdim=True)
         return centred / (variance + 0.001).sqrt() * self.weight + self.bias
 
 
 class Clip(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.clamp(0, 6)
 
 
-def convolution(before, after, kernel=1, stride=1, groups=1):
+def convolution(
+    before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     return nn.Conv2d(before, after, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
 
 
 class Bottleneck(nn.Module):
-    def __init__(self, before, after, kernel, expansion, stride) -> None:
+    def __init__(self, before: int, after: int, kernel: int, expansion: int, stride: int) -> None:
         super().__init__()
         wide = before * expansion
         widen = [convolution(before, wide), Norm(wide), Clip()] if expansion > 1 else []
@@ -52,7 +55,7 @@ class Bottleneck(nn.Module):
         self.steps = nn.ModuleList([*widen, *filtering, convolution(wide, after), Norm(after)])
         self.adds = stride == 1 and before == after
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x
         for step in self.steps:
             y = step(y)
@@ -65,10 +68,10 @@ class PlainProxyless(nn.Module):
     Its parameters are in the order of the real one's, so that `copy_parameters` can walk both.
     """
 
-    def __init__(self, width, num_classes, image_channels=3) -> None:
+    def __init__(self, width: float, num_classes: int, image_channels: int = 3) -> None:
         super().__init__()
 
-        def scale(channels):
+        def scale(channels: int) -> int:
             return int(channels * width + 0.5)
 
         self.first = nn.Sequential(
@@ -87,7 +90,7 @@ class PlainProxyless(nn.Module):
         self.last = nn.Sequential(convolution(scale(432), scale(1728)), Norm(scale(1728)), Clip())
         self.classifier = nn.Linear(scale(1728), num_classes)
 
-    def forward(self, images, sample, routed=False):
+    def forward(self, images: torch.Tensor, sample: Sample, routed: bool = False) -> torch.Tensor:
         """Return the logits; `routed` is for hard samples."""
         share = len(images) // len(sample)
         x = self.second(self.first(images))

@@ -5,9 +5,13 @@ no sharing of what edges have in common. `routed=True` runs each operation on ex
 whose weight for it isn't zero.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from unas.architecture.policy import Sample
 
 OPERATIONS = (
     "skip_connect",
@@ -20,7 +24,7 @@ OPERATIONS = (
 )
 
 
-def normalise(x):
+def normalise(x: torch.Tensor) -> torch.Tensor:
     mean = x.mean((0, 2, 3), keepdim=True)
     return (x - mean) / ((x - mean).square().mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
 
@@ -28,21 +32,21 @@ def normalise(x):
 class Norm(nn.Module):
     """BatchNorm over the images that it is given, with or without a scale and a shift."""
 
-    def __init__(self, channels, affine=False) -> None:
+    def __init__(self, channels: int, affine: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels, 1, 1)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return normalise(x) if self.weight is None else normalise(x) * self.weight + self.bias
 
 
 class MaxPool(nn.Module):
-    def __init__(self, stride) -> None:
+    def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (
             F.pad(x, (1, 1, 1, 1), value=-torch.inf)
             .unfold(2, 3, self.stride)
@@ -52,7 +56,7 @@ class MaxPool(nn.Module):
 
 
 class AveragePool(MaxPool):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         sums, counts = (
             F.pad(y, (1, 1, 1, 1)).unfold(2, 3, self.stride).unfold(3, 3, self.stride).sum((4, 5))
             for y in (x, torch.ones_like(x))
@@ -63,26 +67,26 @@ class AveragePool(MaxPool):
 class Reduce(nn.Module):
     """Two 1×1 convolutions of every other pixel, the second of the image shifted by one pixel up and left."""
 
-    def __init__(self, channels_in, channels_out) -> None:
+    def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels_in, channels_out // 2, 1, bias=False)
         self.second = nn.Conv2d(channels_in, channels_out // 2, 1, bias=False)
         self.norm = Norm(channels_out)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.relu()
         return self.norm(
             torch.cat([self.first(x[:, :, ::2, ::2]), self.second(x[:, :, 1::2, 1::2])], 1)
         )
 
 
-def project(channels_in, channels_out):
+def project(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ReLU(), nn.Conv2d(channels_in, channels_out, 1, bias=False), Norm(channels_out)
     )
 
 
-def depthwise(channels, kernel, stride, dilation=1):
+def depthwise(channels: int, kernel: int, stride: int, dilation: int = 1) -> nn.Sequential:
     """ReLU, depthwise, pointwise, BN."""
     padding = dilation * (kernel // 2)
     spatial = nn.Conv2d(
@@ -93,7 +97,7 @@ def depthwise(channels, kernel, stride, dilation=1):
     )
 
 
-def make_operation(name, channels, stride):
+def make_operation(name: str, channels: int, stride: int) -> nn.Module:
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else Reduce(channels, channels)
     if name == "max_pool_3x3":
@@ -106,7 +110,9 @@ def make_operation(name, channels, stride):
     return nn.Sequential(depthwise(channels, kernel, stride), depthwise(channels, kernel, 1))
 
 
-def apply(operation, x, weight, routed):
+def apply(
+    operation: nn.Module, x: torch.Tensor, weight: torch.Tensor, routed: bool
+) -> torch.Tensor:
     """Return weight·operation(x), [B, C, H, W]; weight is [B]."""
     if not routed:
         return operation(x) * weight[:, None, None, None]
@@ -121,7 +127,16 @@ def apply(operation, x, weight, routed):
 
 
 class PlainCell(nn.Module):
-    def __init__(self, names, before, previous, channels, *, is_reduction, after_reduction) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        before: int,
+        previous: int,
+        channels: int,
+        *,
+        is_reduction: bool,
+        after_reduction: bool,
+    ) -> None:
         super().__init__()
         self.kind = "reduction" if is_reduction else "normal"
         self.preprocess0 = (
@@ -137,7 +152,13 @@ class PlainCell(nn.Module):
             ]
             self.nodes.append(nn.ModuleList(edges))
 
-    def forward(self, before, previous, weights, routed):
+    def forward(
+        self,
+        before: torch.Tensor,
+        previous: torch.Tensor,
+        weights: dict[str, torch.Tensor],
+        routed: bool,
+    ) -> torch.Tensor:
         states = [self.preprocess0(before), self.preprocess1(previous)]
         for node, edges in enumerate(self.nodes):
             total = 0
@@ -160,7 +181,14 @@ class PlainSupernet(nn.Module):
     """
 
     def __init__(
-        self, channels, layers, num_operations, *, stem, num_classes, image_channels=3
+        self,
+        channels: int,
+        layers: int,
+        num_operations: int,
+        *,
+        stem: Any,
+        num_classes: int,
+        image_channels: int = 3,
     ) -> None:
         super().__init__()
         width = 3 * channels
@@ -199,7 +227,7 @@ class PlainSupernet(nn.Module):
             before, previous, after_reduction = previous, 4 * channels, is_reduction
         self.classifier = nn.Linear(previous, num_classes)
 
-    def forward(self, images, sample, routed=False):
+    def forward(self, images: torch.Tensor, sample: Sample, routed: bool = False) -> torch.Tensor:
         """Return the logits; `routed` is for hard samples."""
         share = len(images) // len(sample)
         weights = {
@@ -213,7 +241,7 @@ class PlainSupernet(nn.Module):
         return self.classifier(previous.flatten(2).mean(2))
 
 
-def copy_parameters(source, target) -> None:
+def copy_parameters(source: nn.Module, target: nn.Module) -> None:
     """Give every parameter of `target` the value of the one at the same place in `source`."""
     with torch.no_grad():
         for theirs, ours in zip(source.parameters(), target.parameters(), strict=True):

@@ -64,7 +64,7 @@ def batch(seed: int, ranks: Ranks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x[rows], y[rows], x_val[rows], y_val[rows]
 
 
-def search(estimator: Estimator, weights_on: str) -> dict[str, Any]:
+def search(estimator: Estimator, weights_on: Any) -> dict[str, Any]:
     """Take a step that warms up and three more; return the state, the figures, and the samples that were evaluated."""
     runtime = RuntimeConfig(device="cpu").build()
     config = replace(CONFIG, estimator=estimator, weights_on=weights_on)

@@ -1,6 +1,7 @@
 """A space's real supernet and the plain one side by side: outputs and all gradients, in float64."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
 
 CLASSES = 10
+Tensors = list[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Differences:
     unpicked: bool
 
     @property
-    def largest(self):
+    def largest(self) -> float:
         return max(self.output, self.weights, self.sample)
 
 
-def plain_supernet(space: SearchSpace):
+def plain_supernet(space: SearchSpace) -> PlainSupernet | PlainProxyless:
     """Return the oracle of a space's supernet."""
     if isinstance(space, DartsSpace):
         return PlainSupernet(
@@ -48,7 +50,7 @@ def plain_supernet(space: SearchSpace):
     return PlainProxyless(space.width, num_classes=CLASSES)
 
 
-def build(space: SearchSpace, seed=0):
+def build(space: SearchSpace, seed: int = 0) -> tuple[nn.Module, nn.Module]:
     """Return the real supernet, without dropout, and the plain one with the same weights."""
     torch.manual_seed(seed)
     real = space.supernet(CLASSES).double()
@@ -64,7 +66,7 @@ def build(space: SearchSpace, seed=0):
     return real, plain
 
 
-def draw(space: SearchSpace, num_samples: int, is_hard: bool, seed=0):
+def draw(space: SearchSpace, num_samples: int, is_hard: bool, seed: int = 0) -> Sample:
     """Return a sample from a policy that isn't uniform, its weights leaves of the graph."""
     generator = torch.Generator().manual_seed(seed)
     policy = Policy(space.choices, space=space.name).double()
@@ -76,7 +78,9 @@ def draw(space: SearchSpace, num_samples: int, is_hard: bool, seed=0):
     return draw_relaxed(policy, num_samples, 0.4, generator)
 
 
-def run(supernet, images, sample, **how):
+def run(
+    supernet: nn.Module, images: torch.Tensor, sample: Sample, **how: Any
+) -> tuple[torch.Tensor, Tensors, Tensors]:
     """Return logits, the gradients of the weights and those of the sample's weights, of a random loss."""
     groups = tuple(group.detach().clone().requires_grad_() for group in sample.groups)
     logits = supernet(images, Sample(sample.layout, groups, sample.is_hard), **how)
@@ -94,7 +98,7 @@ def run(supernet, images, sample, **how):
     return logits.detach(), gradients[: len(parameters)], gradients[len(parameters) :]
 
 
-def largest_difference(real, plain):
+def largest_difference(real: Tensors, plain: Tensors) -> float:
     """Return the largest difference of any pair, in units of the largest value of its tensor.
 
     Some gradients vanish in exact arithmetic and differ by rounding alone: an operation of the last
@@ -110,7 +114,13 @@ def largest_difference(real, plain):
 
 
 def compare(
-    space: SearchSpace, num_samples: int, is_hard: bool, *, batch=8, size=16, seed=0
+    space: SearchSpace,
+    num_samples: int,
+    is_hard: bool,
+    *,
+    batch: int = 8,
+    size: int = 16,
+    seed: int = 0,
 ) -> Differences:
     """Run both supernets on the same images and sample."""
     real_net, plain_net = build(space, seed)
