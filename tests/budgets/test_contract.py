@@ -181,7 +181,7 @@ def test_a_budget_that_is_not_met_is_exit_code_1(
 ) -> None:
     budgets = [{"passed": True, "line": "PASS a"}, {"passed": False, "line": "FAIL b"}]
     found = Result(Path("runs/x"), unas.load_genotype("UNAS_CIFAR10"), {"budgets": budgets})
-    monkeypatch.setattr(unas.pipeline.api, "run", lambda *_, **__: found)
+    monkeypatch.setattr(unas.pipeline, "run", lambda *_, **__: found)
     assert main(["run", "digits", "--out", "runs/x"]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == ["PASS a", "FAIL b"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from unas import __version__
+from unas import __version__, pipeline
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import list_genotypes, load_genotype
 from unas.cli import main
@@ -26,7 +26,6 @@ from unas.config.document import config_to_json
 from unas.nn.choice import OpChoice
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.pipeline import Result
-from unas.pipeline import api as pipeline
 from unas.recipes import names, recipe
 
 TINY = (

@@ -113,7 +113,7 @@ def test_one_process_is_rank_0_of_1_and_a_group_is_seen(tmp_path: Path) -> None:
     assert (runtime.ranks.rank, runtime.ranks.size) == (0, 1)
     script = f"""
 import torch.distributed as dist
-from unas.runtime import RuntimeConfig
+from unas.compute.runtime import RuntimeConfig
 store = dist.FileStore({str(tmp_path / "store")!r}, 1)
 dist.init_process_group("fake", rank=2, world_size=5, store=store)
 runtime = RuntimeConfig("cpu").build()
@@ -168,7 +168,7 @@ state = lambda: (torch.get_float32_matmul_precision(), torch.initial_seed(), tor
                  torch.get_num_threads(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM),
                  torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled(), dict(os.environ))
 before = state()
-import unas.runtime, unas.run_directory, unas.progress, unas.interruption, unas.manifest
+import unas.compute.runtime, unas.runs.directory, unas.runs.progress, unas.runs.interruption, unas.runs.manifest
 assert state() == before
 import sys
 assert "tensorboard" not in sys.modules

@@ -220,8 +220,8 @@ def test_kill_in_the_middle_of_a_save(tmp_path: Path, killed_in: str, expected: 
     script = f"""
         import os, signal, torch
         from pathlib import Path
-        from unas import files
-        from unas.checkpoints import Checkpoints
+        from unas.common import files
+        from unas.runs.checkpoints import Checkpoints
 
         store = Checkpoints(Path("checkpoints"))
         store.save("search", 1, {{"step": torch.tensor(1)}})

@@ -51,7 +51,7 @@ def test_outside_the_main_thread_it_changes_nothing() -> None:
 def test_a_loop_in_a_process_ends_after_its_step() -> None:
     script = """
 import time
-from unas.interruption import StopSignal
+from unas.runs.interruption import StopSignal
 with StopSignal() as stop:
     print("ready", flush=True)
     while not stop.requested:

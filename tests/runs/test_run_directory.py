@@ -42,7 +42,7 @@ def test_a_killed_and_resumed_run_writes_the_same_metrics(tmp_path: Path) -> Non
     for kill_at in (2, 6):
         code = f"""
 import os, signal, sys, torch
-from unas.run_directory import RunDirectory
+from unas.runs.directory import RunDirectory
 {inspect.getsource(advance)}
 advance(RunDirectory.create(sys.argv[1], "{{}}", {{"seed": 1}}), {kill_at})
 """
@@ -179,7 +179,7 @@ def test_a_damaged_manifest_is_one_line_and_the_lock_is_free_again(
 
 HOLDER = """
 import os, pathlib, sys, time
-from unas.run_lock import RunLock
+from unas.runs.lock import RunLock
 lock = RunLock(pathlib.Path(sys.argv[1]))
 child = "fork" in sys.argv and os.fork() == 0
 if child or "fork" not in sys.argv:

@@ -64,10 +64,14 @@ def entries(kind: str) -> Iterator[tuple[str, str]]:
         return
     folder = _root() / PACKAGES[kind]
     for module in pkgutil.iter_modules([str(folder)]):
-        if not module.name.startswith("_") and module.name != "base":
-            text = (folder / f"{module.name}.py").read_text(encoding="utf-8")
-            name = module.name.replace("_", "-") if kind == "recipes" else module.name
-            yield name, (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        if module.name.startswith("_") or module.name == "base":
+            continue
+        file = (
+            folder / module.name / "__init__.py" if module.ispkg else folder / f"{module.name}.py"
+        )
+        docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        name = module.name.replace("_", "-") if kind == "recipes" else module.name
+        yield name, docstring.partition("\n")[0]
 
 
 def _root() -> Path:
