@@ -33,13 +33,13 @@ from unas.compute.hardware import cpu_name
 from unas.config import Config
 from unas.config.budgeted import with_budget_terms
 from unas.costs.blocks import random_genotypes
-from unas.costs.deployment import Deployment
 from unas.costs.gauges import COUNTS, Counter, Gauge
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
 from unas.latency.fitting import fit_predictor
 from unas.latency.gauges import Stopwatch
 from unas.objectives.latency import Latency
 from unas.runs.metrics import read_metrics
+from unas.spaces import Blueprint
 
 mpl.use("Agg")
 NAMES = {"latency": "latency (ms)", "macs": "multiply-adds", "params": "parameters"}
@@ -58,12 +58,12 @@ def short(arguments: argparse.Namespace) -> Config:
     return replace(config, search=search, training=training)
 
 
-def deployment(config: Config) -> Deployment:
+def blueprint(config: Config) -> Blueprint:
     data = config.dataset.load(config.data_directory)
-    return Deployment(config.space, config.network, data.num_classes, data.image_shape)
+    return config.blueprint(data.num_classes, data.image_shape)
 
 
-def median_of_random(out: Path, quantity: str, networks: Deployment, count: int) -> dict[str, Any]:
+def median_of_random(out: Path, quantity: str, networks: Blueprint, count: int) -> dict[str, Any]:
     """Return the figures of random architectures, measured once for all runs."""
     path = out / f"random-{quantity}.json"
     if not path.exists():
@@ -78,7 +78,7 @@ def median_of_random(out: Path, quantity: str, networks: Deployment, count: int)
     return json.loads(path.read_text())
 
 
-def predictor(out: Path, networks: Deployment) -> str:
+def predictor(out: Path, networks: Blueprint) -> str:
     """Return the file of a predictor that all runs share."""
     path = out / "predictor.json"
     if not path.exists():
@@ -255,7 +255,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
     config = short(arguments)
-    networks = deployment(config)
+    networks = blueprint(config)
     median = median_of_random(arguments.out, arguments.quantity, networks, arguments.random)[
         "median"
     ]

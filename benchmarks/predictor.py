@@ -16,8 +16,6 @@ import argparse
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +32,7 @@ from unas.latency import backends
 from unas.latency.fitting import fit_predictor, spearman
 from unas.latency.measurement import batch_of, prepared
 from unas.latency.timing import NetworkTimer
+from unas.spaces import Blueprint
 
 PUBLISHED, REPEATS = 10_000, 10
 SIZES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
@@ -88,7 +87,7 @@ def measured_one_after_the_other(
 def compare(name: str, backend: str, held_out: int, drawn: Sequence[int], rounds: int) -> str:
     space, (size, shape) = spaces.get(name.partition(",")[0])(), SIZES[name]
     options, generator = space.network_options(**size), np.random.default_rng(1)
-    build = partial(space.network, num_classes=10, image_channels=shape[0], **asdict(options))
+    build = Blueprint(space, options, 10, shape).network
     timer = NetworkTimer(build, shape, backends.get(backend)(), threads=1, rounds=rounds)
     others, learning = (
         random_genotypes(space, count, generator) for count in (held_out, max(drawn))

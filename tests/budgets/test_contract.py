@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import unas
-from fake_clock import DEPLOYMENT, SPACE, FakeClock
+from fake_clock import BLUEPRINT, SPACE, FakeClock
 from tiny import tiny_recipe
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
@@ -57,7 +57,7 @@ def small(**changes: Any) -> Config:
 
 
 def figures(quantity: str) -> list[float]:
-    return [Counter(DEPLOYMENT, quantity)(genotype).value for genotype in GENOTYPES]
+    return [Counter(BLUEPRINT, quantity)(genotype).value for genotype in GENOTYPES]
 
 
 def of_median(quantity: str, share: float) -> str:
@@ -72,7 +72,7 @@ def test_counted_budgets_are_never_exceeded(seed: int, tmp_path: Path) -> None:
         budget = Budget.parse(text)
         assert (
             verdict["value"]
-            == Counter(DEPLOYMENT, budget.quantity)(result.genotype).value
+            == Counter(BLUEPRINT, budget.quantity)(result.genotype).value
             <= budget.limit
         )
         assert (verdict["passed"], verdict["limit"], verdict["budget"]) == (
@@ -244,11 +244,11 @@ def a_search(certain: Genotype | None = None) -> SearchStep:
 
 def a_contract(limit_ms: float, say: Callable[[str], None] = print) -> Contract:
     term = latency_term.Latency(target_ms=limit_ms, backend=FakeClock())
-    running = term.start(Setting(DEPLOYMENT, Reinforce()))
+    running = term.start(Setting(BLUEPRINT, Reinforce()))
     assert isinstance(running, RunningCost)
     running.prepare()
     clause = Clause(
-        Budget("latency", limit_ms, "ms", "eager"), Stopwatch(DEPLOYMENT, FakeClock()), running
+        Budget("latency", limit_ms, "ms", "eager"), Stopwatch(BLUEPRINT, FakeClock()), running
     )
     return Contract([clause], Ranks(), say)
 
@@ -257,7 +257,7 @@ BATCHES = [(torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)),
 
 
 def clocked(genotype: Genotype) -> float:
-    return Stopwatch(DEPLOYMENT, FakeClock())(genotype).value
+    return Stopwatch(BLUEPRINT, FakeClock())(genotype).value
 
 
 def test_candidates_that_break_a_measured_budget_are_dropped() -> None:

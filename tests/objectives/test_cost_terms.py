@@ -12,13 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from fake_clock import DEPLOYMENT, SPACE, FakeClock
+from fake_clock import BLUEPRINT, SPACE, FakeClock
 from unas import estimators, objectives
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Policy, Sample
 from unas.common.errors import UserError
 from unas.compute.runtime import RuntimeConfig
-from unas.costs.deployment import Deployment
 from unas.costs.gauges import Counter, Reading
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
@@ -35,7 +34,7 @@ from unas.objectives.macs import Macs
 from unas.runs.checkpoints import require_plain
 from unas.searching.config import AdamConfig, SearchConfig
 from unas.searching.step import SearchStep
-from unas.spaces import SearchSpace
+from unas.spaces import Blueprint, SearchSpace
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.spaces.proxylessnas import ProxylessSpace
 
@@ -70,9 +69,9 @@ REBAR = Rebar()
 
 
 def start(
-    term: PolicyTerm, estimator: Estimator = REBAR, deployment: Deployment = DEPLOYMENT
+    term: PolicyTerm, estimator: Estimator = REBAR, blueprint: Blueprint = BLUEPRINT
 ) -> RunningCost:
-    running = term.start(Setting(deployment, estimator))
+    running = term.start(Setting(blueprint, estimator))
     assert isinstance(running, RunningCost)
     running.prepare()
     return running
@@ -89,7 +88,7 @@ def gradient(loss: Tensor, of: Policy) -> Tensor:
 def test_expectation_is_that_of_enumeration(quantity: str) -> None:
     p = probabilities(policy()).detach()
     costs = torch.tensor(
-        [COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
+        [COUNTS[quantity](BLUEPRINT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
     )
     running = start(objectives.get(quantity)(limit=1.0))
     assert running.is_exact
@@ -107,7 +106,7 @@ def test_expectation_is_that_of_enumeration(quantity: str) -> None:
 @pytest.mark.parametrize("quantity", ["macs", "params"])
 def test_loss_and_its_gradient_are_exact(quantity: str) -> None:
     costs = torch.tensor(
-        [COUNTS[quantity](DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
+        [COUNTS[quantity](BLUEPRINT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
     )
     limit, drawn = float(costs.median()), policy()
     p = probabilities(drawn)
@@ -140,11 +139,11 @@ SPACES = [
 def test_counts_of_real_spaces_are_sums(
     space: SearchSpace, options: Any, shape: tuple[int, int, int]
 ) -> None:
-    deployment = Deployment(space, options, 10, shape)
-    running = start(Macs(limit=1.0), deployment=deployment)
+    blueprint = Blueprint(space, options, 10, shape)
+    running = start(Macs(limit=1.0), blueprint=blueprint)
     assert running.is_exact
     last = Genotype(space.name, {name: options[-1] for name, options in space.choices.items()})
-    assert running.known().of(last) == count_macs(deployment.network(last), shape)
+    assert running.known().of(last) == count_macs(blueprint.network(last), shape)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ def test_counts_of_real_spaces_are_sums(
 )
 @pytest.mark.parametrize("mode", ["measured", "predicted"])
 def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) -> None:
-    drawn, clock = policy(), Stopwatch(DEPLOYMENT, FakeClock())
+    drawn, clock = policy(), Stopwatch(BLUEPRINT, FakeClock())
     estimator = replace(make(), draws=2) if "draws" in make.__dataclass_fields__ else make()  # type: ignore[attr-defined]
     running = start(Latency(target_ms=6.0, weight=2.0, backend=FakeClock(), mode=mode), estimator)
     times = [clock(g).value if mode == "measured" else running.known().of(g) for g in ALL]
@@ -171,11 +170,11 @@ def test_memory_is_no_sum_and_is_counted() -> None:
     running = start(objectives.get("memory")(limit=1.0))
     assert not running.is_exact
     sample = Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL[:5])
-    expected = [peak_memory(DEPLOYMENT.network(g), (1, 8, 8)) for g in ALL[:5]]
+    expected = [peak_memory(BLUEPRINT.network(g), (1, 8, 8)) for g in ALL[:5]]
     assert (
         running.read(sample).tolist()
         == expected
-        == [Counter(DEPLOYMENT, "memory")(g).value for g in ALL[:5]]
+        == [Counter(BLUEPRINT, "memory")(g).value for g in ALL[:5]]
     )
 
 
@@ -203,7 +202,7 @@ def search(term: Latency, estimator: Estimator) -> SearchStep:
         weights=AdamConfig(1e-2, 1e-3, 0.0),
         policy=AdamConfig(1e-1, 1e-2, 0.0),
     )
-    running = {"latency": term.start(Setting(DEPLOYMENT, estimator))}
+    running = {"latency": term.start(Setting(BLUEPRINT, estimator))}
     return SearchStep(
         SPACE, config, 10, 1, RuntimeConfig(device="cpu").build(), policy_terms=running
     )
@@ -254,7 +253,7 @@ def test_what_was_measured_elsewhere_is_forgotten() -> None:
     state, lines = running.state_dict(), list[str]()
     state["fingerprint"]["processor"] = "another one"
     term = Latency(backend=FakeClock(), mode="measured")
-    other = term.start(Setting(DEPLOYMENT, Reinforce(), say=lines.append))
+    other = term.start(Setting(BLUEPRINT, Reinforce(), say=lines.append))
     other.load_state_dict(state)
     assert state["measured"]
     assert other.measured == {}
@@ -264,13 +263,13 @@ def test_what_was_measured_elsewhere_is_forgotten() -> None:
 
 def test_energy_that_was_measured_elsewhere_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     def pretend(_: EnergyMeter, genotype: Genotype) -> Reading:
-        millijoules = float(count_parameters(DEPLOYMENT.network(genotype)))
+        millijoules = float(count_parameters(BLUEPRINT.network(genotype)))
         return Reading(millijoules, millijoules, millijoules)
 
     monkeypatch.setattr(EnergyMeter, "__call__", pretend)
     state, lines = start(Energy(limit=1.0), Reinforce()).state_dict(), list[str]()
     require_plain(state, "state")
-    setting = Setting(DEPLOYMENT, Reinforce(), say=lines.append)
+    setting = Setting(BLUEPRINT, Reinforce(), say=lines.append)
     here = Energy(limit=1.0).start(setting)
     here.load_state_dict(state)
     assert here.table is not None
@@ -284,7 +283,7 @@ def test_energy_that_was_measured_elsewhere_is_forgotten(monkeypatch: pytest.Mon
 
 def test_refusals() -> None:
     with pytest.raises(UserError, match="mode is measured, but a relaxed architecture can't be"):
-        Latency(mode="measured").start(Setting(DEPLOYMENT, estimators.get("gumbel_softmax")()))
+        Latency(mode="measured").start(Setting(BLUEPRINT, estimators.get("gumbel_softmax")()))
     with pytest.raises(UserError, match="mode is 'guessed'"):
         Latency(mode="guessed")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="limit is 0"):

@@ -14,20 +14,18 @@ from torch import nn
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
-from unas.runs.network import NetworkDescription, load_network, read_description, save_network
-from unas.spaces.darts import DartsSpace
+from unas.runs.network import load_network, read_options, save_network
+from unas.spaces import Blueprint
+from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
-DESCRIPTION = NetworkDescription(
-    load_genotype("UNAS_CIFAR100"),
-    4,
-    1,
-    {"channels": 2, "layers": 3, "auxiliary": True, "drop_path": 0.1},
-)
+GENOTYPE = load_genotype("UNAS_CIFAR100")
+SIZE = DartsNetworkOptions(channels=2, layers=3, auxiliary=True, drop_path=0.1)
+BLUEPRINT = Blueprint(DartsSpace(), SIZE, 4, (1, 32, 32))
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    built = DESCRIPTION.build().to(memory_format=torch.channels_last)
+    built = BLUEPRINT.network(GENOTYPE).to(memory_format=torch.channels_last)
     built(torch.randn(4, 1, 32, 32))  # moves BatchNorm's statistics
     return built
 
@@ -35,7 +33,7 @@ def network() -> nn.Module:
 def test_the_same_network_gives_the_same_bytes(network: nn.Module, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.safetensors" for n in range(8)]
     for path in paths:
-        save_network(network, path, DESCRIPTION)
+        save_network(network, path, GENOTYPE, BLUEPRINT)
     assert len({path.read_bytes() for path in paths}) == 1
     with safetensors.safe_open(paths[0], "pt") as file:
         assert set(file.metadata()) == {
@@ -52,7 +50,7 @@ def test_the_same_network_gives_the_same_bytes(network: nn.Module, tmp_path: Pat
 
 @pytest.fixture
 def saved(network: nn.Module, tmp_path: Path) -> tuple[nn.Module, Path]:
-    save_network(network, tmp_path / "model.safetensors", DESCRIPTION)
+    save_network(network, tmp_path / "model.safetensors", GENOTYPE, BLUEPRINT)
     return network, tmp_path / "model.safetensors"
 
 
@@ -73,7 +71,7 @@ def test_a_loaded_network_is_the_saved_one(saved: tuple[nn.Module, Path]) -> Non
         torch.testing.assert_close(loaded(images), network.eval()(images))
     assert torch.equal(torch.get_rng_state(), random_state)
     assert loaded.train()(torch.randn(2, 1, 32, 32))[1].shape == (2, 4)
-    assert read_description(path) == DESCRIPTION
+    assert read_options(path) == dataclasses.asdict(SIZE)
 
 
 def test_other_programs_read_the_file(saved: tuple[nn.Module, Path]) -> None:
@@ -85,7 +83,7 @@ def test_other_programs_read_the_file(saved: tuple[nn.Module, Path]) -> None:
 
 def test_a_space_from_elsewhere_is_handed_in(saved: tuple[nn.Module, Path], tmp_path: Path) -> None:
     network, _ = saved
-    genotype = dataclasses.replace(DESCRIPTION.genotype, space="elsewhere:Space")
+    genotype = dataclasses.replace(GENOTYPE, space="elsewhere:Space")
 
     class Elsewhere(DartsSpace):
         def network(
@@ -95,7 +93,7 @@ def test_a_space_from_elsewhere_is_handed_in(saved: tuple[nn.Module, Path], tmp_
             return super().network(plain, num_classes, image_channels, **options)
 
     path = tmp_path / "other.safetensors"
-    save_network(network, path, dataclasses.replace(DESCRIPTION, genotype=genotype))
+    save_network(network, path, genotype, BLUEPRINT)
     with pytest.raises(UserError, match="elsewhere:Space"):
         load_network(path)
     loaded = load_network(path, Elsewhere())

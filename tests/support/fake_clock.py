@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from unas.costs.deployment import Deployment
 from unas.latency.backends import Backend
 from unas.nn.choice import OpChoice
-from unas.spaces import NetworkOptions
+from unas.spaces import Blueprint, NetworkOptions
 from unas.spaces.module import ModuleSpace
 
 
@@ -53,4 +52,4 @@ def small_model(num_classes: int = 10, image_channels: int = 1) -> nn.Module:
 
 
 SPACE = ModuleSpace(small_model)
-DEPLOYMENT = Deployment(SPACE, NetworkOptions(), 10, (1, 8, 8))
+BLUEPRINT = Blueprint(SPACE, NetworkOptions(), 10, (1, 8, 8))

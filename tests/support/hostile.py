@@ -37,7 +37,9 @@ from unas.latency.predictor import Predictor, Quality
 from unas.latency.predictor_files import load_predictor
 from unas.runs.checkpoints import Checkpoint, Checkpoints, fitting, read_checkpoint
 from unas.runs.metrics import read_metrics
-from unas.runs.network import NetworkDescription, load_network, save_network
+from unas.runs.network import load_network, save_network
+from unas.spaces import Blueprint
+from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
 EVIL = "evil_module_of_a_test"
 HOSTILE: list[Any] = [
@@ -294,8 +296,8 @@ def _load_checkpoint(path: Path) -> None:
 
 def _network(directory: Path) -> bytes:
     genotype = load_genotype("UNAS_CIFAR10")
-    description = NetworkDescription(genotype, 3, 1, {"channels": 2, "layers": 3})
-    save_network(description.build(), directory / "seed.safetensors", description)
+    blueprint = Blueprint(DartsSpace(), DartsNetworkOptions(channels=2, layers=3), 3, (1, 8, 8))
+    save_network(blueprint.network(genotype), directory / "seed.safetensors", genotype, blueprint)
     return (directory / "seed.safetensors").read_bytes()
 
 

@@ -13,7 +13,6 @@ from unas.budgets.budget import Budget, Verdict, judge
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
 from unas.costs.blocks import random_genotypes
-from unas.costs.deployment import Deployment
 from unas.costs.gauges import COUNTS, Counter, Gauge, Reading
 from unas.costs.table import CostTable, cheapest
 from unas.latency import backends
@@ -22,6 +21,7 @@ from unas.latency.gauges import EnergyMeter, Stopwatch
 from unas.objectives import RunningTerm, Term
 from unas.objectives._resource import RunningCost
 from unas.objectives.latency import Latency
+from unas.spaces import Blueprint
 
 MARGIN = (
     0.03  # how far below its limit a candidate is measured that is taken without looking further
@@ -131,7 +131,7 @@ class Contract:
     def least(self, number: int) -> Reading:
         """Return what the cheapest architecture costs; where no table is exact, the first of a few that is within."""
         clause = self.clauses[number]
-        space, table = clause.gauge.deployment.space, clause.table
+        space, table = clause.gauge.blueprint.space, clause.table
         found = [self._reading_here(number, table.least())]
         if (
             clause.term is not None
@@ -167,7 +167,8 @@ def clause_of(
     budget: Budget,
     objectives: Mapping[str, Term],
     terms: Mapping[str, RunningTerm],
-    deployment: Deployment,
+    blueprint: Blueprint,
+    device: str,
 ) -> Clause:
     """Return a budget with what tells whether it is met.
 
@@ -175,12 +176,13 @@ def clause_of(
         budget: the budget.
         objectives: of the search; a latency term says which backend exactly a name means.
         terms: the running ones among them; empty where nothing is searched.
-        deployment: the networks.
+        blueprint: how an architecture becomes a network.
+        device: where PyTorch runs it.
     """
     running = next(
         (terms.get(name) for name, term in objectives.items() if is_about(term, budget)), None
     )
-    gauge = _gauge(budget, deployment, backend_of(budget, objectives))
+    gauge = _gauge(budget, blueprint, device, backend_of(budget, objectives))
     return Clause(budget, gauge, running if isinstance(running, RunningCost) else None)
 
 
@@ -221,11 +223,11 @@ def as_summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     return {"budgets": found} if found else {}
 
 
-def _gauge(budget: Budget, deployment: Deployment, backend: Backend | None) -> Gauge:
+def _gauge(budget: Budget, blueprint: Blueprint, device: str, backend: Backend | None) -> Gauge:
     if backend is not None:
-        return Stopwatch(deployment, backend, SAMPLES)
+        return Stopwatch(blueprint, backend, device, SAMPLES)
     return (
-        Counter(deployment, budget.quantity)
+        Counter(blueprint, budget.quantity)
         if budget.quantity in COUNTS
-        else EnergyMeter(deployment, 0.3)
+        else EnergyMeter(blueprint, device, 0.3)
     )

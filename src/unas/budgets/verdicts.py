@@ -9,7 +9,6 @@ from torch import nn
 
 from unas.budgets.budget import Budget, Verdict, judge
 from unas.budgets.contract import SAMPLES, backend_of
-from unas.costs.deployment import Deployment
 from unas.costs.gauges import Reading
 from unas.graphs.onnx_size import OnnxSize, count_onnx
 from unas.latency import backends, measure_file
@@ -18,6 +17,7 @@ from unas.latency.energy import measure_energy
 from unas.latency.energy_counters import POWERCAP
 from unas.latency.gauges import EnergyMeter, Stopwatch, quietest
 from unas.objectives import Term
+from unas.spaces import Blueprint
 
 
 def judge_file(
@@ -82,7 +82,9 @@ def judge_delivery(
     network: nn.Module,
     budgets: Sequence[Budget],
     objectives: Mapping[str, Term],
-    deployment: Deployment,
+    *,
+    blueprint: Blueprint,
+    device: str,
 ) -> list[Verdict]:
     """Return whether an exported network meets its budgets, for one image.
 
@@ -91,7 +93,8 @@ def judge_delivery(
         network: the same network, for a latency or an energy that is PyTorch's.
         budgets: what it may cost.
         objectives: of the search; see `unas.budgets.contract.backend_of`.
-        deployment: the images, and where PyTorch runs.
+        blueprint: how the network was built.
+        device: where PyTorch runs.
 
     Raises:
         UserError: something can't be measured here.
@@ -100,23 +103,29 @@ def judge_delivery(
     def verdict(budget: Budget) -> Verdict:
         backend = backend_of(budget, objectives)
         if backend is not None:
-            return _latency(budget, path, network, backend, deployment)
-        if budget.quantity == "energy" and deployment.device != "cpu":
-            return _judged(budget, EnergyMeter(deployment, 0.3).of(network))
-        return judge_file(path, [budget], image_shape=deployment.image_shape)[0]
+            return _latency(budget, path, network, backend, blueprint=blueprint, device=device)
+        if budget.quantity == "energy" and device != "cpu":
+            return _judged(budget, EnergyMeter(blueprint, device, 0.3).of(network))
+        return judge_file(path, [budget], image_shape=blueprint.image_shape)[0]
 
     return [verdict(budget) for budget in budgets]
 
 
 def _latency(
-    budget: Budget, path: Path, network: nn.Module, backend: Backend, deployment: Deployment
+    budget: Budget,
+    path: Path,
+    network: nn.Module,
+    backend: Backend,
+    *,
+    blueprint: Blueprint,
+    device: str,
 ) -> Verdict:
     """Return the verdict on a latency; what a first measurement leaves open, a longer one decides."""
 
     def measured(samples: int) -> Verdict:
         if budget.backend not in FILES:
-            return _judged(budget, Stopwatch(deployment, backend, samples).of(network))
-        shape = deployment.image_shape
+            return _judged(budget, Stopwatch(blueprint, backend, device, samples).of(network))
+        shape = blueprint.image_shape
         found = quietest(
             lambda: measure_file(path, shape, backend, samples=samples, max_seconds=SECONDS)
         )

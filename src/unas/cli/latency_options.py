@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from unas import spaces
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.common.files import is_plain
@@ -15,8 +14,8 @@ from unas.graphs.onnx_size import input_shape_of, load_onnx
 from unas.latency import backends
 from unas.latency.backends import Backend
 from unas.runs.names import ONNX, WEIGHTS
-from unas.runs.network import read_description
-from unas.spaces import NetworkOptions, create_network
+from unas.runs.network import read_options
+from unas.spaces import Blueprint, NetworkOptions, built_in_space
 
 DEFAULT_SHAPE = (3, 32, 32)
 
@@ -74,20 +73,24 @@ def default_network(name: str) -> NetworkOptions:
         UserError: there is no such genotype, or nothing is known about its space.
     """
     genotype = load_genotype(name)
-    if ":" in genotype.space:  # somebody else's file must not make us import somebody else's code
+    space = built_in_space(genotype)
+    if space is None:
         raise UserError(
             f"{name} is of the space {genotype.space!r}; measure its run or its ONNX file"
         )
     weights = weights_of(name)
-    cls = spaces.get(genotype.space).network_options
-    return cls.from_keywords(read_description(weights).options) if weights else cls()
+    cls = space.network_options
+    return cls.from_keywords(read_options(weights)) if weights else cls()
 
 
 def network_of(
     name: str, size: NetworkOptions, classes: int, shape: tuple[int, int, int]
 ) -> nn.Module:
     """Return the network of a genotype, untrained."""
-    return create_network(load_genotype(name), classes, shape[0], **asdict(size))
+    genotype = load_genotype(name)
+    space = built_in_space(genotype)
+    assert space is not None  # noqa: S101  `default_network` has refused the others
+    return Blueprint(space, size, classes, shape).network(genotype)
 
 
 def shape_of(name: str, given: tuple[int, ...] | None) -> tuple[int, int, int]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
 
 from unas import pipeline
 from unas.architecture.policy import Policy
@@ -235,5 +233,6 @@ def _check(command: str, config: Config) -> None:
         raise UserError(
             f"--genotype is {config.genotype}, but a search finds its own; use unas train"
         )
-    with torch.device("meta"):
-        config.space.network(load_genotype(config.genotype), 10, 3, **asdict(config.network))
+    config.blueprint(num_classes=10, image_shape=(3, 32, 32)).skeleton(
+        load_genotype(config.genotype)
+    )

@@ -12,7 +12,7 @@ from unas.data import Dataset
 from unas.runs.session import CheckpointConfig
 from unas.searching.choosing import ChoosingConfig
 from unas.searching.config import SearchConfig
-from unas.spaces import NetworkOptions, SearchSpace
+from unas.spaces import Blueprint, NetworkOptions, SearchSpace
 from unas.training import TrainingConfig
 
 
@@ -55,6 +55,10 @@ class Config:
 
     def __post_init__(self) -> None:
         parse_budgets(self.budgets)
+
+    def blueprint(self, num_classes: int, image_shape: tuple[int, int, int]) -> Blueprint:
+        """Return how an architecture becomes a network for images [C, H, W] of these classes."""
+        return Blueprint(self.space, self.network, num_classes, image_shape)
 
     @property
     def data_directory(self) -> Path:

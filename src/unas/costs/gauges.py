@@ -10,9 +10,9 @@ from typing import ClassVar
 from torch import nn
 
 from unas.architecture.genotype import Genotype
-from unas.costs.deployment import Deployment
 from unas.graphs.memory import peak_memory
 from unas.graphs.size import count_macs, count_parameters
+from unas.spaces import Blueprint
 
 Shape = tuple[int, int, int]
 COUNTS: dict[str, Callable[[nn.Module, Shape], int]] = {
@@ -44,7 +44,7 @@ class Gauge(ABC):
     """Reads one quantity of the network that an architecture becomes.
 
     Args:
-        deployment: the network's size, and where it runs.
+        blueprint: how an architecture becomes a network.
 
     Attributes:
         is_exact: it counts.
@@ -52,7 +52,7 @@ class Gauge(ABC):
 
     is_exact: ClassVar[bool] = False
 
-    deployment: Deployment
+    blueprint: Blueprint
 
     @abstractmethod
     def __call__(self, genotype: Genotype) -> Reading:
@@ -77,7 +77,6 @@ class Counter(Gauge):
 
     def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
-        value = COUNTS[self.quantity](
-            self.deployment.skeleton(genotype), self.deployment.image_shape
-        )
+        skeleton = self.blueprint.skeleton(genotype)
+        value = COUNTS[self.quantity](skeleton, self.blueprint.image_shape)
         return Reading(value, value, value)

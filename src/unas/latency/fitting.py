@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from unas.latency.predictor import Predictor, Quality
 from unas.latency.regression import fit_terms
 from unas.latency.sizes import NUM_SIZES, sizes_of
 from unas.latency.timing import NetworkTimer, Timing
-from unas.spaces import NetworkOptions, SearchSpace
+from unas.spaces import Blueprint, NetworkOptions, SearchSpace
 
 Array = npt.NDArray[np.float64]
 Timer = Callable[[Sequence[Genotype], np.random.Generator], Timing]
@@ -87,37 +86,33 @@ def fit_predictor(
     Raises:
         UserError: an argument is out of its range, or a network can't be measured.
     """
-    _, channels, _, _ = batch_shape(input_shape)
-
-    def build(genotype: Genotype) -> nn.Module:
-        return space.network(genotype, num_classes, channels, **asdict(network))
-
+    _, channels, height, width = batch_shape(input_shape)
+    blueprint = Blueprint(space, network, num_classes, (channels, height, width))
     chosen = FitPlan(**plan)  # type: ignore[arg-type]
     runner = as_backend(backend)
-    clock = NetworkTimer(build, input_shape, runner, device, threads, rounds=chosen.rounds)
-    size = {**asdict(network), "num_classes": num_classes}
-    return _fit(space, size, clock, timer or clock, chosen)
+    clock = NetworkTimer(
+        blueprint.network, input_shape, runner, device, threads, rounds=chosen.rounds
+    )
+    return _fit(blueprint, clock, timer or clock, chosen)
 
 
-def _fit(
-    space: SearchSpace, size: Mapping[str, Any], clock: NetworkTimer, timer: Timer, plan: FitPlan
-) -> Predictor:
+def _fit(blueprint: Blueprint, clock: NetworkTimer, timer: Timer, plan: FitPlan) -> Predictor:
     """Choose architectures, time them and others, and learn what each term costs.
 
     Args:
-        space: the search space.
-        size: the size of the networks, which the predictor keeps.
-        clock: says how networks are built, and what the times are valid for.
+        blueprint: how an architecture becomes a network.
+        clock: says what the times are valid for.
         timer: times the networks.
         plan: how much is measured.
     """
+    space = blueprint.space
     fingerprint = clock.fingerprint()
     generator = np.random.default_rng(plan.seed)
     start = time.perf_counter()
     # Networks are initialised at random, which must not change the run that they are fitted for.
     with torch.random.fork_rng(devices=[]):
-        terms = Terms(space, clock.build)
-        group_sizes = _group_sizes(terms, clock.build, fingerprint.input_shape)
+        terms = Terms(space, blueprint.network)
+        group_sizes = _group_sizes(terms, blueprint.network, fingerprint.input_shape)
         count = plan.architectures or 32 + terms.num_groups // 2
         design = choose_design(terms, count, generator)
         others = random_genotypes(space, plan.held_out, generator)
@@ -128,7 +123,7 @@ def _fit(
     predicted = fit.intercept + terms.matrix(others) @ fit.terms
     return Predictor(
         layout=Layout(space.choices, space.name),
-        network=size,
+        network=blueprint.size(),
         fingerprint=fingerprint,
         intercept=fit.intercept,
         blocks=terms.blocks,

@@ -25,27 +25,29 @@ class Stopwatch(Gauge):
 
     Args:
         backend: what runs the network.
+        device: where PyTorch runs the network, for a backend that is PyTorch.
         samples: how many runs a figure is taken from.
     """
 
     backend: Backend
+    device: str = "cpu"
     samples: int = 50
 
     @property
-    def device(self) -> str:
+    def where(self) -> str:
         """Where the backend runs the network: ONNX Runtime's is the CPU, a command's is its own business."""
         is_elsewhere = self.backend.is_remote or isinstance(self.backend, OnnxRuntimeBackend)
-        return "cpu" if is_elsewhere else self.deployment.device
+        return "cpu" if is_elsewhere else self.device
 
     def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
-        return self.of(self.deployment.network(genotype).eval())
+        return self.of(self.blueprint.network(genotype).eval())
 
     def of(self, network: nn.Module) -> Reading:
         """Return the figure of any network."""
-        shape = self.deployment.image_shape
+        shape = self.blueprint.image_shape
         found = quietest(
-            lambda: measure(network, shape, self.backend, self.device, samples=self.samples)
+            lambda: measure(network, shape, self.backend, self.where, samples=self.samples)
         )
         if not 0 <= found.median_ms < math.inf:
             raise UserError(
@@ -60,30 +62,31 @@ class EnergyMeter(Gauge):
     """Measures millijoules, with ONNX Runtime on the CPU, or with PyTorch where the device is a GPU.
 
     Args:
+        device: where PyTorch runs the network; "cpu" for ONNX Runtime.
         window_seconds: how long each of six stretches of time is.
     """
 
+    device: str = "cpu"
     window_seconds: float = 0.1
 
     @property
     def backend(self) -> str:
         """What runs the network."""
-        return "onnxruntime" if self.deployment.device == "cpu" else "eager"
+        return "onnxruntime" if self.device == "cpu" else "eager"
 
     def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
-        return self.of(self.deployment.network(genotype).eval())
+        return self.of(self.blueprint.network(genotype).eval())
 
     def of(self, network: nn.Module) -> Reading:
         """Return the figure of any network."""
-        where, seconds = self.deployment, self.window_seconds
         found = measure_energy(
             network,
-            where.image_shape,
+            self.blueprint.image_shape,
             self.backend,
-            where.device,
+            self.device,
             windows=6,
-            window_seconds=seconds,
+            window_seconds=self.window_seconds,
         )
         return Reading(found.median_mj, found.low_mj, found.high_mj, found.counter)
 

@@ -34,14 +34,14 @@ class RunningCounted(RunningCost):
     """
 
     def __init__(self, term: CostTerm, setting: Setting) -> None:
-        super().__init__(term, setting, Counter(setting.deployment, term.quantity))
+        super().__init__(term, setting, Counter(setting.blueprint, term.quantity))
         self.use_few_draws()
         self._counts: dict[Genotype, float] = {}
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""
-        start, space, quantity = time.monotonic(), self.setting.deployment.space, self.term.quantity
-        build = self.setting.deployment.skeleton
+        start, space, quantity = time.monotonic(), self.setting.blueprint.space, self.term.quantity
+        build = self.setting.blueprint.skeleton
         exact = (
             None if quantity == "memory" else exact_table(space, self._count, build)
         )  # a peak is no sum

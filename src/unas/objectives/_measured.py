@@ -34,7 +34,7 @@ class RunningMeasuredCost(RunningCost):
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What the figures are valid for."""
-        with prepared(self.setting.deployment.image_shape, *self._where, None) as (_, fingerprint):
+        with prepared(self.setting.blueprint.image_shape, *self._where, None) as (_, fingerprint):
             return fingerprint
 
     def state_dict(self) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class RunningCost(RunningTerm):
     def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge) -> None:
         self.term, self.setting, self.gauge = term, setting, gauge
         self.estimator = replace(setting.estimator)
-        self.layout = Layout(setting.deployment.space.choices, setting.deployment.space.name)
+        self.layout = Layout(setting.blueprint.space.choices, setting.blueprint.space.name)
         self.table: CostTable | None = None
         self.is_exact = False
 

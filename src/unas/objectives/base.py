@@ -13,9 +13,8 @@ from torch import Tensor
 from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
-from unas.costs.deployment import Deployment
 from unas.estimators import Estimator
-from unas.spaces import SearchSpace
+from unas.spaces import Blueprint, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -88,16 +87,18 @@ class Setting:
     """Where a policy term is used.
 
     Args:
-        deployment: the networks whose cost it is.
+        blueprint: how an architecture becomes the network whose cost it is.
         estimator: the search's, for a term whose expectation has to be estimated.
         ranks: the processes that search together; one of them measures.
         say: gets a line about what took time.
+        device: where PyTorch runs the network.
     """
 
-    deployment: Deployment
+    blueprint: Blueprint
     estimator: Estimator
     ranks: Ranks = Ranks()
     say: Callable[[str], None] = lambda _: None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,14 @@ class RunningEnergy(RunningMeasuredCost):
     """
 
     def __init__(self, term: Energy, setting: Setting) -> None:
-        meter = EnergyMeter(setting.deployment)
-        super().__init__(term, setting, meter, meter.backend, setting.deployment.device)
+        meter = EnergyMeter(setting.blueprint, setting.device)
+        super().__init__(term, setting, meter, meter.backend, setting.device)
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""
         start = time.monotonic()
         table = fitted_table(
-            self.setting.deployment.space, lambda genotype: self.gauge(genotype).value, MEASURED
+            self.setting.blueprint.space, lambda genotype: self.gauge(genotype).value, MEASURED
         )
         self.setting.say(f"energy: {MEASURED} networks measured, {time.monotonic() - start:.0f} s")
         return table, False

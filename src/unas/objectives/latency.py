@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -95,8 +95,8 @@ class RunningLatency(RunningMeasuredCost):
     """
 
     def __init__(self, term: Latency, setting: Setting) -> None:
-        self.stopwatch = Stopwatch(setting.deployment, term.backend)
-        super().__init__(term, setting, self.stopwatch, term.backend, self.stopwatch.device)
+        self.stopwatch = Stopwatch(setting.blueprint, term.backend, setting.device)
+        super().__init__(term, setting, self.stopwatch, term.backend, self.stopwatch.where)
         self.options = term
         if term.mode == "measured":
             self.use_few_draws()
@@ -104,19 +104,18 @@ class RunningLatency(RunningMeasuredCost):
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""
-        deployment, path, start = self.setting.deployment, self.options.predictor, time.monotonic()
-        size = {**asdict(deployment.options), "num_classes": deployment.num_classes}
+        blueprint, path, start = self.setting.blueprint, self.options.predictor, time.monotonic()
         if path is not None:
             found = load_predictor(Path(path))
-            found.check(self.fingerprint, deployment.space, size, path)
+            found.check(self.fingerprint, blueprint.space, blueprint.size(), path)
         else:
             found = fit_predictor(
-                deployment.space,
-                deployment.options,
-                deployment.image_shape,
+                blueprint.space,
+                blueprint.options,
+                blueprint.image_shape,
                 self.options.backend,
-                self.stopwatch.device,
-                num_classes=deployment.num_classes,
+                self.stopwatch.where,
+                num_classes=blueprint.num_classes,
                 held_out=HELD_OUT,
             )
             quality = found.quality

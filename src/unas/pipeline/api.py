@@ -13,7 +13,6 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.config import Config
-from unas.costs.deployment import Deployment
 from unas.objectives import RunningTerm, Setting
 from unas.pipeline.opening import finished, resolved, work_in
 from unas.pipeline.phases import Work, export_network, find_genotype, test, train_network
@@ -128,8 +127,9 @@ def search_step(
     terms: dict[str, RunningTerm] = {}
     if image_size is not None:
         size = (channels, image_size, image_size)
-        deployment = Deployment(config.space, config.network, classes, size, str(runtime.device))
-        terms = start_terms(config.search.objectives, Setting(deployment, config.search.estimator))
+        blueprint = config.blueprint(classes, size)
+        setting = Setting(blueprint, config.search.estimator, device=str(runtime.device))
+        terms = start_terms(config.search.objectives, setting)
         for term in terms.values():
             term.prepare()
     return SearchStep(

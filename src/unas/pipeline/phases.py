@@ -25,12 +25,13 @@ from unas.latency.gauges import quietest
 from unas.pipeline.promised import Promised
 from unas.runs.directory import RunDirectory
 from unas.runs.names import GENOTYPE, ONNX, SUMMARY, WEIGHTS
-from unas.runs.network import NetworkDescription, save_network
+from unas.runs.network import save_network
 from unas.runs.session import Session
 from unas.searching.choosing import choose
 from unas.searching.collapse import collapse
 from unas.searching.loop import search_loop, total_steps
 from unas.searching.step import SearchStep
+from unas.spaces import Blueprint
 from unas.training import TrainingStep, evaluate, training_loop
 from unas.training.loop import PHASE as TRAINING
 
@@ -65,19 +66,9 @@ class Work:
         return self.runtime.ranks
 
     @property
-    def num_classes(self) -> int:
-        """How many classes the images have."""
-        return self.data.num_classes
-
-    @property
-    def image_channels(self) -> int:
-        """Channels of the images."""
-        return self.data.image_shape[0]
-
-    def description(self, genotype: Genotype) -> NetworkDescription:
-        """Return how to build the network of an architecture for these images."""
-        options = self.config.network.decided(genotype, self.num_classes, self.image_channels)
-        return NetworkDescription(genotype, self.num_classes, self.image_channels, asdict(options))
+    def blueprint(self) -> Blueprint:
+        """How an architecture becomes a network for these images."""
+        return self.config.blueprint(self.data.num_classes, self.data.image_shape)
 
     def report(self, **figures: Any) -> None:
         """Add figures to summary.json."""
@@ -98,9 +89,8 @@ def find_genotype(work: Work) -> Genotype:
     if given is None:
         return search_genotype(work)
     genotype = load_genotype(given)
-    work.description(genotype).build(
-        work.config.space
-    )  # a wrong one is refused before anything is spent on it
+    # A wrong one is refused before anything is spent on it.
+    work.blueprint.skeleton(genotype)
     run.write_text(GENOTYPE, genotype.to_json())
     return genotype
 
@@ -139,11 +129,8 @@ def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
         for part, kind in zip(parts, ("training", "validation"), strict=True):
             needs.append(("search", config.search.batch_size, len(part), kind))
     else:
-        with torch.device("meta"):
-            options = asdict(config.network)
-            config.space.network(
-                load_genotype(config.genotype), data.num_classes, data.image_shape[0], **options
-            )
+        blueprint = config.blueprint(data.num_classes, data.image_shape)
+        blueprint.skeleton(load_genotype(config.genotype))
     if config.genotype is None:
         ranks.share(
             config.search.num_architectures(config.search.batch_size),
@@ -209,8 +196,8 @@ def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
     return SearchStep(
         config.space,
         config.search,
-        work.num_classes,
-        work.image_channels,
+        work.data.num_classes,
+        work.data.image_shape[0],
         work.runtime,
         seed=config.seed,
         total_steps=total_steps(config.search, steps_per_epoch),
@@ -246,17 +233,17 @@ def search_genotype(work: Work) -> Genotype:
 
 def train_network(work: Work, genotype: Genotype) -> nn.Module:
     """Train the architecture's network from scratch on all training images, test it and write model.safetensors."""
-    config, description = work.config, work.description(genotype)
+    config = work.config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step_seed(config.seed, "training/weights", 0))
-        network = description.build(config.space)
+        network = work.blueprint.network(genotype)
     stream = training_stream(config, work.data, work.ranks)
     step = TrainingStep(network, config.training, work.runtime, config.seed, stream.steps_per_epoch)
     if work.session.run.checkpoint is None or work.session.run.checkpoint.phase != TRAINING:
         work.session.run.save_checkpoint(TRAINING, 0, step.state_dict())
     training_loop(step, stream, work.session)
     if work.ranks.is_main:
-        save_network(network, work.session.run.path(WEIGHTS), description)
+        save_network(network, work.session.run.path(WEIGHTS), genotype, work.blueprint)
     accuracy, loss = test(work, network)
     shape = work.data.image_shape
     work.report(

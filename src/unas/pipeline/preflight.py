@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -81,9 +81,7 @@ def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
 def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     mode = Genotype(config.space.name, Policy(config.space.choices).mode())
     genotype = mode if config.genotype is None else load_genotype(config.genotype)
-    network = config.space.network(
-        genotype, data.num_classes, data.image_shape[0], **asdict(config.network)
-    )
+    network = config.blueprint(data.num_classes, data.image_shape).network(genotype)
     stream = training_stream(config, data)
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
     seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)

@@ -14,7 +14,6 @@ from unas.budgets.contract import Contract, clause_of
 from unas.budgets.verdicts import judge_delivery
 from unas.compute.runtime import Runtime
 from unas.config import Config
-from unas.costs.deployment import Deployment
 from unas.data import ImageData
 from unas.objectives import PolicyTerm, RunningTerm, Setting, Term
 
@@ -42,10 +41,11 @@ class Promised:
         self, config: Config, data: ImageData, runtime: Runtime, *, quiet: bool = False
     ) -> None:
         self.config, self.ranks, self.quiet = config, runtime.ranks, quiet
-        self.deployment = Deployment(
-            config.space, config.network, data.num_classes, data.image_shape, str(runtime.device)
+        self.blueprint = config.blueprint(data.num_classes, data.image_shape)
+        self.device = str(runtime.device)
+        setting = Setting(
+            self.blueprint, config.search.estimator, self.ranks, self.say, self.device
         )
-        setting = Setting(self.deployment, config.search.estimator, self.ranks, self.say)
         objectives = config.search.objectives if config.genotype is None else {}
         self.terms = start_terms(objectives, setting)
         self.budgets = parse_budgets(config.budgets)
@@ -59,7 +59,8 @@ class Promised:
         """Return the budgets, to be held against architectures; None without any."""
         objectives = self.config.search.objectives
         clauses = [
-            clause_of(budget, objectives, self.terms, self.deployment) for budget in self.budgets
+            clause_of(budget, objectives, self.terms, self.blueprint, self.device)
+            for budget in self.budgets
         ]
         return Contract(clauses, self.ranks, self.say) if clauses else None
 
@@ -94,7 +95,12 @@ class Promised:
     def judge(self, path: Path, network: nn.Module) -> list[Verdict]:
         """Return the verdicts on an exported network; see `unas.budgets.verdicts.judge_delivery`."""
         return judge_delivery(
-            path, network, self.budgets, self.config.search.objectives, self.deployment
+            path,
+            network,
+            self.budgets,
+            self.config.search.objectives,
+            blueprint=self.blueprint,
+            device=self.device,
         )
 
     def share(self) -> None:

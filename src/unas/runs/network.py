@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +19,35 @@ from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
 from unas.common.files import is_plain, parse_json, require_inside, write_bytes
 from unas.common.text import readable_size
-from unas.spaces import SearchSpace, create_network
+from unas.spaces import Blueprint, SearchSpace, create_network
 
 FILE_NAME = "model.safetensors"
 FORMAT, VERSION = "unas.network", "1"
 MAX_BYTES = 4 * 2**30
 
 
-@dataclass(frozen=True)
-class NetworkDescription:
-    """How to rebuild a network.
+def save_network(network: nn.Module, path: Path, genotype: Genotype, blueprint: Blueprint) -> None:
+    """Write the weights, and how to rebuild the network, to one file.
+
+    The file is replaced in one step.
 
     Args:
-        genotype: its architecture.
-        num_classes: how many classes it tells apart.
-        image_channels: channels of an image.
-        options: values of its space's `network_options`, for example {"channels": 36}.
-    """
-
-    genotype: Genotype
-    num_classes: int
-    image_channels: int
-    options: Mapping[str, Any]
-
-    def build(self, space: SearchSpace | None = None) -> nn.Module:
-        """Return the network, untrained; `space` is needed where the genotype's space isn't built in."""
-        if space is not None:
-            return space.network(
-                self.genotype, self.num_classes, self.image_channels, **self.options
-            )
-        return create_network(self.genotype, self.num_classes, self.image_channels, **self.options)
-
-
-def save_network(network: nn.Module, path: Path, description: NetworkDescription) -> None:
-    """Write the weights, and how to rebuild the network, to one file, which is replaced in one step.
-
-    Args:
-        network: the network that `description` builds, with trained weights.
+        network: the network that `blueprint` makes of `genotype`, with trained weights.
         path: the file, usually model.safetensors.
-        description: its architecture and size.
+        genotype: the network's architecture.
+        blueprint: the network's size.
 
     Raises:
         UserError: the file can't be written.
     """
+    options = asdict(blueprint.decided(genotype).options)
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "genotype": description.genotype.to_json(),
-        "options": json.dumps(dict(description.options)),
-        "num_classes": str(description.num_classes),
-        "image_channels": str(description.image_channels),
+        "genotype": genotype.to_json(),
+        "options": json.dumps(options),
+        "num_classes": str(blueprint.num_classes),
+        "image_channels": str(blueprint.image_channels),
     }
     # The file holds the values row by row, whatever memory format the training used.
     tensors = {
@@ -108,27 +88,31 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
     if os.path.isdir(path):  # unlike Path's, it takes a name that no file can have
         require_inside(path, [FILE_NAME])
         path /= FILE_NAME
-    description, weights = _read(path)
-    with torch.device("meta"):  # costs nothing, so a damaged description can't claim memory
-        _check_weights(description.build(space), weights, path)
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the random initialisation must not disturb the caller's numbers
-        network = description.build(space)
+    metadata, weights = _read(path)
+    build = _builder(metadata, path, space)
+    # Without memory first: a damaged description can't claim any.
+    with torch.device("meta"):
+        _check_weights(build(), weights, path)
+    # The random initialisation must not disturb the caller's numbers.
+    with torch.random.fork_rng(devices=[]):
+        network = build()
     network.load_state_dict(weights)
     return network.eval()
 
 
-def read_description(path: str | Path) -> NetworkDescription:
-    """Return how the network in a file of `save_network` is built.
+def read_options(path: str | Path) -> dict[str, Any]:
+    """Return the network options that the network in a file of `save_network` was built with.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    return _read(Path(path))[0]
+    path = Path(path)
+    metadata, _ = _read(path)
+    return _options(metadata, path)
 
 
-def _read(path: Path) -> tuple[NetworkDescription, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return the metadata and the weights of a file of `save_network`."""
     if not is_plain(path):
         raise UserError(
             f"{path} doesn't exist or is no file; train a network first, or name another run"
@@ -146,10 +130,11 @@ def _read(path: Path) -> tuple[NetworkDescription, dict[str, Tensor]]:
         raise UserError(
             f"{path} is no whole safetensors file ({error}); is it truncated?"
         ) from error
-    return _description(metadata, path), weights
+    _check_metadata(metadata, path)
+    return metadata, weights
 
 
-def _description(metadata: Mapping[str, str], path: Path) -> NetworkDescription:
+def _check_metadata(metadata: Mapping[str, str], path: Path) -> None:
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         raise UserError(
             f"{path} was not written by this unas: its format is {metadata.get('format')!r}"
@@ -160,15 +145,24 @@ def _description(metadata: Mapping[str, str], path: Path) -> NetworkDescription:
         raise UserError(
             f"{path}: the metadata field {missing[0]!r} is missing; write the file again"
         )
+
+
+def _builder(
+    metadata: Mapping[str, str], path: Path, space: SearchSpace | None
+) -> Callable[[], nn.Module]:
+    """Return what builds the network that a file describes, untrained."""
+    genotype = Genotype.from_json(metadata["genotype"], f"{path}: genotype")
+    num_classes = _whole_number(metadata["num_classes"], f"{path}: num_classes")
+    image_channels = _whole_number(metadata["image_channels"], f"{path}: image_channels")
+    build = create_network if space is None else space.network
+    return partial(build, genotype, num_classes, image_channels, **_options(metadata, path))
+
+
+def _options(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     options = parse_json(metadata["options"], f"{path}: options")
     if not isinstance(options, dict):
         raise UserError(f"{path}: options is no JSON object")
-    return NetworkDescription(
-        Genotype.from_json(metadata["genotype"], f"{path}: genotype"),
-        _whole_number(metadata["num_classes"], f"{path}: num_classes"),
-        _whole_number(metadata["image_channels"], f"{path}: image_channels"),
-        options,
-    )
+    return options
 
 
 def _whole_number(text: str, what: str) -> int:

@@ -4,7 +4,8 @@ from typing import cast
 
 from unas.architecture.genotype import space_registry
 from unas.common.registry import Registry
-from unas.spaces._create import create_network
+from unas.spaces._blueprint import Blueprint
+from unas.spaces._create import built_in_space, create_network
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.module import ModuleSpace
 
@@ -13,9 +14,11 @@ get = registry.get
 names = registry.names
 
 __all__ = [
+    "Blueprint",
     "ModuleSpace",
     "NetworkOptions",
     "SearchSpace",
+    "built_in_space",
     "create_network",
     "get",
     "names",

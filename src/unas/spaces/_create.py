@@ -29,16 +29,23 @@ def create_network(
     for name, value in (("num_classes", num_classes), ("image_channels", image_channels)):
         if not (isinstance(value, int) and 1 <= value <= 1_000_000):
             raise UserError(f"{name} is {value!r}; it must be a whole number from 1 to 1,000,000")
-    return _space_of(genotype).network(genotype, num_classes, image_channels, **space_options)
+    space = built_in_space(genotype)
+    if space is None:
+        raise UserError(
+            f"genotype.space is {genotype.space!r}, which only an instance of that space knows; "
+            "call the instance's network(genotype, num_classes)"
+        )
+    return space.network(genotype, num_classes, image_channels, **space_options)
 
 
-def _space_of(genotype: Genotype) -> SearchSpace:
+def built_in_space(genotype: Genotype) -> SearchSpace | None:
+    """Return the built-in space of a genotype; None if it needs code from outside.
+
+    Raises:
+        UserError: there is no such space.
+    """
     # A genotype may be somebody else's file, which must not make us import somebody else's code.
-    if ":" not in genotype.space:
-        space = cast("type[SearchSpace]", space_registry.get(genotype.space))
-        if space.all_choices() is not None:
-            return space()
-    raise UserError(
-        f"genotype.space is {genotype.space!r}, which only an instance of that space knows; "
-        "call the instance's network(genotype, num_classes)"
-    )
+    if ":" in genotype.space:
+        return None
+    space = cast("type[SearchSpace]", space_registry.get(genotype.space))
+    return None if space.all_choices() is None else space()
