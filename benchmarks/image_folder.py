@@ -77,7 +77,7 @@ def rows(
         batches = BatchStream(
             data.train, BATCH, augmentation, MEAN, STD, seed=0, stream="benchmark"
         )
-        return lambda: batches.batches(0, batches.steps_per_epoch)
+        return lambda: map(batches.batch, range(batches.steps_per_epoch))
 
     def read() -> Iterator[Any]:
         for indices in torch.arange(len(data.train)).split(BATCH):

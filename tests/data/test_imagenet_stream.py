@@ -48,6 +48,10 @@ def stream(
     return BatchStream(images, batch_size, augmentation, MEAN, STD, seed=3, stream="train", **ranks)
 
 
+def batches_of(batches: BatchStream, start: int, stop: int) -> list[tuple[torch.Tensor, ...]]:
+    return [batches.batch(step) for step in range(start, stop)]
+
+
 def same(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -61,24 +65,21 @@ def spoil(root: Path, *numbers: int) -> list[str]:
 
 
 def test_a_batch_depends_on_its_number_alone(tree: Path) -> None:
-    in_order = list(stream(load(tree).train).batches(0, 9))
+    in_order = batches_of(stream(load(tree).train), 0, 9)
     again = stream(load(tree, workers=1).train)
     assert all(same(again.batch(step), in_order[step]) for step in (8, 0, 3, 8, 2, 3, 4))
     torch.manual_seed(99)
-    assert all(
-        same(one, other)
-        for one, other in zip(stream(load(tree).train).batches(5, 9), in_order[5:], strict=True)
-    )
+    resumed = batches_of(stream(load(tree).train), 5, 9)
+    assert all(same(*pair) for pair in zip(resumed, in_order[5:], strict=True))
     assert in_order[0][0].shape == (4, 3, 24, 24)
     assert in_order[0][0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_nothing_read_ahead_changes_a_batch(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ahead = list(stream(load(tree).train).batches(0, 9))
+    ahead = batches_of(stream(load(tree).train), 0, 9)
     monkeypatch.setattr("unas.data._image_files.ImageFiles.ahead", 0)
-    assert all(
-        same(*pair) for pair in zip(ahead, stream(load(tree).train).batches(0, 9), strict=True)
-    )
+    one_by_one = batches_of(stream(load(tree).train), 0, 9)
+    assert all(same(*pair) for pair in zip(ahead, one_by_one, strict=True))
 
 
 def test_ranks_share_one_global_batch(tree: Path) -> None:
@@ -101,7 +102,8 @@ def test_an_epoch_has_each_image_once_and_each_step_other_crops(tree: Path) -> N
 def test_without_augmentation_images_are_those_of_the_evaluation(tree: Path) -> None:
     """As the search sees validation images."""
     _, validation = split(load(tree).train, 1 / 3, seed=0)
-    seen = torch.cat([images for images, _ in stream(validation, None, batch_size=3).batches(0, 2)])
+    batches = batches_of(stream(validation, None, batch_size=3), 0, 2)
+    seen = torch.cat([images for images, _ in batches])
     (fixed, labels), = evaluation_batches(validation, 8, MEAN, STD)  # fmt: skip
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert {image.numpy().tobytes() for image in seen} == {
@@ -125,11 +127,11 @@ def test_evaluation_sees_everything_in_order(tree: Path, batch_size: int) -> Non
 def test_an_unreadable_image_is_named_counted_once_and_replaced(
     own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = list(stream(load(own).train, None, batch_size=12).batches(0, 3))
+    whole = batches_of(stream(load(own).train, None, batch_size=12), 0, 3)
     paths = spoil(own, 1, 2)
     data = load(own, max_corrupt=0.2)
     with caplog.at_level(logging.WARNING, "unas.data"):
-        batches = list(stream(data.train, None, batch_size=12).batches(0, 3))
+        batches = batches_of(stream(data.train, None, batch_size=12), 0, 3)
     assert len(data.train.skipped) == len(caplog.records) == 2
     for path in paths:
         assert sum(path in record.message for record in caplog.records) == 1
@@ -138,8 +140,11 @@ def test_an_unreadable_image_is_named_counted_once_and_replaced(
         "1 of 16 so far",
         "2 of 16 so far",
     ]
-    assert all(same(one, other) for one, other in zip(stream(load(own, max_corrupt=0.2).train, None, batch_size=12).batches(0, 3), batches, strict=True))  # fmt: skip  # noqa: E501
-    changed = sum(not torch.equal(a, b) for old, new in zip(whole, batches, strict=True) for a, b in zip(old[0], new[0], strict=True))  # fmt: skip  # noqa: E501
+    again = batches_of(stream(load(own, max_corrupt=0.2).train, None, batch_size=12), 0, 3)
+    assert all(same(*pair) for pair in zip(again, batches, strict=True))
+    changed = 0
+    for (old, _), (new, _) in zip(whole, batches, strict=True):
+        changed += sum(not torch.equal(*pair) for pair in zip(old, new, strict=True))
     assert changed == 2 * 3
     # Image 3 of the same class is the next that can be read.
     for (old, labels), (new, new_labels) in zip(whole, batches, strict=True):
@@ -152,6 +157,21 @@ def test_an_unreadable_image_is_named_counted_once_and_replaced(
         assert len(old) == len(new) == 12
 
 
+def test_a_name_that_moves_the_cursor_is_told_without_control_characters(
+    own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "\x1b[31mevil\x1b[2J\n\u202e\udcff.png"
+    (own / "train" / wnid(0) / name).write_bytes(b"no image")
+    with caplog.at_level(logging.WARNING, "unas.data"):
+        stream(load(own, max_corrupt=0.1).train, batch_size=13).batch(0)
+    (record,) = caplog.records
+    assert record.message.isprintable()
+    assert r"\u001b[31mevil\u001b[2J\u000a\u202e\udcff.png can't be read" in record.message
+    with pytest.raises(UserError, match="can't be read, more than") as caught:
+        stream(load(own, max_corrupt=0.0).train, batch_size=13).batch(0)
+    assert str(caught.value).isprintable()
+
+
 def test_an_unreadable_image_is_left_out_of_the_evaluation(own: Path) -> None:
     spoil(own, 0, 1)
     batches = list(evaluation_batches(load(own, max_corrupt=0.2).train, 2, MEAN, STD))
@@ -162,7 +182,7 @@ def test_an_unreadable_image_is_left_out_of_the_evaluation(own: Path) -> None:
 def test_more_than_the_share_stops_the_run(own: Path) -> None:
     """2 of 16 are an eighth."""
     spoil(own, 1, 2)
-    list(stream(load(own, max_corrupt=0.125).train).batches(0, 3))
+    batches_of(stream(load(own, max_corrupt=0.125).train), 0, 3)
     data = load(own, max_corrupt=0.12)
     batches = stream(data.train, batch_size=12)
     too_many = r"^folder: 2 of 16 images can't be read, more than dataset.max_corrupt 0.12; "

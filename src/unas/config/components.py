@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from typing import Any, Protocol, get_origin
+from typing import Any, get_origin
 
 from unas import data, estimators, objectives, spaces
 from unas.common.errors import UserError
-from unas.common.registry import import_object
+from unas.common.registry import Registry, import_object
 from unas.data import Dataset
 from unas.estimators import Estimator
 from unas.latency import backends
@@ -18,22 +18,8 @@ from unas.latency.backends import Backend
 from unas.objectives import Term
 from unas.spaces import SearchSpace
 
-
-class Names(Protocol):
-    """What turns names into classes and back; see `unas.common.registry.Registry`."""
-
-    def get(self, name: str) -> type[Any]:
-        """Return the class called `name`."""
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of the built-in components."""
-
-    def name_of(self, component: type[Any]) -> str:
-        """Return the name of a class."""
-
-
-NAMES: dict[type, Names] = {
-    Dataset: data,
+NAMES: dict[type, Registry[Any]] = {
+    Dataset: data.registry,
     SearchSpace: spaces.registry,
     Estimator: estimators.registry,
     Term: objectives.registry,

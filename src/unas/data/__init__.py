@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from unas.common.registry import Registry
 from unas.data._augment import Augmentation, augment, normalise
-from unas.data._memory import ImagesInMemory
+from unas.data._images_in_memory import ImagesInMemory
 from unas.data._stream import BatchStream, evaluation_batches
 from unas.data.base import Dataset, ImageData, ImageSet, split
+
+registry: Registry[Dataset] = Registry("dataset", "unas.data", Dataset)  # type: ignore[type-abstract]
+get = registry.get
+names = registry.names
 
 __all__ = [
     "Augmentation",
@@ -18,13 +22,8 @@ __all__ = [
     "augment",
     "evaluation_batches",
     "get",
-    "name_of",
     "names",
     "normalise",
+    "registry",
     "split",
 ]
-
-_registry = Registry("dataset", "unas.data", Dataset)  # type: ignore[type-abstract]
-get = _registry.get
-names = _registry.names
-name_of = _registry.name_of

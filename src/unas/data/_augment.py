@@ -1,4 +1,4 @@
-"""Augment a batch of byte images on their device: crop, flip, jitter the colours, normalise, cutout."""
+"""Augment a batch of byte images on their device: crop, flip, jitter colours, normalise, cutout."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from unas.common.errors import UserError
 from unas.data._colour import PARTS, draw_jitter, jitter
 from unas.data._crops import crop_batch, draw_crops
 
+_IN_PIXELS = ("crop_padding", "cutout")
+_LARGEST = {"crop_share": 1.0, "hue": 0.5}
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -21,14 +24,17 @@ class Augmentation:
     Args:
         crop_padding: pixels of black added to each side before a crop of the old size at a random
             place.
-        flip: mirror each image left to right with probability 1/2.
+        flip: whether each image is mirrored left to right with probability 1/2.
         cutout: side, in pixels, of a square around a random pixel that is set to the mean colour
             (DeVries & Taylor, arXiv 1708.04552, with the square cut off at the image's border).
         crop_share: least share of an image's area, from 0 to 1, in a random crop that is scaled to
             the full size (Szegedy et al., arXiv 1409.4842: 0.08).
-        brightness: factors of the brightness are from 1 - this, and not below 0, to 1 + this.
-        contrast: likewise, of the distance of each colour from the image's mean grey.
-        saturation: likewise, of the distance of each colour from its own grey.
+        brightness: each image's brightness is multiplied by a factor from 1 - this, or 0 if that
+            is negative, to 1 + this.
+        contrast: the distance of each colour from the image's mean grey is multiplied by a factor
+            from 1 - this, or 0 if that is negative, to 1 + this.
+        saturation: the distance of each colour from its own grey is multiplied by a factor from
+            1 - this, or 0 if that is negative, to 1 + this.
         hue: largest turn of the hue, in whole turns; at most 0.5.
     """
 
@@ -43,20 +49,22 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            unit = ", in pixels" if field.name in {"crop_padding", "cutout"} else ""
-            if not (value := getattr(self, field.name)) >= 0:
+            value = getattr(self, field.name)
+            unit = ", in pixels" if field.name in _IN_PIXELS else ""
+            if not value >= 0:  # NaN is refused too
                 raise UserError(
                     f"augmentation.{field.name} is {value}; it must be 0 (off) or more{unit}"
                 )
-        for name, most in (("crop_share", 1.0), ("hue", 0.5)):
-            if getattr(self, name) > most:
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if value > largest:
                 raise UserError(
-                    f"augmentation.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}"
+                    f"augmentation.{name} is {value}; it must be from 0 (off) to {largest}"
                 )
 
     @property
     def strengths(self) -> tuple[float, ...]:
-        """Return the strength of each part of the colour jitter, as `unas.data._colour.PARTS` has them."""
+        """Return the strength of each part of the colour jitter, in the order of its `PARTS`."""
         return tuple(getattr(self, part) for part in PARTS)
 
 
@@ -64,11 +72,11 @@ class Decisions(NamedTuple):
     """What was drawn for a batch.
 
     Args:
-        offsets: int64 [B, 2], (y, x).
-        flips: int64 [B], 0 or 1.
-        centres: int64 [B, 2], (y, x).
-        factors: float32 [B, 4], of the colours; see `unas.data._colour.draw_jitter`.
-        orders: int64 [B, 4], of the parts of the colour jitter.
+        offsets: int64 [B, 2], the crop's upper left corner (y, x) in the padded image.
+        flips: int64 [B], 1 where the image is mirrored, else 0.
+        centres: int64 [B, 2], the pixel (y, x) that cutout is around.
+        factors: float32 [B, 4], of the colour jitter; see `draw_jitter`.
+        orders: int64 [B, 4], of the colour jitter; see `draw_jitter`.
     """
 
     offsets: Tensor
@@ -79,16 +87,16 @@ class Decisions(NamedTuple):
 
     def rows(self, start: int, stop: int) -> Decisions:
         """Return the decisions for the images from `start` to `stop`."""
-        return Decisions(*(part[start:stop] for part in self))
+        return Decisions(*(tensor[start:stop] for tensor in self))
 
 
 def draw(
     augmentation: Augmentation, batch: int, size: tuple[int, int], generator: torch.Generator
 ) -> Decisions:
-    """Draw what happens to `batch` images of `size` (height, width), on the CPU; `draw_crops` is apart.
+    """Draw what happens to `batch` images of `size` (height, width), on the CPU.
 
     Every part is drawn whether it is used or not, so that switching one off leaves the others'
-    numbers alone.
+    numbers alone. Random resized crops are drawn apart, by `draw_crops`.
     """
     height, width = size
     offsets = torch.randint(2 * augmentation.crop_padding + 1, (batch, 2), generator=generator)
@@ -97,7 +105,11 @@ def draw(
     columns = torch.randint(width, (batch,), generator=generator)
     factors, orders = draw_jitter(augmentation.strengths, batch, generator)
     return Decisions(
-        offsets, flips * augmentation.flip, torch.stack((rows, columns), dim=1), factors, orders
+        offsets=offsets,
+        flips=flips * augmentation.flip,
+        centres=torch.stack((rows, columns), dim=1),
+        factors=factors,
+        orders=orders,
     )
 
 
@@ -108,35 +120,44 @@ def apply(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Tensor:
-    """Do to uint8 images [B, C, H, W] what was drawn, and return them normalised as `normalise` does.
+    """Do to uint8 images [B, C, H, W] what was drawn, and return them as `normalise` does.
 
     The random resized crop is not done here: images are read with it.
     """
-    if any(augmentation.strengths) and images.device.type == "cpu" and len(images) > 1:
-        # One at a time, a large image and what is made of it stay in the cache.
-        single = zip(
-            images.unsqueeze(1),
-            (decisions.rows(row, row + 1) for row in range(len(images))),
-            strict=True,
-        )
-        return torch.cat([apply(image, augmentation, drawn, mean, std) for image, drawn in single])
-    # One small copy that the host doesn't wait for.
-    drawn = torch.cat((decisions.offsets, decisions.flips[:, None], decisions.centres), dim=1)
-    drawn = drawn.to(images.device, non_blocking=True)
-    offsets, flips, centres = drawn[:, :2], drawn[:, 2:3], drawn[:, 3:]
+    if len(images) < 2 or images.device.type != "cpu" or not any(augmentation.strengths):
+        return _apply_at_once(images, augmentation, decisions, mean, std)
+    # One at a time, a large image and what is made of it stay in the processor's cache.
+    augmented = []
+    for row in range(len(images)):
+        image = images[row : row + 1]
+        drawn = decisions.rows(row, row + 1)
+        augmented.append(_apply_at_once(image, augmentation, drawn, mean, std))
+    return torch.cat(augmented)
+
+
+def _apply_at_once(
+    images: Tensor,
+    augmentation: Augmentation,
+    decisions: Decisions,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> Tensor:
+    # One small copy, which the host doesn't wait for.
+    places = torch.cat((decisions.offsets, decisions.flips[:, None], decisions.centres), dim=1)
+    places = places.to(images.device, non_blocking=True)
+    offsets, flips, centres = places[:, :2], places[:, 2:3], places[:, 3:]
     if augmentation.crop_padding or augmentation.flip:
         images = _crop_and_flip(images, augmentation.crop_padding, offsets, flips)
+    pixels = _unit(images)
     if any(augmentation.strengths):
-        images = jitter(_unit(images), decisions.factors, decisions.orders, augmentation.strengths)
-        images = _standardise(images, mean, std)
-    else:
-        images = normalise(images, mean, std)
+        pixels = jitter(pixels, decisions.factors, decisions.orders, augmentation.strengths)
+    pixels = _standardise(pixels, mean, std)
     if augmentation.cutout:
-        height, width = images.shape[2:]
+        height, width = pixels.shape[2:]
         rows = _is_cut(height, centres[:, :1], augmentation.cutout)
         columns = _is_cut(width, centres[:, 1:], augmentation.cutout)
-        images.masked_fill_(rows[:, None, :, None] & columns[:, None, None, :], 0.0)
-    return images
+        pixels.masked_fill_(rows[:, None, :, None] & columns[:, None, None, :], 0.0)
+    return pixels
 
 
 def augment(
@@ -146,14 +167,16 @@ def augment(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Tensor:
-    """Augment and normalise a batch, equal in distribution to the usual transforms of one image at a time.
+    """Augment and normalise a batch.
+
+    The outcome has the distribution of torchvision's transforms of one image at a time.
 
     Args:
         images: uint8 [B, C, H, W] on any device.
         augmentation: what is done.
         generator: on the CPU; everything random is drawn from it.
-        mean: of each channel, on a scale where 255 is 1.
-        std: standard deviation of each channel, on the same scale.
+        mean: mean of each channel, on a scale where 255 is 1.
+        std: standard deviation of each channel, on a scale where 255 is 1.
 
     Returns:
         float32 [B, C, H, W], channels last, on the device of `images`.
@@ -171,25 +194,32 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 
 def _unit(images: Tensor) -> Tensor:
-    """Return bytes as float32 from 0 to 1, a channel after the other: so a CPU computes with them fastest."""
+    """Return byte images as float32 from 0 to 1."""
+    # One channel after the other is the layout that a CPU computes with fastest.
+    pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
     # Times 1/255, not divided by 255: torchvision's v2 transforms round that way.
-    return images.to(torch.float32, memory_format=torch.contiguous_format).mul_(1 / 255)
+    return pixels.mul_(1 / 255)
 
 
 def _standardise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    shift, scale = torch.tensor((mean, std)).view(2, -1, 1, 1).to(images.device, non_blocking=True)
+    """Return (images - mean) / std in channels last; `images` is changed."""
+    statistics = torch.tensor((mean, std)).view(2, -1, 1, 1)
+    shift, scale = statistics.to(images.device, non_blocking=True)
     return images.sub_(shift).div_(scale).contiguous(memory_format=torch.channels_last)
 
 
 def _crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) -> Tensor:
-    """Crop [B, C, H, W] at `offsets` [B, 2] into the padded images, then mirror where `flips` [B, 1] is 1."""
+    """Crop [B, C, H, W] at `offsets` [B, 2] of the padded images.
+
+    The crops are as large as the images, and mirrored where `flips` [B, 1] is 1.
+    """
     batch, channels, height, width = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
     column = torch.arange(width, device=images.device)
     rows = torch.arange(height, device=images.device) + offsets[:, :1]
     columns = torch.where(flips.bool(), width - 1 - column, column) + offsets[:, 1:]
+    # One gather crops and mirrors, as fast on the CPU as a copy.
     pixels = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
-    # One gather does both, as fast on the CPU as a copy.
     pixels = pixels.view(batch, 1, -1).expand(-1, channels, -1)
     return padded.flatten(2).gather(2, pixels).view(batch, channels, height, width)
 

@@ -1,4 +1,7 @@
-"""Colour jitter of a batch on its device: brightness, contrast, saturation, hue, in each image's own order."""
+"""Colour jitter of a batch on its device: brightness, contrast, saturation and hue.
+
+Each image has its own factors, and its own order in which they are applied.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# In this order, both here and in the columns of what is drawn.
+# The order of the columns of what is drawn, of strengths, and of `_FUNCTIONS`.
 PARTS = ("brightness", "contrast", "saturation", "hue")
-_GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as torchvision has them
+_NUM_GREY_PARTS = 2  # the first parts, which change grey images too
+_GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision rounds it
 
 
 def draw_jitter(
@@ -18,19 +22,19 @@ def draw_jitter(
     """Draw the jitter of `batch` images, on the CPU, as torchvision's ColorJitter does for one.
 
     Args:
-        strengths: of each of `PARTS`: factors are from max(0, 1 - strength) to 1 + strength, for
-            hue from - to + it.
+        strengths: one for each of `PARTS`. Factors are from max(0, 1 - strength) to 1 + strength,
+            and for the hue from -strength to +strength.
         batch: B.
         generator: on the CPU.
 
     Returns:
-        factors, float32 [B, 4], of each of `PARTS`; and orders, int64 [B, 4], in which the parts
-        are done.
+        factors, float32 [B, 4], of each of `PARTS`; and orders, int64 [B, 4]: which of `PARTS`
+        comes first, second, third and last.
     """
     drawn = torch.rand(batch, 4, generator=generator)
     orders = torch.rand(batch, 4, generator=generator).argsort(1)
     strength = torch.tensor(strengths)
-    centre = torch.tensor((1.0, 1.0, 1.0, 0.0))
+    centre = torch.tensor((1.0, 1.0, 1.0, 0.0))  # the factor that changes nothing
     low = torch.where(centre > 0, (centre - strength).clamp(min=0.0), -strength)
     return low + (centre + strength - low) * drawn, orders
 
@@ -43,19 +47,21 @@ def jitter(images: Tensor, factors: Tensor, orders: Tensor, strengths: tuple[flo
             for grey images, which have no saturation and hue.
         factors: float32 [B, 4], see `draw_jitter`.
         orders: int64 [B, 4] on the CPU: the host knows which images come when.
-        strengths: of each of `PARTS`; parts with strength 0 are left out.
+        strengths: one for each of `PARTS`; parts with strength 0 are left out.
     """
-    used = [part for part in range(4) if strengths[part] and (part < 2 or images.shape[1] == 3)]
+    num_parts = len(PARTS) if images.shape[1] == 3 else _NUM_GREY_PARTS
+    used = [part for part in range(num_parts) if strengths[part]]
     factors = factors.to(images.device, non_blocking=True)[:, :, None, None, None]
-    done_at = orders.tolist()
-    for place in range(4):
+    order_of_each = orders.tolist()
+    for place in range(len(PARTS)):
         for part in used:
-            rows = [row for row, order in enumerate(done_at) if order[place] == part]
+            change = _FUNCTIONS[part]
+            rows = [row for row, order in enumerate(order_of_each) if order[place] == part]
             if len(rows) == len(images):
-                images = _FUNCTIONS[part](images, factors[:, part])
+                images = change(images, factors[:, part])
             elif rows:
-                there = torch.tensor(rows).to(images.device, non_blocking=True)
-                images.index_copy_(0, there, _FUNCTIONS[part](images[there], factors[there, part]))
+                index = torch.tensor(rows).to(images.device, non_blocking=True)
+                images.index_copy_(0, index, change(images[index], factors[index, part]))
     return images
 
 

@@ -1,4 +1,4 @@
-"""Random resized crops: which part of an image is scaled to the full size (Szegedy et al., arXiv 1409.4842)."""
+"""Random resized crops: parts of images, scaled to full size (Szegedy et al., arXiv 1409.4842)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 _ATTEMPTS = 10
-_NARROWEST, _WIDEST = 3 / 4, 4 / 3
+_NARROWEST = 3 / 4  # width / height
+_WIDEST = 4 / 3
 
 
 class Box(NamedTuple):
@@ -22,7 +23,7 @@ class Box(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """What was drawn for B images before their sizes are known.
+    """What was drawn for the crops of B images before the images' sizes are known.
 
     Args:
         shares: float64 [B, attempts], share of the image's area.
@@ -36,42 +37,64 @@ class Crops(NamedTuple):
 
     def rows(self, start: int, stop: int) -> Crops:
         """Return the crops of the images from `start` to `stop`."""
-        return Crops(*(part[start:stop] for part in self))
+        return Crops(
+            self.shares[start:stop],
+            self.ratios[start:stop],
+            self.places[start:stop],
+        )
 
     def box(self, row: int, height: int, width: int) -> Box:
-        """Return the crop of an image of a size: the first of its attempts that fits, else as much as may be.
+        """Return the crop of image number `row`, which is height × width.
 
-        The distribution is that of torchvision's RandomResizedCrop with ratios from 3/4 to 4/3.
+        That is the first of its attempts that fits into the image, else the largest part in the
+        middle whose ratio is allowed. The distribution is that of torchvision's RandomResizedCrop
+        with ratios from 3/4 to 4/3.
         """
-        for share, ratio in zip(self.shares[row].tolist(), self.ratios[row].tolist(), strict=True):
+        attempts = zip(self.shares[row].tolist(), self.ratios[row].tolist(), strict=True)
+        for share, ratio in attempts:
             area = share * height * width
-            size = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
-            if 0 < size[0] <= height and 0 < size[1] <= width:
+            crop_height = round(math.sqrt(area / ratio))
+            crop_width = round(math.sqrt(area * ratio))
+            if 0 < crop_height <= height and 0 < crop_width <= width:
                 down, across = self.places[row].tolist()
-                # A place is below 1, but its product with a large number may round up.
-                top = min(int(down * (height - size[0] + 1)), height - size[0])
-                left = min(int(across * (width - size[1] + 1)), width - size[1])
-                return Box(top, left, *size)
-        size = min(height, round(width / _NARROWEST)), min(width, round(height * _WIDEST))
-        return Box((height - size[0]) // 2, (width - size[1]) // 2, *size)
+                top = _place(down, height - crop_height)
+                left = _place(across, width - crop_width)
+                return Box(top, left, crop_height, crop_width)
+        crop_height = min(height, round(width / _NARROWEST))
+        crop_width = min(width, round(height * _WIDEST))
+        top = (height - crop_height) // 2
+        left = (width - crop_width) // 2
+        return Box(top, left, crop_height, crop_width)
+
+
+def _place(share: float, room: int) -> int:
+    """Return one of the places 0 … room: the one that `share`, from 0 to below 1, falls on."""
+    # A share is below 1, but its product with a large number may round up.
+    return min(int(share * (room + 1)), room)
 
 
 def draw_crops(least_share: float, batch: int, generator: torch.Generator) -> Crops:
-    """Draw crops for `batch` images of any size that take at least `least_share` of the area, on the CPU."""
+    """Draw crops for `batch` images of any size, on the CPU.
+
+    Args:
+        least_share: the least share of an image's area that an attempt takes.
+        batch: B.
+        generator: on the CPU.
+    """
     drawn = torch.rand(batch, 2 * _ATTEMPTS + 2, dtype=torch.float64, generator=generator)
     shares = least_share + (1 - least_share) * drawn[:, :_ATTEMPTS]
+    # Uniform in the logarithm, so that wide and narrow crops are equally likely.
     ratios = _NARROWEST * (_WIDEST / _NARROWEST) ** drawn[:, _ATTEMPTS : 2 * _ATTEMPTS]
-    return Crops(shares, ratios, drawn[:, 2 * _ATTEMPTS :])
+    return Crops(shares, ratios, places=drawn[:, 2 * _ATTEMPTS :])
 
 
 def crop_batch(images: Tensor, crops: Crops) -> Tensor:
-    """Return the crop of each image, scaled to the size of the whole; uint8 [B, C, H, W] on any device."""
+    """Return each image's crop, scaled to the whole's size; uint8 [B, C, H, W] on any device."""
     from torchvision.transforms.v2 import functional  # takes a second to import
 
     height, width = images.shape[2:]
-    boxes = [crops.box(row, height, width) for row in range(len(images))]
-    scaled = [
-        functional.resized_crop(image, *box, size=[height, width], antialias=True)
-        for image, box in zip(images, boxes, strict=True)
-    ]
+    scaled = []
+    for row, image in enumerate(images):
+        box = crops.box(row, height, width)
+        scaled.append(functional.resized_crop(image, *box, size=[height, width], antialias=True))
     return torch.stack(scaled)

@@ -13,16 +13,16 @@ from PIL import Image
 from unas.data._crops import Box, Crops
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-# What the files are is told by their content. Pillow knows other formats too, some through programs
-# of their own.
+# What a file is is told by its content. Pillow knows more formats than these, and runs other
+# programs for some of them.
 _FORMATS = ("JPEG", "PNG", "WEBP")
-# A part is decoded to at least this many times its final size; the difference is measured in
+# A JPEG is decoded to at least this many times its final size; the difference is measured in
 # docs/benchmarks.md.
 DRAFT_MARGIN = 2
-# For evaluation, no more than this many times an image's shorter side is scaled: one of 30,000 × 1
-# pixels would become one of 7,680,000 × 256. Photographs are far from it.
+# For evaluation, no more of an image is scaled than this many times its shorter side: one of
+# 30,000 × 1 pixels would become one of 7,680,000 × 256. Photographs are far from it.
 _LONGEST = 32
-_ORIENTATION = 0x0112
+_ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,6 +32,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_FIRST_SIDEWAYS = 5  # from this orientation on, turning upright swaps height and width
 
 
 def read_view(
@@ -41,7 +42,7 @@ def read_view(
 
     Args:
         path: a JPEG, PNG or WebP file.
-        side: of the result, in pixels.
+        side: height and width of the result, in pixels.
         crops: what is scaled to the result; None for the middle of the image whose shorter side is
             scaled to `resized_side`, as for the evaluation on ImageNet.
         row: the image's row in `crops`.
@@ -54,47 +55,72 @@ def read_view(
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
             raise ValueError(f"{image.width} × {image.height} pixels are more than Pillow's limit")
         if image.format == "PNG":
-            image.load()  # what tells the orientation may come last
+            image.load()  # its orientation may stand after its pixels
         orientation = _orientation(image)
-        height, width = image.size if orientation >= 5 else image.size[::-1]
-        box = crops.box(row, height, width) if crops else _middle(height, width)
-        size = (side, side) if crops else _resized(resized_side(side), box.height, box.width)
+        width, height = image.size
+        if orientation >= _FIRST_SIDEWAYS:
+            width, height = height, width
+        if crops is None:
+            box = _middle(height, width)
+            size = _resized(resized_side(side), box.height, box.width)
+        else:
+            box = crops.box(row, height, width)
+            size = (side, side)
         _reduce(image, min(box.height / size[0], box.width / size[1]) / DRAFT_MARGIN)
         image.load()
-        upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+        upright: Image.Image = image
+        if orientation in _UPRIGHT:
+            upright = image.transpose(_UPRIGHT[orientation])
         part = _cut(_rgb(upright), _in_pixels_of(upright, box, height, width))
-    # What torchvision's resize and center_crop do, without its import, which takes longer than that
-    # of PyTorch.
-    pixels = torch.from_numpy(part).permute(2, 0, 1)[None]
+    return _scaled_middle(part, size, side)
+
+
+def _scaled_middle(
+    image: npt.NDArray[np.uint8], size: tuple[int, int], side: int
+) -> npt.NDArray[np.uint8]:
+    """Return the middle [side, side, 3] of an image [H, W, 3] that is scaled to `size`.
+
+    It is what torchvision's resize and center_crop do, without its import, which takes longer than
+    that of PyTorch.
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
     pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-    top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
-    return pixels[0, :, top : top + side, left : left + side].permute(1, 2, 0).numpy()
+    height, width = size
+    top = round((height - side) / 2)
+    left = round((width - side) / 2)
+    middle = pixels[0, :, top : top + side, left : left + side]
+    return middle.permute(1, 2, 0).numpy()
 
 
 def resized_side(side: int) -> int:
-    """Return the length of the shorter side before the middle `side` pixels are cut out: 256 for 224."""
+    """Return an image's shorter side before the middle `side` pixels are cut out: 256 for 224."""
     return round(side * 256 / 224)
 
 
 def _middle(height: int, width: int) -> Box:
-    """Return all of an image; of one that is far longer than wide, as much as surrounds its middle."""
-    length = _LONGEST * min(height, width)
-    # As many pixels are cut off before the middle as behind it.
-    rows, columns = (
-        side if side <= length else length + (side - length) % 2 for side in (height, width)
-    )
+    """Return all of an image; of one far longer than wide, as much as surrounds its middle."""
+    longest = _LONGEST * min(height, width)
+    rows = _middle_length(height, longest)
+    columns = _middle_length(width, longest)
     return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
+def _middle_length(length: int, longest: int) -> int:
+    """Return about `longest`, such that as much of `length` is cut off before as behind it."""
+    if length <= longest:
+        return length
+    return longest + (length - longest) % 2
+
+
 def _resized(shorter: int, height: int, width: int) -> tuple[int, int]:
-    """Return an image's size (height, width) after its shorter side has been scaled to `shorter`."""
+    """Return an image's (height, width) after its shorter side has been scaled to `shorter`."""
     if height <= width:
         return shorter, int(shorter * width / height)
     return int(shorter * height / width), shorter
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return how the EXIF data say that the camera was held, 1 … 8."""
+    """Return how the EXIF data say that the camera was held, 1 … 8; 1 is upright."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # damaged EXIF data are no damaged image
@@ -112,16 +138,19 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Return any image in RGB; transparency is dropped."""
     if image.mode.startswith("I"):  # 16 bits of grey, of which Pillow would cut off the upper ones
         image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
-    if "transparency" in image.info:
+    if "transparency" in image.info:  # Pillow warns of a palette with it that becomes RGB at once
         image = image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _in_pixels_of(image: Image.Image, box: Box, height: int, width: int) -> Box:
-    """Return the box of an image of height × width in one that was decoded smaller."""
-    down, across = image.height / height, image.width / width
-    top, left = round(box.top * down), round(box.left * across)
-    bottom, right = round((box.top + box.height) * down), round((box.left + box.width) * across)
+    """Return the box of an image of height × width in `image`, which was decoded smaller."""
+    down = image.height / height
+    across = image.width / width
+    top = round(box.top * down)
+    bottom = round((box.top + box.height) * down)
+    left = round(box.left * across)
+    right = round((box.left + box.width) * across)
     return Box(top, left, bottom - top, right - left)
 
 

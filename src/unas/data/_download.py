@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unas.common.errors import UserError
+from unas.common.text import printable
 
 _log = logging.getLogger("unas.data")
 _TIMEOUT_SECONDS = 15.0
@@ -24,9 +25,9 @@ class RemoteFile:
     """A file that somebody publishes.
 
     Args:
-        url: where it can be had.
-        md5: its published checksum, in hexadecimal.
-        page: the page that a person would get it from.
+        url: the file's address.
+        md5: the file's published checksum, in hexadecimal.
+        page: address of the page that a person would get the file from.
     """
 
     url: str
@@ -47,20 +48,19 @@ def fetch(dataset: str, remote: RemoteFile, path: Path, note: str = "") -> None:
 
     Args:
         dataset: the word that an error line begins with.
-        remote: the file.
-        path: what it is to be called here; missing folders are made.
-        note: ends the error line, where there is more to say.
+        remote: what is downloaded.
+        path: where the file is to be; missing folders are made.
+        note: the end of the error line, where there is more to say.
 
     Raises:
-        UserError: there is no network, or the file is another one: the line says which file to put
-            where.
+        UserError: there is no network, or what came has another checksum; the line says which file
+            to put where.
     """
-    partial = path.with_name(
-        f"{path.name}.{os.getpid()}.part"
-    )  # two runs that start together don't share it
+    # With the process's number in it, two runs that start together don't share it.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _log.info("downloading %s to %s", remote.url, path)
+        _log.info("downloading %s to %s", remote.url, printable(str(path)))
         md5 = _stream_to(partial, remote.url)
         if md5 != remote.md5:
             raise OSError(f"what came has the md5 {md5}")
@@ -81,7 +81,8 @@ def fetch(dataset: str, remote: RemoteFile, path: Path, note: str = "") -> None:
 def _stream_to(path: Path, url: str) -> str:
     """Write what `url` answers to `path` and return its md5."""
     digest = hashlib.md5(usedforsecurity=False)  # the checksum that the publishers give
-    request = urllib.request.Request(url, headers={"User-Agent": "unas"})  # noqa: S310  (the URLs are constants)
+    headers = {"User-Agent": "unas"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  (the URLs are constants)
     with (
         urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer,  # noqa: S310
         path.open("wb") as file,

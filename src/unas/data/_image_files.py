@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,18 +21,18 @@ from unas.data._decode import read_view
 from unas.data._skipped import SkippedFiles
 from unas.data.base import ImageSet
 
-_SKIPPED = -1
+_SKIPPED = -1  # in place of an image's index
 
 
 class Readers:
-    """Threads that read images; they are started when first needed, and end with the last set that has them.
+    """Threads that read images; they start at the first read and end with the last set they serve.
 
     Pillow and PyTorch let go of Python's lock while they decode and scale, so threads use all
     processors. They share the index of the files, and nothing has to be told to them or cleaned up
     after them, as with processes.
 
     Args:
-        count: of threads; 0 is one for each processor that this process may use.
+        count: number of threads; 0 is one for each processor that this process may use.
     """
 
     def __init__(self, count: int) -> None:
@@ -51,13 +54,13 @@ class ImageFiles(ImageSet):
 
     Args:
         folder: what `names` are relative to.
-        names: of all files, also those of other subsets.
+        names: all files of the folder, also those of other subsets.
         rows: int64 [N], which of `names` these images are.
-        labels: int64 [N].
-        side: of the images as they are read, in pixels.
-        readers: who reads them.
-        skipped: what is known of files that can't be read.
-        device: where they are read to; `labels` stay on the CPU.
+        labels: int64 [N], on the CPU.
+        side: height and width of the images as they are read, in pixels.
+        readers: the threads that read them.
+        skipped: the files that can't be read.
+        device: where the images are read to.
     """
 
     folder: Path
@@ -78,67 +81,90 @@ class ImageFiles(ImageSet):
 
     def to(self, device: torch.device | str) -> ImageFiles:
         """Return the same images, read to `device`."""
-        return replace(self, device=torch.device(device))
+        return dataclasses.replace(self, device=torch.device(device))
 
     def subset(self, indices: Tensor) -> ImageFiles:
-        """Return the images at `indices`, int64 [M], in that order."""
+        """Return the images at `indices`, int64 [M] on any device, in that order."""
         indices = indices.cpu()
-        return replace(self, rows=self.rows[indices], labels=self.labels[indices])
+        return dataclasses.replace(self, rows=self.rows[indices], labels=self.labels[indices])
 
     def path(self, index: int) -> str:
         """Return the file of an image."""
         return os.path.join(self.folder, self.names[int(self.rows[index])])
 
-    def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> _Batch:
+    def read(
+        self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False
+    ) -> _BatchOfFiles:
         """Begin to read the images at `indices`, int64 [B] on the CPU.
 
-        An image that can't be read is replaced by the next one of the set that can, which is mostly
-        of the same
-        class: the set has the order of its files.
+        With `replace`, the next one of the set that can be read takes the place of an image that
+        can't. The set has the order of its files, so it is mostly of the same class.
         """
         shape = (len(indices), self.side, self.side, 3)
         pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
-        array = pixels.numpy()
-
-        def fill(position: int, index: int) -> int:
-            for candidate in range(index, index + (len(self) if replace else 1)):
-                candidate %= len(self)  # noqa: PLW2901
-                path = self.path(candidate)
-                if path in self.skipped:
-                    continue
-                try:
-                    array[position] = read_view(path, self.side, crops, position)
-                except Exception as error:  # Pillow raises many kinds
-                    self.skipped.add(path, error)
-                else:
-                    return candidate
-            return _SKIPPED
-
+        views = pixels.numpy()
         submit = self.readers.pool.submit
-        found = [submit(fill, position, index) for position, index in enumerate(indices.tolist())]
-        return _Batch(self, pixels, found)
+        read_indices = []
+        for row, index in enumerate(indices.tolist()):
+            num_candidates = len(self) if replace else 1
+            future = submit(self._read_one, views, row, crops, index, num_candidates)
+            read_indices.append(future)
+        return _BatchOfFiles(self, pixels, read_indices)
+
+    def _read_one(
+        self,
+        views: npt.NDArray[np.uint8],
+        row: int,
+        crops: Crops | None,
+        index: int,
+        num_candidates: int,
+    ) -> int:
+        """Fill a row of the batch with the first image from `index` on that can be read.
+
+        Returns:
+            That image's index, or `_SKIPPED` if none of the candidates can be read.
+        """
+        for candidate in range(index, index + num_candidates):
+            candidate_index = candidate % len(self)
+            path = self.path(candidate_index)
+            if path in self.skipped:
+                continue
+            try:
+                views[row] = read_view(path, self.side, crops, row)
+            except Exception as error:  # Pillow raises many kinds
+                self.skipped.add(path, error)
+            else:
+                return candidate_index
+        return _SKIPPED
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """A batch that is being read: uint8 [B, side, side, 3], and which images it gets; read no further once dropped."""
+class _BatchOfFiles:
+    """A batch that is being read; what of it isn't read yet never is, once it is dropped.
+
+    Args:
+        images: the set that the images are of.
+        pixels: uint8 [B, side, side, 3], filled by the threads.
+        read_indices: the index of the image in each row, or `_SKIPPED`, once it is read.
+    """
 
     images: ImageFiles
     pixels: Tensor
-    found: list[Future[int]]
+    read_indices: list[Future[int]]
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Wait for it: images uint8 [B, 3, side, side], channels last in memory, labels int64 [B]."""
-        found = torch.tensor([future.result() for future in self.found])
+        """Wait for the batch: images uint8 [B, 3, side, side], channels last; labels int64 [B]."""
+        indices = torch.tensor([future.result() for future in self.read_indices])
         self.images.skipped.check()
-        pixels, is_read = self.pixels.permute(0, 3, 1, 2), found != _SKIPPED
+        pixels = self.pixels.permute(0, 3, 1, 2)
+        is_read = indices != _SKIPPED
         if not is_read.all():
-            pixels, found = pixels[is_read], found[is_read]
-        labels = self.images.labels[found]
-        return pixels.to(self.images.device, non_blocking=True), labels.to(
-            self.images.device, non_blocking=True
-        )
+            pixels = pixels[is_read]
+            indices = indices[is_read]
+        labels = self.images.labels[indices]
+        device = self.images.device
+        return pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def __del__(self) -> None:
-        for future in self.found:
+        for future in self.read_indices:
             future.cancel()

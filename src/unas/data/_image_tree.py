@@ -21,7 +21,7 @@ class ImageTree(NamedTuple):
     Args:
         folder: what `names` are relative to.
         names: CLASS/FILE of N images, sorted; the order doesn't depend on the file system.
-        labels: int64 [N], the number of each one's class.
+        labels: int64 [N], the number of each image's class.
         class_names: names of the classes' folders, sorted.
     """
 
@@ -44,48 +44,36 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
     Raises:
         UserError: it can't be read, has no folders, or one of them has no images.
     """
-    files, classes = _entries(dataset, folder)
-    if not classes:
-        fix = (
-            "put them into a folder for each class"
-            if files
-            else "give each class a folder of images there"
-        )
-        raise UserError(f"{dataset}: {folder} has {len(files)} images and no folders; {fix}")
+    loose_images, class_names = _images_and_folders(dataset, folder)
+    if not class_names:
+        fix = "give each class a folder of images there"
+        if loose_images:
+            fix = "put them into a folder for each class"
+        raise UserError(f"{dataset}: {folder} has {len(loose_images)} images and no folders; {fix}")
     names: list[str] = []
     counts = []
-    for name in classes:
-        files, folders = _entries(dataset, folder / name)
-        if not files:
-            inside = f", only folders (the first is {folders[0]})" if folders else ""
-            kinds = ", ".join(SUFFIXES)
-            raise UserError(
-                f"{dataset}: {folder / name} has no images ({kinds}){inside}; add some, or remove it"
-            )
-        names += [f"{name}/{file}" for file in files]
-        counts.append(len(files))
-    labels = torch.from_numpy(np.repeat(np.arange(len(classes)), counts))
-    return ImageTree(folder, names, labels, tuple(classes))
+    for class_name in class_names:
+        images = _images_of_class(dataset, folder / class_name)
+        names += [f"{class_name}/{image}" for image in images]
+        counts.append(len(images))
+    labels = torch.from_numpy(np.repeat(np.arange(len(class_names)), counts))
+    return ImageTree(folder, names, labels, tuple(class_names))
 
 
-def check_same_classes(dataset: str, train: ImageTree, test: ImageTree) -> None:
-    """Refuse a test part whose classes are not those of the training part.
-
-    Raises:
-        UserError: names a class that only one of them has.
-    """
-    for one, other in ((train, test), (test, train)):
-        if only := sorted(set(one.class_names) - set(other.class_names)):
-            count = f" and {len(only) - 1} more" if len(only) > 1 else ""
-            raise UserError(
-                f"{dataset}: {one.folder} has the class {only[0]!r}{count}, but {other.folder} has not; "
-                "both need the same folders"
-            )
+def _images_of_class(dataset: str, folder: Path) -> list[str]:
+    images, folders = _images_and_folders(dataset, folder)
+    if not images:
+        inside = f", only folders (the first is {folders[0]})" if folders else ""
+        raise UserError(
+            f"{dataset}: {folder} has no images ({', '.join(SUFFIXES)}){inside}; "
+            "add some, or remove it"
+        )
+    return images
 
 
-def _entries(dataset: str, folder: Path) -> tuple[list[str], list[str]]:
+def _images_and_folders(dataset: str, folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the images and of the folders in a folder, each sorted."""
-    files, folders = [], []
+    images, folders = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -94,9 +82,30 @@ def _entries(dataset: str, folder: Path) -> tuple[list[str], list[str]]:
                 if entry.is_dir():
                     folders.append(entry.name)
                 elif entry.name.lower().endswith(SUFFIXES):
-                    files.append(entry.name)
+                    images.append(entry.name)
     except OSError as error:
         raise UserError(
             f"{dataset}: {folder} can't be read ({error.strerror}); is it there, and yours?"
         ) from error
-    return sorted(files), sorted(folders)
+    return sorted(images), sorted(folders)
+
+
+def check_same_classes(dataset: str, train: ImageTree, test: ImageTree) -> None:
+    """Refuse a test part whose classes are not those of the training part.
+
+    Raises:
+        UserError: names a class that only one of them has.
+    """
+    _refuse_extra_classes(dataset, train, test)
+    _refuse_extra_classes(dataset, test, train)
+
+
+def _refuse_extra_classes(dataset: str, tree: ImageTree, other: ImageTree) -> None:
+    extra = sorted(set(tree.class_names) - set(other.class_names))
+    if not extra:
+        return
+    more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
+    raise UserError(
+        f"{dataset}: {tree.folder} has the class {extra[0]!r}{more}, "
+        f"but {other.folder} has not; both need the same folders"
+    )

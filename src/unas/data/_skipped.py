@@ -1,4 +1,4 @@
-"""The image files that can't be read: counted, named in the log, and not more than the user allows."""
+"""The image files that can't be read: counted, named in the log, and limited in number."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import logging
 import threading
 
 from unas.common.errors import UserError
+from unas.common.text import printable
 
 _log = logging.getLogger("unas.data")
 
 
 class SkippedFiles:
-    """What is known of the unreadable files of a dataset; threads may share it.
+    """The files of a dataset that can't be read, each with the reason; threads may share it.
 
     Args:
         dataset: the word that lines begin with.
@@ -20,7 +21,9 @@ class SkippedFiles:
     """
 
     def __init__(self, dataset: str, total: int, most: float) -> None:
-        self._dataset, self._total, self._most = dataset, total, most
+        self._dataset = dataset
+        self._total = total
+        self._most = most
         self._reasons: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -36,13 +39,22 @@ class SkippedFiles:
         Raises:
             UserError: they are too many.
         """
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         with self._lock:
             if path not in self._reasons:
                 self._reasons[path] = reason
-                line = "%s: %s can't be read (%s) and is skipped; %d of %d so far"
-                _log.warning(line, self._dataset, path, reason, len(self._reasons), self._total)
+                self._log_newest(path, reason)
         self.check()
+
+    def _log_newest(self, path: str, reason: str) -> None:
+        _log.warning(
+            "%s: %s can't be read (%s) and is skipped; %d of %d so far",
+            self._dataset,
+            printable(path),  # a file's name may hold codes that move the terminal's cursor
+            reason,
+            len(self._reasons),
+            self._total,
+        )
 
     def check(self) -> None:
         """Refuse to go on if the files are too many.
@@ -50,9 +62,12 @@ class SkippedFiles:
         Raises:
             UserError: names the last of them.
         """
-        if (count := len(self._reasons)) > self._most * self._total:
-            path, reason = list(self._reasons.items())[-1]
-            raise UserError(
-                f"{self._dataset}: {count} of {self._total} images can't be read, more than dataset.max_corrupt "
-                f"{self._most}; the last is {path} ({reason}); replace them, or raise it"
-            )
+        count = len(self._reasons)
+        if count <= self._most * self._total:
+            return
+        path, reason = list(self._reasons.items())[-1]
+        raise UserError(
+            f"{self._dataset}: {count} of {self._total} images can't be read, "
+            f"more than dataset.max_corrupt {self._most}; "
+            f"the last is {printable(path)} ({reason}); replace them, or raise it"
+        )

@@ -1,4 +1,7 @@
-"""Batches by number: what is in batch t depends on the seed and t alone, so a run can go on from any step."""
+"""Batches by number: what is in batch t depends on the seed and t alone.
+
+So a run can go on from any step, and nothing about its batches has to be saved.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from unas.common.errors import UserError
 from unas.compute.seeds import generator_for
 from unas.data._augment import Augmentation, Decisions, apply, draw, normalise
 from unas.data._crops import draw_crops
-from unas.data.base import ImageSet, Reading
+from unas.data.base import ImageSet, PendingBatch
 
 
 class BatchStream:
@@ -27,10 +30,10 @@ class BatchStream:
 
     Args:
         image_set: the images, on the device that the batches are to be on.
-        batch_size: images of one rank's batch.
-        augmentation: what is done to them; None for nothing.
-        mean: of each channel, on a scale where 255 is 1.
-        std: standard deviation of each channel, on the same scale.
+        batch_size: how many images one rank's batch has.
+        augmentation: what is done at random to the images; None for nothing.
+        mean: mean of each channel, on a scale where 255 is 1.
+        std: standard deviation of each channel, on a scale where 255 is 1.
         seed: the run's seed.
         stream: the stream's name; streams of different names are independent.
         rank: which rows of the global batch, 0 ≤ rank < world_size.
@@ -53,33 +56,22 @@ class BatchStream:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        global_batch = batch_size * world_size
-        if batch_size < 1:
-            raise UserError(f"batch_size is {batch_size}; it must be 1 or more")
-        if global_batch > len(image_set):
-            ranks = (
-                f" on each of {world_size} ranks ({global_batch} together)"
-                if world_size > 1
-                else ""
-            )
-            most = len(image_set) // world_size
-            fix = f"make it {most} or less" if most else "use fewer ranks"
-            raise UserError(
-                f"batch_size is {batch_size}{ranks}, but {stream} has {len(image_set)} images; {fix}"
-            )
+        _check_batch_size(batch_size, world_size, stream, len(image_set))
         self.image_set = image_set
         self.batch_size = batch_size
-        self.steps_per_epoch = len(image_set) // global_batch
+        self._global_batch = batch_size * world_size
+        self.steps_per_epoch = len(image_set) // self._global_batch
         self._augmentation = augmentation or Augmentation()
-        self._mean, self._std = mean, std
-        self._seed, self._stream = seed, stream
-        self._global_batch = global_batch
-        self._rows = (rank * batch_size, (rank + 1) * batch_size)
-        self._order: tuple[int, Tensor] = (
-            -1,
-            torch.empty(0),
-        )  # the newest epoch's, only to save time
-        self._asked: dict[int, tuple[Reading, Decisions]] = {}
+        self._mean = mean
+        self._std = std
+        self._seed = seed
+        self._stream = stream
+        self._start = rank * batch_size
+        self._stop = self._start + batch_size
+        # The order of the newest epoch is kept only to save time.
+        self._newest_epoch = -1
+        self._newest_order = torch.empty(0, dtype=torch.int64)
+        self._pending: dict[int, tuple[PendingBatch, Decisions]] = {}
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return batch number `step`: images float32 [B, C, H, W] channels last, labels int64 [B].
@@ -87,39 +79,59 @@ class BatchStream:
         Raises:
             UserError: too many images can't be read.
         """
-        wanted = range(step, step + 1 + self.image_set.ahead)
-        self._asked = {number: self._asked.get(number) or self._ask(number) for number in wanted}
-        reading, decisions = self._asked.pop(step)
+        pending = {}
+        for number in range(step, step + 1 + self.image_set.ahead):
+            pending[number] = self._pending.get(number) or self._begin(number)
+        # After a jump to another step, the batches that were asked for in vain are dropped here.
+        self._pending = pending
+        reading, decisions = pending.pop(step)
         images, labels = reading.result()
         return apply(images, self._augmentation, decisions, self._mean, self._std), labels
 
-    def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches number `start` to `stop` - 1."""
-        for step in range(start, stop):
-            yield self.batch(step)
-
-    def _ask(self, step: int) -> tuple[Reading, Decisions]:
+    def _begin(self, step: int) -> tuple[PendingBatch, Decisions]:
         """Begin to read the images of a batch, and draw what happens to them."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        start, stop = self._rows
-        first = position * self._global_batch
-        indices = self._epoch_order(epoch)[first + start : first + stop]
+        indices = self._global_indices(step)[self._start : self._stop]
+        image_size = self.image_set.image_shape[1:]
+        # All rows of the global batch are drawn on every rank, so that they don't depend on how
+        # many ranks share them.
         generator = generator_for(self._seed, f"{self._stream}/augmentation", step)
-        size = self.image_set.image_shape[1:]
-        decisions = draw(self._augmentation, self._global_batch, size, generator).rows(start, stop)
+        decisions = draw(self._augmentation, self._global_batch, image_size, generator)
         crops = None
-        if share := self._augmentation.crop_share:
+        if self._augmentation.crop_share:
             generator = generator_for(self._seed, f"{self._stream}/crops", step)
-            crops = draw_crops(share, self._global_batch, generator).rows(start, stop)
-        return self.image_set.read(indices, crops, replace=True), decisions
+            crops = draw_crops(self._augmentation.crop_share, self._global_batch, generator)
+            crops = crops.rows(self._start, self._stop)
+        reading = self.image_set.read(indices, crops, replace=True)
+        return reading, decisions.rows(self._start, self._stop)
 
-    def _epoch_order(self, epoch: int) -> Tensor:
+    def _global_indices(self, step: int) -> Tensor:
+        """Return which images are in a step's global batch, int64 on the device of their labels."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        start = position * self._global_batch
+        return self._order(epoch)[start : start + self._global_batch]
+
+    def _order(self, epoch: int) -> Tensor:
         """Return the epoch's order of all images, int64 [N] on the device of their labels."""
-        if self._order[0] != epoch:
+        if self._newest_epoch != epoch:
             generator = generator_for(self._seed, f"{self._stream}/order", epoch)
             order = torch.randperm(len(self.image_set), generator=generator)
-            self._order = (epoch, order.to(self.image_set.labels.device))
-        return self._order[1]
+            self._newest_order = order.to(self.image_set.labels.device)
+            self._newest_epoch = epoch
+        return self._newest_order
+
+
+def _check_batch_size(batch_size: int, world_size: int, stream: str, num_images: int) -> None:
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}; it must be 1 or more")
+    global_batch = batch_size * world_size
+    if global_batch <= num_images:
+        return
+    ranks = f" on each of {world_size} ranks ({global_batch} together)" if world_size > 1 else ""
+    most = num_images // world_size
+    fix = f"make it {most} or less" if most else "use fewer ranks"
+    raise UserError(
+        f"batch_size is {batch_size}{ranks}, but {stream} has {num_images} images; {fix}"
+    )
 
 
 def evaluation_batches(
@@ -131,21 +143,21 @@ def evaluation_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all images in order, only normalised, as `BatchStream.batch` does; the last batch may be smaller.
+    """Yield all images in order, only normalised, in batches like those of `BatchStream.batch`.
 
-    Images that can't be read are left out. With several ranks, each gets every `world_size`-th
-    batch.
+    The last batch may be smaller. Images that can't be read are left out. With several ranks, each
+    gets every `world_size`-th batch.
 
     Raises:
         UserError: too many images can't be read.
     """
-    everything = torch.arange(len(image_set), device=image_set.labels.device)
-    starts = range(rank * batch_size, len(everything), world_size * batch_size)
-    waiting = deque(everything[first : first + batch_size] for first in starts)
-    asked: deque[Reading] = deque()
-    while waiting or asked:
-        while waiting and len(asked) <= image_set.ahead:
-            asked.append(image_set.read(waiting.popleft()))
-        images, labels = asked.popleft().result()
-        if len(labels):
+    indices = torch.arange(len(image_set), device=image_set.labels.device)
+    starts = range(rank * batch_size, len(indices), world_size * batch_size)
+    waiting = deque(indices[start : start + batch_size] for start in starts)
+    pending: deque[PendingBatch] = deque()
+    while waiting or pending:
+        while waiting and len(pending) <= image_set.ahead:
+            pending.append(image_set.read(waiting.popleft()))
+        images, labels = pending.popleft().result()
+        if len(labels):  # none, where no image of the batch can be read
             yield normalise(images, mean, std), labels

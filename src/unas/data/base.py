@@ -15,11 +15,11 @@ from unas.compute.seeds import generator_for
 from unas.data._crops import Crops
 
 
-class Reading(Protocol):
-    """Images that have been asked for; to drop it is to want them no more."""
+class PendingBatch(Protocol):
+    """A batch of images that has been asked for; to drop it is to want it no more."""
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Wait for them: images uint8 [B, C, H, W], labels int64 [B], on the device of their set.
+        """Wait for the batch: images uint8 [B, C, H, W], labels int64 [B], on their set's device.
 
         Raises:
             UserError: too many of the files can't be read.
@@ -27,7 +27,7 @@ class Reading(Protocol):
 
 
 class ImageSet(ABC):
-    """Labelled images of one size, wherever they are.
+    """Labelled images of one size, in memory or in files.
 
     Attributes:
         labels: int64 [N].
@@ -54,15 +54,14 @@ class ImageSet(ABC):
     @abstractmethod
     def read(
         self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False
-    ) -> Reading:
-        """Begin to read the images at `indices`, int64 [B] on the device of `labels`.
+    ) -> PendingBatch:
+        """Begin to read the images at `indices`.
 
         Args:
-            indices: which images.
-            crops: the part of each image that is scaled to the full size; the whole image when not
-                given.
-            replace: put another image of the set, always the same one, where one can't be read;
-                leave it out otherwise.
+            indices: int64 [B], on the device of `labels`.
+            crops: the part of each image that is scaled to the full size; None for whole images.
+            replace: whether another image of the set takes the place of one that can't be read,
+                always the same one; the batch is smaller otherwise.
         """
 
     def __len__(self) -> int:
@@ -74,16 +73,16 @@ class ImageData:
     """A dataset that has been loaded.
 
     Args:
-        name: what the dataset is called, as the registry knows it.
+        name: what the registry calls the dataset.
         train: images to learn from; `split` takes the validation images from them.
         test: images for the final figure alone.
         num_classes: labels are 0 … num_classes - 1.
         mean: mean of each channel over the training images, on a scale where 255 is 1.
-        std: standard deviation of each channel, on the same scale.
+        std: standard deviation of each channel over the training images, on that scale.
         class_names: one for each label.
 
     Raises:
-        UserError: the parts do not fit together.
+        UserError: the fields do not fit together.
     """
 
     name: str
@@ -95,28 +94,36 @@ class ImageData:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        shape, channels = self.image_shape, len(self.mean)
-        if self.test.image_shape != shape:
-            test = list(self.test.image_shape)
-            raise UserError(
-                f"{self.name}: test images are {test}, training images {list(shape)}; make them equal"
-            )
-        if not channels == len(self.std) == shape[0]:
-            counts = f"{channels} means and {len(self.std)} standard deviations"
-            raise UserError(f"{self.name}: {counts} for {shape[0]} channels; give one a channel")
+        self._check_shapes()
         if len(self.class_names) != self.num_classes:
             raise UserError(
                 f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes"
             )
-        for part, labels in (("train", self.train.labels), ("test", self.test.labels)):
-            if len(labels) == 0:
-                raise UserError(f"{self.name}: {part} has no images")
-            low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high >= self.num_classes:
-                bad = low if low < 0 else high
-                raise UserError(
-                    f"{self.name}: {part} has the label {bad}; labels are 0 … {self.num_classes - 1}"
-                )
+        self._check_labels("train", self.train.labels)
+        self._check_labels("test", self.test.labels)
+
+    def _check_shapes(self) -> None:
+        train_shape = list(self.train.image_shape)
+        test_shape = list(self.test.image_shape)
+        if test_shape != train_shape:
+            raise UserError(
+                f"{self.name}: test images are {test_shape}, training images {train_shape}; "
+                "make them equal"
+            )
+        channels = train_shape[0]
+        if not len(self.mean) == len(self.std) == channels:
+            counts = f"{len(self.mean)} means and {len(self.std)} standard deviations"
+            raise UserError(f"{self.name}: {counts} for {channels} channels; give one a channel")
+
+    def _check_labels(self, part: str, labels: Tensor) -> None:
+        if len(labels) == 0:
+            raise UserError(f"{self.name}: {part} has no images")
+        lowest = int(labels.min())
+        worst = lowest if lowest < 0 else int(labels.max())
+        if not 0 <= worst < self.num_classes:
+            raise UserError(
+                f"{self.name}: {part} has the label {worst}; labels are 0 … {self.num_classes - 1}"
+            )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -130,10 +137,13 @@ class ImageData:
 
 @dataclass(frozen=True)
 class Dataset(ABC):
-    """Something that images can be loaded from: a frozen dataclass of its own options, one file each.
+    """Something that images can be loaded from: a frozen dataclass of its own options.
 
-    Loading is the same on every machine and for every seed. `num_classes` and `image_channels` are
-    given where they are known without loading.
+    Loading is the same on every machine and for every seed.
+
+    Attributes:
+        num_classes: how many classes there are, where that is known without loading.
+        image_channels: how many channels an image has, where that is known without loading.
     """
 
     num_classes: ClassVar[int | None] = None
@@ -141,18 +151,23 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self, root: Path) -> ImageData:
-        """Return the images, on the CPU, and download them to `root` first if they are not there and can be.
+        """Return the images, on the CPU.
+
+        Args:
+            root: where the files are; what is published is downloaded to it if it is not there.
 
         Raises:
-            UserError: they are not there and can't be downloaded (the line says which file to put
-                where), or what is there is not what it should be.
+            UserError: the files are not there and can't be downloaded (the line says which file to
+                put where), or one is not what it should be.
         """
 
 
-Images = TypeVar("Images", bound=ImageSet)
+AnyImageSet = TypeVar("AnyImageSet", bound=ImageSet)
 
 
-def split(image_set: Images, validation_fraction: float, seed: int) -> tuple[Images, Images]:
+def split(
+    image_set: AnyImageSet, validation_fraction: float, seed: int
+) -> tuple[AnyImageSet, AnyImageSet]:
     """Split at random into (training, validation) images, each class in the same proportion.
 
     The validation set has round(N · validation_fraction) images, and of each class within one of
@@ -167,17 +182,20 @@ def split(image_set: Images, validation_fraction: float, seed: int) -> tuple[Ima
         UserError: a part would be empty.
     """
     total = len(image_set)
-    count = round(total * validation_fraction) if 0 < validation_fraction < 1 else 0
+    is_share = 0 < validation_fraction < 1  # NaN is none either
+    count = round(total * validation_fraction) if is_share else 0
     if not 0 < count < total:
         raise UserError(
-            f"validation_fraction is {validation_fraction}, of {total} images; it must be between 0 and 1 "
-            "and leave at least one image to each part"
+            f"validation_fraction is {validation_fraction}, of {total} images; "
+            "it must be between 0 and 1 and leave at least one image to each part"
         )
     shuffled = torch.randperm(total, generator=generator_for(seed, "split", 0))
-    by_class = shuffled[image_set.labels.cpu()[shuffled].argsort(stable=True)]
-    # Every (total / count)-th image of a list that is sorted by class and random within one.
-    picked = ((2 * torch.arange(count) + 1) * total).div(2 * count, rounding_mode="floor")
+    shuffled_labels = image_set.labels.cpu()[shuffled]
+    by_class = shuffled[shuffled_labels.argsort(stable=True)]
+    # The list is sorted by class and random within one, so every (total / count)-th image of it,
+    # from the middle of the first stretch on, is a random share of each class.
+    places = ((2 * torch.arange(count) + 1) * total).div(2 * count, rounding_mode="floor")
     is_validation = torch.zeros(total, dtype=torch.bool)
-    is_validation[by_class[picked]] = True
+    is_validation[by_class[places]] = True
     indices = torch.arange(total)
     return image_set.subset(indices[~is_validation]), image_set.subset(indices[is_validation])

@@ -30,7 +30,10 @@ _FORMAT = CifarFormat(
 
 @dataclass(frozen=True)
 class Cifar10(Dataset):
-    """CIFAR-10 (Krizhevsky, 2009), from `cifar-10-binary.tar.gz` or the folder `cifar-10-batches-bin`."""
+    """CIFAR-10 (Krizhevsky, 2009).
+
+    It is read from `cifar-10-binary.tar.gz` or the folder `cifar-10-batches-bin`.
+    """
 
     num_classes: ClassVar[int | None] = 10
     image_channels: ClassVar[int | None] = 3

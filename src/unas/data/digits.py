@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from unas.data._memory import ImagesInMemory
+from unas.data._images_in_memory import ImagesInMemory
 from unas.data.base import Dataset, ImageData, split
 
 

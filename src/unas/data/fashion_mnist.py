@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import zlib
 from dataclasses import dataclass
@@ -15,20 +16,26 @@ from torch import Tensor
 
 from unas.common.errors import UserError
 from unas.data._download import RemoteFile, fetch
-from unas.data._memory import ImagesInMemory
+from unas.data._images_in_memory import ImagesInMemory
 from unas.data.base import Dataset, ImageData
 
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
 _REMEDY = f"; delete it and run again to download it, or put the one from {PAGE} there"
 _SIDE = 28
 _MAX_IMAGES = 60_000
+_UNSIGNED_BYTES = 8  # the idx format's code of this type
+_CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+    "Ankle boot",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class FashionMnist(Dataset):
-    """Fashion-MNIST (Xiao et al., 2017), where torchvision keeps it: four idx files in `FashionMNIST/raw`.
+    """Fashion-MNIST (Xiao et al., 2017), where torchvision keeps it.
 
-    Both the unpacked files and the published `.gz` files are read.
+    There are four idx files in `FashionMNIST/raw` of the data root, unpacked or as the published
+    `.gz` files.
     """
 
     num_classes: ClassVar[int | None] = 10
@@ -44,36 +51,37 @@ class FashionMnist(Dataset):
             num_classes=10,
             mean=(0.2860,),
             std=(0.3530,),
-            class_names=(
-                "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-                "Ankle boot",
-            ),
-        )  # fmt: skip
+            class_names=_CLASS_NAMES,
+        )
 
 
 def _part(raw: Path, prefix: str) -> ImagesInMemory:
     images = _read_idx(_find(raw, f"{prefix}-images-idx3-ubyte"), (_SIDE, _SIDE))
-    path = _find(raw, f"{prefix}-labels-idx1-ubyte")
-    labels = _read_idx(path, ())
+    labels_path = _find(raw, f"{prefix}-labels-idx1-ubyte")
+    labels = _read_idx(labels_path, ())
     if len(labels) != len(images):
-        raise UserError(f"{path}: {len(labels)} labels for {len(images)} images{_REMEDY}")
+        raise UserError(f"{labels_path}: {len(labels)} labels for {len(images)} images{_REMEDY}")
     return ImagesInMemory(images[:, None], labels.long())
 
 
 def _find(raw: Path, name: str) -> Path:
     """Return where the file is, unpacked or not, after a download if it is in neither form."""
-    plain, packed = raw / name, raw / f"{name}.gz"
     # os.path: a folder that may not be entered is "not there", and the download says why.
-    if os.path.exists(plain):
-        return plain
+    if os.path.exists(raw / name):
+        return raw / name
+    packed = raw / f"{name}.gz"
     if not os.path.exists(packed):
-        from torchvision.datasets import FashionMNIST  # takes seconds; knows what is published
-
-        checksums = dict(FashionMNIST.resources)
-        others = ", ".join(other for other in checksums if other != packed.name)
-        remote = RemoteFile(FashionMNIST.mirrors[0] + packed.name, checksums[packed.name], PAGE)
-        fetch("fashion_mnist", remote, packed, f", with {others} beside it")
+        _download(packed)
     return packed
+
+
+def _download(path: Path) -> None:
+    from torchvision.datasets import FashionMNIST  # takes seconds; knows what is published
+
+    checksums = dict(FashionMNIST.resources)
+    remote = RemoteFile(FashionMNIST.mirrors[0] + path.name, checksums[path.name], PAGE)
+    others = [name for name in checksums if name != path.name]
+    fetch("fashion_mnist", remote, path, f", with {', '.join(others)} beside it")
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -86,21 +94,34 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
     Raises:
         UserError: it is not one, or it is shorter or longer than its own header says.
     """
-    expected = np.array([8 << 8 | 1 + len(shape), *shape], dtype=">u4")
-    header_bytes = 4 * (2 + len(shape))
     try:
         with _open(path) as file:
-            header = np.frombuffer(file.read(header_bytes).ljust(header_bytes, b"\0"), dtype=">u4")
-            count = int(header[1])
-            if [header[0], *header[2:]] != list(expected) or not 0 < count <= _MAX_IMAGES:
+            count = _read_header(file, shape)
+            if not 0 < count <= _MAX_IMAGES:
                 raise UserError(
                     f"{path}: not an idx file of bytes {[_MAX_IMAGES, *shape]}{_REMEDY}"
                 )
-            size = count * int(np.prod(shape))
-            content = file.read(size + 1)
+            size = count * math.prod(shape)
+            content = file.read(size + 1)  # one more, to notice a file that is too long
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: can't be read ({error}){_REMEDY}") from error
     if len(content) != size:
         state = "truncated" if len(content) < size else "too long"
         raise UserError(f"{path}: {state} ({size:,} bytes of data were expected){_REMEDY}")
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).view(count, *shape)
+
+
+def _read_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
+    """Read the header of an idx file and return how many items of `shape` it promises.
+
+    That is 0 for another header. A header is big-endian: two zero bytes, the type, the number of
+    dimensions, then the dimensions.
+    """
+    num_dimensions = 1 + len(shape)
+    magic = _UNSIGNED_BYTES << 8 | num_dimensions
+    header_bytes = 4 * (1 + num_dimensions)
+    content = file.read(header_bytes).ljust(header_bytes, b"\0")
+    header = np.frombuffer(content, dtype=">u4").tolist()
+    if header[0] != magic or header[2:] != list(shape):
+        return 0
+    return int(header[1])

@@ -15,16 +15,17 @@ from unas.data._image_tree import ImageTree, check_same_classes, find_images
 from unas.data._skipped import SkippedFiles
 from unas.data.base import Dataset, ImageData, split
 
-_TEST_FOLDERS = ("val", "test")
+_TEST_FOLDERS = ("val", "test")  # the first that is there holds the test part
 
 
 @dataclass(frozen=True)
 class ImageFolder(Dataset):
-    """Images in the folders of the data root: train/CLASS/*.jpg, and val/CLASS/*.jpg (or test/) for the final figure.
+    """Images in the folders of the data root, train/CLASS/ and val/CLASS/ (or test/CLASS/).
 
-    JPEG, PNG and WebP files are read when they are needed and become RGB; they are turned upright
-    as their EXIF data say, and transparency is dropped. Without augmentation, the shorter side is
-    scaled to size · 256 / 224 and the middle is cut out. Classes have the names of their folders.
+    Those of val/ or test/ are for the final figure. JPEG, PNG and WebP files are read when they are
+    needed and become RGB; they are turned upright as their EXIF data say, and transparency is
+    dropped. Without augmentation, the shorter side is scaled to size · 256 / 224 and the middle is
+    cut out. Classes have the names of their folders.
 
     Args:
         size: side of the images as networks see them, in pixels.
@@ -33,8 +34,10 @@ class ImageFolder(Dataset):
         max_corrupt: largest share of files that may be unreadable; each is named in the log and
             another one of the training images takes its place.
         workers: threads that read files; 0 is one for each processor. They change no result.
-        mean: of red, green and blue, on a scale where 255 is 1; those of ImageNet unless changed.
-        std: standard deviations, likewise.
+        mean: mean of red, green and blue, on a scale where 255 is 1; those of ImageNet unless
+            changed.
+        std: standard deviation of red, green and blue, on a scale where 255 is 1; those of ImageNet
+            unless changed.
 
     Raises:
         UserError: a field is out of its range.
@@ -53,10 +56,9 @@ class ImageFolder(Dataset):
         # The upper ends are for configurations of somebody else: images and threads fit into any
         # memory.
         for name, least, most in (("size", 8, 2048), ("workers", 0, 1024)):
-            if not least <= getattr(self, name) <= most:
-                raise UserError(
-                    f"dataset.{name} is {getattr(self, name)}; it must be from {least} to {most}"
-                )
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise UserError(f"dataset.{name} is {value}; it must be from {least} to {most}")
         if not 0 <= self.max_corrupt < 1:
             raise UserError(
                 f"dataset.max_corrupt is {self.max_corrupt}; it is a share, from 0 to below 1"
@@ -65,7 +67,7 @@ class ImageFolder(Dataset):
             raise UserError(
                 f"dataset.test_fraction is {self.test_fraction}; it is a share, between 0 and 1"
             )
-        if not all(map(math.isfinite, self.mean)):
+        if not all(math.isfinite(value) for value in self.mean):
             raise UserError(f"dataset.mean is {self.mean}; each must be finite")
         if not all(0 < value < math.inf for value in self.std):
             raise UserError(f"dataset.std is {self.std}; each must be more than 0, and finite")
@@ -75,32 +77,52 @@ class ImageFolder(Dataset):
         return self._load("folder", root)
 
     def _load(self, name: str, root: Path) -> ImageData:
+        """Return the images for the dataset that the registry calls `name`."""
         if not (root / "train").is_dir():
             raise UserError(
-                f"{name}: {root} has no folder train; put images at {root}/train/CLASS/, or give another folder "
-                "with --data-root or UNAS_DATA"
+                f"{name}: {root} has no folder train; put images at {root}/train/CLASS/, "
+                "or give another folder with --data-root or UNAS_DATA"
             )
-        trees = [find_images(name, root / "train")]
-        trees += [
-            find_images(name, root / folder) for folder in _TEST_FOLDERS if (root / folder).is_dir()
-        ][:1]
-        readers = Readers(self.workers)
-        skipped = SkippedFiles(name, sum(len(tree.names) for tree in trees), self.max_corrupt)
-        parts = [self._images(tree, readers, skipped) for tree in trees]
-        if len(trees) > 1:
-            check_same_classes(name, *trees)
-        train, test = parts if len(parts) > 1 else self._split(name, parts[0])
-        names = trees[0].class_names
-        return ImageData(name, train, test, len(names), self.mean, self.std, names)
+        train_tree = find_images(name, root / "train")
+        test_tree = _find_test_images(name, root)
+        if test_tree is None:
+            train, test = self._split(name, self._images(name, train_tree)[0])
+        else:
+            check_same_classes(name, train_tree, test_tree)
+            train, test = self._images(name, train_tree, test_tree)
+        class_names = train_tree.class_names
+        return ImageData(name, train, test, len(class_names), self.mean, self.std, class_names)
 
-    def _images(self, tree: ImageTree, readers: Readers, skipped: SkippedFiles) -> ImageFiles:
-        rows = torch.arange(len(tree.names))
-        return ImageFiles(tree.folder, tree.names, rows, tree.labels, self.size, readers, skipped)
+    def _images(self, name: str, *trees: ImageTree) -> list[ImageFiles]:
+        """Return the images of each tree; they share threads, and a count of unreadable files."""
+        readers = Readers(self.workers)
+        total = sum(len(tree.names) for tree in trees)
+        skipped = SkippedFiles(name, total, self.max_corrupt)
+        return [
+            ImageFiles(
+                folder=tree.folder,
+                names=tree.names,
+                rows=torch.arange(len(tree.names)),
+                labels=tree.labels,
+                side=self.size,
+                readers=readers,
+                skipped=skipped,
+            )
+            for tree in trees
+        ]
 
     def _split(self, name: str, images: ImageFiles) -> tuple[ImageFiles, ImageFiles]:
         if len(images) * self.test_fraction < 1:
             raise UserError(
-                f"{name}: {images.folder} has {len(images)} images, too few to take some for the test part"
+                f"{name}: {images.folder} has {len(images)} images, "
+                "too few to take some for the test part"
             )
         # Seed 0 whatever the run's seed: the test images are always the same ones.
         return split(images, self.test_fraction, seed=0)
+
+
+def _find_test_images(name: str, root: Path) -> ImageTree | None:
+    for folder in _TEST_FOLDERS:
+        if (root / folder).is_dir():
+            return find_images(name, root / folder)
+    return None

@@ -15,24 +15,24 @@ _PAGE = "https://image-net.org/challenges/LSVRC/2012/"
 
 @dataclass(frozen=True)
 class ImageNet(ImageFolder):
-    """ImageNet (ILSVRC 2012; Russakovsky et al., arXiv 1409.0575): train/WNID/*.JPEG and val/WNID/*.JPEG.
+    """ImageNet (ILSVRC 2012; Russakovsky et al., arXiv 1409.0575).
 
-    They are in the data root, or in a folder imagenet there. A tree with fewer classes works as
-    well: there are as many classes as folders. Labels are the order of the WordNet ids, the usual
-    one.
+    The files are train/WNID/*.JPEG and val/WNID/*.JPEG in the data root, or in a folder imagenet
+    there. A tree with fewer classes works as well: there are as many classes as folders. Labels are
+    in the order of the WordNet ids, the usual one.
     """
 
     num_classes: ClassVar[int | None] = 1000
 
     def load(self, root: Path) -> ImageData:
         """Return the images, none of which is read yet."""
-        found = next(
-            (folder for folder in (root, root / "imagenet") if (folder / "train").is_dir()), None
+        usual = root / "imagenet"
+        for folder in (root, usual):
+            if (folder / "train").is_dir():
+                return self._load("imagenet", folder)
+        raise UserError(
+            f"imagenet: {root} has neither train nor imagenet/train, "
+            "and ImageNet can't be downloaded without an account; "
+            f"get it from {_PAGE} and put it at {usual}/train/WNID/*.JPEG "
+            f"and {usual}/val/WNID/*.JPEG"
         )
-        if found is None:
-            wanted = root / "imagenet"
-            raise UserError(
-                f"imagenet: {root} has neither train nor imagenet/train, and ImageNet can't be downloaded without an "
-                f"account; get it from {_PAGE} and put it at {wanted}/train/WNID/*.JPEG and {wanted}/val/WNID/*.JPEG"
-            )
-        return self._load("imagenet", found)

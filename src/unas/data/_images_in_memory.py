@@ -21,7 +21,7 @@ class ImagesInMemory(ImageSet):
         labels: int64 [N].
 
     Raises:
-        UserError: a shape or a type is another one.
+        UserError: a tensor has another type or shape.
     """
 
     images: Tensor
@@ -29,12 +29,14 @@ class ImagesInMemory(ImageSet):
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
-            found = f"{self.images.dtype} {list(self.images.shape)}"
-            raise UserError(f"images are {found}; they must be torch.uint8 [N, C, H, W]")
-        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
-            found = f"{self.labels.dtype} {list(self.labels.shape)}"
             raise UserError(
-                f"labels are {found}; they must be torch.int64 [{len(self.images)}], one an image"
+                f"images are {_type_and_shape(self.images)}; they must be torch.uint8 [N, C, H, W]"
+            )
+        num_images = len(self.images)
+        if self.labels.shape != (num_images,) or self.labels.dtype != torch.int64:
+            raise UserError(
+                f"labels are {_type_and_shape(self.labels)}; "
+                f"they must be torch.int64 [{num_images}], one an image"
             )
 
     @property
@@ -52,19 +54,28 @@ class ImagesInMemory(ImageSet):
         indices = indices.to(self.images.device)
         return ImagesInMemory(self.images[indices], self.labels[indices])
 
-    def read(self, indices: Tensor, crops: Crops | None = None, *, replace: bool = False) -> _Ready:  # noqa: ARG002
+    def read(
+        self,
+        indices: Tensor,
+        crops: Crops | None = None,
+        *,
+        replace: bool = False,  # noqa: ARG002  (every image can be read)
+    ) -> _ReadyBatch:
         """Return the images at `indices`; nothing has to be waited for."""
         images = self.images.index_select(0, indices)
-        return _Ready(
-            images if crops is None else crop_batch(images, crops),
-            self.labels.index_select(0, indices),
-        )
+        if crops is not None:
+            images = crop_batch(images, crops)
+        return _ReadyBatch(images, self.labels.index_select(0, indices))
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _ReadyBatch:
     images: Tensor
     labels: Tensor
 
     def result(self) -> tuple[Tensor, Tensor]:
         return self.images, self.labels
+
+
+def _type_and_shape(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {list(tensor.shape)}"
