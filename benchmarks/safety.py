@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -53,7 +52,6 @@ def unguarded(search: SearchStep) -> Iterator[None]:
         "all_finite": lambda _: True,
         "carried_by_gradient": lambda loss: loss,
         "step_if_all_finite": step,
-        "copy": SimpleNamespace(deepcopy=lambda value: value),
     }
     with (
         mock.patch.multiple(search_update, **plain),

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 
 from unas.common.errors import UserError
-from unas.estimators import get
-from unas.estimators.reinforce import MovingAverage, Reinforce
+from unas.estimators import Estimator, RunningEstimator, get
+from unas.estimators._moving_average import MovingAverage
+from unas.estimators.reinforce import Reinforce
 from unas.lab.problems import PROBLEMS
 
 VALUES = [4.0, -1.0, 2.5, 7.0, 0.25]
@@ -18,7 +17,7 @@ def test_moving_average_equals_its_closed_form(decay: float) -> None:
     average = MovingAverage()
     assert average.value == 0
     for t in range(1, len(VALUES) + 1):
-        average.update(VALUES[t - 1], decay)
+        average = average.after(VALUES[t - 1], decay)
         weights = [decay ** (t - 1 - i) for i in range(t)]
         expected = sum(w * x for w, x in zip(weights, VALUES, strict=False)) / sum(weights)
         assert average.value == pytest.approx(expected)
@@ -26,7 +25,8 @@ def test_moving_average_equals_its_closed_form(decay: float) -> None:
 
 def test_baseline_is_the_average_of_earlier_calls_only() -> None:
     problem = PROBLEMS[0]
-    policy, estimator = problem.policy(), Reinforce()
+    policy = problem.policy()
+    estimator = Reinforce().start(policy.layout)
     generator = torch.Generator()
 
     def call(offset: float, seed: int) -> torch.Tensor:
@@ -55,28 +55,31 @@ def _average(costs: list[float]) -> float:
     return sum(w * c for w, c in zip(weights, costs, strict=True)) / sum(weights) if costs else 0.0
 
 
-def test_continues_from_its_state() -> None:
+def test_continues_from_its_state():
     problem = PROBLEMS[1]
-    whole, first, second = Reinforce(), Reinforce(), Reinforce()
-    losses = [[], []]
-    for seed in range(6):
-        if seed == 3:
-            second.load_state_dict(first.state_dict())
-        for found, estimator in zip(losses, (whole, first if seed < 3 else second), strict=True):
-            generator = torch.Generator().manual_seed(seed)
-            found.append(estimator(problem.policy(), problem.cost, generator=generator).item())
-    assert losses[0] == losses[1]
-    fresh = Reinforce()(
-        problem.policy(), problem.cost, generator=torch.Generator().manual_seed(5)
-    ).item()
-    assert fresh != losses[0][5]
+    layout = problem.policy().layout
+
+    def loss(estimator: Estimator | RunningEstimator, seed: int) -> float:
+        generator = torch.Generator().manual_seed(seed)
+        return estimator(problem.policy(), problem.cost, generator=generator).item()
+
+    whole, resumed = Reinforce().start(layout), Reinforce().start(layout)
+    for seed in range(3):
+        loss(whole, seed)
+    resumed.load_state_dict(whole.state_dict())
+    for seed in range(3, 6):
+        last = loss(whole, seed)
+        assert loss(resumed, seed) == last
+    assert loss(Reinforce(), seed=5) != last
 
 
-def test_replace_forgets() -> None:
-    estimator = Reinforce(decay=0.5)
-    estimator(PROBLEMS[0].policy(), PROBLEMS[0].cost)
-    assert estimator.state_dict() != Reinforce().state_dict()
-    assert dataclasses.replace(estimator).state_dict() == Reinforce().state_dict()
+def test_an_estimator_remembers_nothing_itself():
+    estimator, problem = Reinforce(decay=0.5), PROBLEMS[0]
+    running = estimator.start(problem.policy().layout)
+    running(problem.policy(), problem.cost)
+    assert running.state != MovingAverage()
+    assert estimator.start(problem.policy().layout).state == MovingAverage()
+    assert vars(estimator) == {"decay": 0.5}
 
 
 def test_leave_one_out_equals_its_definition() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from unas.architecture.policy import Policy
 from unas.cli import main
@@ -31,15 +32,19 @@ SMALL: dict[str, Any] = {
 class HalfOfIt(Reinforce):
     """A planted mistake: half of the gradient."""
 
-    def __call__(
+    def step(
         self,
         policy: Policy,
         cost: Cost,
+        state: Any,
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> torch.Tensor:
-        return super().__call__(policy, cost, num_samples=num_samples, generator=generator) / 2
+    ) -> tuple[Tensor, Any]:
+        loss, learned = super().step(
+            policy, cost, state, num_samples=num_samples, generator=generator
+        )
+        return loss / 2, learned
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tiny import tiny_recipe
 from unas.architecture.policy import Policy
@@ -28,15 +29,19 @@ from unas.lab.supernet_report import markdown
 class TwiceIt(Reinforce):
     """The same estimate doubled: its variance is fourfold."""
 
-    def __call__(
+    def step(
         self,
         policy: Policy,
         cost: Cost,
+        state: Any,
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> torch.Tensor:
-        return 2 * super().__call__(policy, cost, num_samples=num_samples, generator=generator)
+    ) -> tuple[Tensor, Any]:
+        loss, learned = super().step(
+            policy, cost, state, num_samples=num_samples, generator=generator
+        )
+        return 2 * loss, learned
 
 
 @pytest.fixture(scope="module")

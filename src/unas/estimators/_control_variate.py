@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from unas.architecture.policy import Layout
 from unas.estimators._gumbel import Groups
-from unas.estimators.reinforce import MovingAverage
+from unas.estimators._moving_average import MovingAverage
+from unas.estimators.base import State
 
 
-class QuadraticControlVariate:
-    """c_ψ(ζ) = m + s·(b + w·ζ + ζᵀMζ) of the concatenated weights ζ, with the mean m and deviation s of past costs.
+@dataclass(frozen=True)
+class QuadraticControlVariate(State):
+    """c_ψ(ζ) = m + s·(b + w·ζ + ζᵀMζ), where ζ has the weights of all choices in a row.
 
-    A product of two weights is what two choices do together; scaled by s, one learning rate fits
-    every cost.
+    m and s are the mean and the deviation of past costs. A product of two weights is what two
+    choices do together; scaled by s, one learning rate fits every cost.
 
     Args:
-        lr: Adam's learning rate of ψ = (b, w, M).
-        decay: how much of their history m and s keep at each call.
+        parameters: ψ = (b [], w [D], M [D, D]).
+        adam: the state dict of ψ's optimiser, empty before its first step.
+        mean: the average of past costs.
+        square: the average of their squares.
     """
 
-    def __init__(self, lr: float, decay: float) -> None:
-        self.lr, self.decay = lr, decay
-        self.mean, self.square = MovingAverage(), MovingAverage()
-        self.parameters: list[Tensor] = []
+    parameters: Groups
+    adam: Mapping[str, Any]
+    mean: MovingAverage = MovingAverage()
+    square: MovingAverage = MovingAverage()
+
+    @classmethod
+    def zero(cls, layout: Layout) -> QuadraticControlVariate:
+        """Return the control variate before the first call: c = 0."""
+        width = sum(len(options) for options in layout.choices.values())
+        shapes: tuple[tuple[int, ...], ...] = ((), (width,), (width, width))
+        zeros = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+        return cls(_leaves(zeros), adam={})
 
     @property
     def deviation(self) -> float:
@@ -35,61 +51,72 @@ class QuadraticControlVariate:
 
     def __call__(self, groups: Groups) -> Tensor:
         """Return c_ψ of relaxed weights [G, n, K], [G] float64."""
-        flat = torch.cat([group.flatten(1) for group in groups], 1)
-        if not self.parameters or len(self.parameters[1]) != flat.shape[1]:
-            self._start(flat.shape[1])
         bias, linear, matrix = self.parameters
-        return self.mean.value + self.deviation * (
-            bias + flat @ linear + ((flat @ matrix) * flat).sum(1)
-        )
+        flat = torch.cat([group.flatten(1) for group in groups], 1)
+        form = bias + flat @ linear + ((flat @ matrix) * flat).sum(1)
+        return self.mean.value + self.deviation * form
 
-    def learn(self, gradients: Groups, costs: Tensor) -> None:
-        """Take one step down the mean squared gradient estimate, then take `costs` into the mean and deviation.
+    def after(
+        self, estimates: Groups, costs: Tensor, *, lr: float, decay: float
+    ) -> QuadraticControlVariate:
+        """Return the control variate after one step of Adam down the mean squared estimate.
 
         Since the estimate's mean does not depend on ψ, its square falls only as its variance does
         (Grathwohl et al. 2018, equation 10).
 
         Args:
-            gradients: the estimate of each architecture, [G, n, K], differentiable in ψ.
-            costs: [G].
+            estimates: the gradient estimate of each architecture, [G, n, K], differentiable in ψ.
+            costs: [G]; m and s take them in.
+            lr: Adam's learning rate.
+            decay: how much of their history m and s keep.
         """
+        parameters, adam = self.parameters, self.adam
         scale = self.deviation**2
         if scale > 0:
-            squared = torch.stack([group.square().sum((1, 2)) for group in gradients]).sum(0).mean()
-            found = torch.autograd.grad(squared / scale, self.parameters)
-            for parameter, gradient in zip(self.parameters, found, strict=True):
-                parameter.grad = gradient
-            self.optimiser.step()
-            self.optimiser.zero_grad()
-        self.mean.update(float(costs.mean()), self.decay)
-        self.square.update(float(costs.square().mean()), self.decay)
+            squared = torch.stack([group.square().sum((1, 2)) for group in estimates])
+            gradients = torch.autograd.grad(squared.sum(0).mean() / scale, parameters)
+            parameters, adam = _adam_step(parameters, gradients, adam, lr)
+        mean = self.mean.after(float(costs.mean()), decay)
+        square = self.square.after(float(costs.square().mean()), decay)
+        return QuadraticControlVariate(parameters, adam, mean, square)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return ψ, Adam's state and the averages, as plain values and tensors."""
+    def to_dict(self) -> dict[str, Any]:
+        """See `State`."""
         averages = [self.mean.total, self.mean.weight, self.square.total, self.square.weight]
-        if not self.parameters:
-            return {"averages": averages, "parameters": [], "optimiser": {}}
-        parameters = [parameter.detach().clone() for parameter in self.parameters]
-        return {
-            "averages": averages,
-            "parameters": parameters,
-            "optimiser": self.optimiser.state_dict(),
-        }
+        parameters = [parameter.detach() for parameter in self.parameters]
+        return {"averages": averages, "parameters": parameters, "optimiser": dict(self.adam)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        self.mean.total, self.mean.weight, self.square.total, self.square.weight = state["averages"]
-        self.parameters = []
-        if state["parameters"]:
-            self._start(len(state["parameters"][1]))
-            with torch.no_grad():
-                for parameter, value in zip(self.parameters, state["parameters"], strict=True):
-                    parameter.copy_(value)
-            self.optimiser.load_state_dict(state["optimiser"])
+    def from_dict(self, saved: Mapping[str, Any]) -> QuadraticControlVariate:
+        """See `State`."""
+        if not saved["parameters"]:  # as long as the first call, not the layout, gave the shapes
+            return self
+        shapes = [parameter.shape for parameter in self.parameters]
+        if [parameter.shape for parameter in saved["parameters"]] != shapes:
+            raise ValueError("a learned control variate is of other choices")
+        mean_total, mean_weight, square_total, square_weight = saved["averages"]
+        return QuadraticControlVariate(
+            _leaves(saved["parameters"]),
+            saved["optimiser"],
+            MovingAverage(float(mean_total), float(mean_weight)),
+            MovingAverage(float(square_total), float(square_weight)),
+        )
 
-    def _start(self, width: int) -> None:
-        shapes: tuple[tuple[int, ...], ...] = ((), (width,), (width, width))
-        self.parameters = [
-            torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes
-        ]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=self.lr)
+
+def _adam_step(
+    parameters: Groups, gradients: Groups, adam: Mapping[str, Any], lr: float
+) -> tuple[Groups, Mapping[str, Any]]:
+    """Return the parameters and Adam's state dict after one step, and leave those before as they are."""
+    moved = _leaves(parameters)
+    optimiser = torch.optim.Adam(moved, lr=lr)
+    if adam:
+        optimiser.load_state_dict(copy.deepcopy(dict(adam)))  # else it would go on in these tensors
+    for parameter, gradient in zip(moved, gradients, strict=True):
+        parameter.grad = gradient
+    optimiser.step()
+    optimiser.zero_grad()
+    return moved, optimiser.state_dict()
+
+
+def _leaves(tensors: Iterable[Tensor]) -> Groups:
+    """Return copies that a gradient can be taken in."""
+    return tuple(tensor.detach().clone().requires_grad_() for tensor in tensors)

@@ -14,9 +14,8 @@ from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
 
 Groups = tuple[Tensor, ...]
-_SMALLEST = (
-    2.0**-54
-)  # half of the resolution of torch.rand in float64, which can return 0 but not 1
+# Half of the resolution of torch.rand in float64, which can return 0 but not 1.
+_SMALLEST = 2.0**-54
 
 
 def uniform_noise(policy: Policy, num_samples: int, generator: torch.Generator | None) -> Groups:
@@ -95,6 +94,12 @@ def one_hot_argmax(perturbed_log_p: Groups) -> Groups:
 def relax(perturbed_log_p: Groups, temperature: float) -> Groups:
     """Return softmax(perturbed / τ)."""
     return tuple((group / temperature).softmax(-1) for group in perturbed_log_p)
+
+
+def minus_path_of(relaxed: Groups, conditioned: Groups) -> Groups:
+    """Return the weights `relaxed`, with the gradient path of `conditioned` taken from theirs."""
+    pairs = zip(relaxed, conditioned, strict=True)
+    return tuple(z - (c - c.detach()) for z, c in pairs)
 
 
 def make_sample(policy: Policy, groups: Groups, *, is_hard: bool) -> Sample:

@@ -2,69 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from unas.architecture.policy import Layout
 from unas.estimators._gumbel import Groups
+from unas.estimators.base import State
 
 
-class LearnedEta:
-    """η* = −E⟨a, b⟩/E⟨b, b⟩ for estimates a + ηb, which minimises E|a + ηb|² and with it the variance.
+@dataclass(frozen=True)
+class EtaHistory(State):
+    """What past estimates a + ηb say about η* = −E⟨a, b⟩/E⟨b, b⟩, which minimises E|a + ηb|².
 
-    One η a choice: the gradient of a choice's logits is unbiased for any coefficient of its own.
-    The expectations are exponential averages over past calls, so η never depends on the call that
-    it is used in. As long as the history is short, η stays near its start: its weight is how much
-    of the average's window has been filled.
+    Their mean does not depend on η, so η* minimises their variance. Each choice has an η of its
+    own: the gradient of a choice's logits is unbiased for any. The expectations are exponential
+    averages over past calls, so η never depends on the call that it is used in.
 
     Args:
-        start: η before the first call.
-        decay: how much of its history the average keeps at each call.
+        weight: how much of the averages' window has been filled, from 0 to 1.
+        products: the average of −⟨a, b⟩ of each choice, [n] for each group of n choices.
+        squares: the average of ⟨b, b⟩, in the same shapes.
     """
 
-    def __init__(self, start: float, decay: float) -> None:
-        self.start, self.decay = start, decay
-        self.weight = 0.0
-        self.products: list[Tensor] = []  # −⟨a, b⟩ of each choice, [n] a group
-        self.squares: list[Tensor] = []  # ⟨b, b⟩
+    weight: float
+    products: Groups
+    squares: Groups
 
-    def values(self, like: Groups) -> Groups:
-        """Return η of each choice, [n] a group, for log-probabilities [n, K]."""
-        shapes = [group.shape[:1] for group in like]
-        if shapes != [product.shape for product in self.products]:
-            self.weight = 0.0
-            self.products = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
-            self.squares = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
-        pairs = zip(self.products, self.squares, strict=True)
-        best = (torch.where(square > 0, product / square, self.start) for product, square in pairs)
-        return tuple(self.weight * eta + (1 - self.weight) * self.start for eta in best)
+    @classmethod
+    def empty(cls, layout: Layout) -> EtaHistory:
+        """Return the history before the first call."""
+        zeros = tuple(torch.zeros(len(names), dtype=torch.float64) for names in layout.groups)
+        return cls(0.0, zeros, zeros)
 
-    def learn(self, without: Groups, control: Groups) -> None:
-        """Take in the estimate `without` a control variate, a, and what the `control` variate adds to it, b.
+    def eta(self, start: float) -> Groups:
+        """Return η of each choice, [n] a group; as long as the history is short, it stays near `start`."""
+        values = []
+        for product, square in zip(self.products, self.squares, strict=True):
+            best = torch.where(square > 0, product / square, start)
+            values.append(self.weight * best + (1 - self.weight) * start)
+        return tuple(values)
+
+    def after(self, without: Groups, control: Groups, decay: float) -> EtaHistory:
+        """Return the history with one more estimate.
 
         Args:
-            without: [G, n, K] for each group of n choices.
-            control: likewise.
+            without: a, the estimate without a control variate, [G, n, K] for each group of n choices.
+            control: b, what the control variate adds to it, in the same shapes.
+            decay: how much of its history an average keeps.
         """
-        self.weight = self.decay * self.weight + (1 - self.decay)
+        products, squares = [], []
         for i, (a, b) in enumerate(zip(without, control, strict=True)):
-            self.products[i] = self.decay * self.products[i] - (1 - self.decay) * (a * b).sum(
-                -1
-            ).mean(0)
-            self.squares[i] = self.decay * self.squares[i] + (1 - self.decay) * (b * b).sum(
-                -1
-            ).mean(0)
+            products.append(decay * self.products[i] - (1 - decay) * _mean_product(a, b))
+            squares.append(decay * self.squares[i] + (1 - decay) * _mean_product(b, b))
+        weight = decay * self.weight + (1 - decay)
+        return EtaHistory(weight, tuple(products), tuple(squares))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the averages."""
+    def to_dict(self) -> dict[str, Any]:
+        """See `State`."""
         return {
             "weight": self.weight,
             "products": list(self.products),
             "squares": list(self.squares),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` returned."""
-        self.weight = state["weight"]
-        self.products, self.squares = list(state["products"]), list(state["squares"])
+    def from_dict(self, saved: Mapping[str, Any]) -> EtaHistory:
+        """See `State`."""
+        if not saved["products"]:  # as long as the first call, not the layout, gave the shapes
+            return self
+        products, squares = tuple(saved["products"]), tuple(saved["squares"])
+        for averages in (products, squares):
+            if [average.shape for average in averages] != [own.shape for own in self.products]:
+                raise ValueError("a learned η is of other choices")
+        return EtaHistory(float(saved["weight"]), products, squares)
+
+
+def _mean_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ⟨a, b⟩ of each choice, [n], from [G, n, K]: the mean over architectures."""
+    return (a * b).sum(-1).mean(0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from unas.architecture.policy import Policy
+from unas.architecture.policy import Layout, Policy
 from unas.common.errors import UserError
 from unas.estimators._control_variate import QuadraticControlVariate
 from unas.estimators._gumbel import (
@@ -17,16 +17,17 @@ from unas.estimators._gumbel import (
     coupled_noise,
     gumbel_noise,
     make_sample,
+    minus_path_of,
     one_hot_argmax,
     perturbed,
     relax,
 )
 from unas.estimators._per_sample import as_loss, copies, in_logits
-from unas.estimators.base import Cost, Estimator
+from unas.estimators.base import Cost, LearningEstimator
 
 
 @dataclass(frozen=True)
-class Relax(Estimator):
+class Relax(LearningEstimator):
     """[cost(z) − c_ψ(ζ̃)]·∇log p(z) + ∇c_ψ(ζ) − ∇c_ψ(ζ̃), Grathwohl et al. 2018, equation 8.
 
     ζ̃ is drawn given z from the noise of ζ, so it equals ζ (UNAS). The cost is asked for hard
@@ -45,7 +46,6 @@ class Relax(Estimator):
     temperature: float = 0.4
     lr: float = 0.01
     decay: float = 0.9
-    _variate: QuadraticControlVariate = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
@@ -53,16 +53,20 @@ class Relax(Estimator):
             raise UserError(f"lr is {self.lr}; it must be more than 0")
         if not 0 <= self.decay < 1:
             raise UserError(f"decay is {self.decay}; it must be in [0, 1)")
-        object.__setattr__(self, "_variate", QuadraticControlVariate(self.lr, self.decay))
 
-    def __call__(
+    def init(self, layout: Layout) -> QuadraticControlVariate:
+        """See `Estimator`."""
+        return QuadraticControlVariate.zero(layout)
+
+    def step(
         self,
         policy: Policy,
         cost: Cost,
+        state: QuadraticControlVariate,
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, QuadraticControlVariate]:
         """See `Estimator`."""
         log_p = policy.log_probabilities()
         own_log_p = copies(log_p, num_samples)
@@ -70,23 +74,12 @@ class Relax(Estimator):
         picked = one_hot_argmax(noisy)
         with torch.no_grad():
             costs = cost(make_sample(policy, picked, is_hard=True)).to("cpu", torch.float64)
-        given_z = conditional(own_log_p, picked, coupled_noise(own_log_p, picked, noisy))
-        relaxed, conditioned = (relax(groups, self.temperature) for groups in (noisy, given_z))
-        # ζ in value, with the path of ζ minus that of ζ̃.
-        corrected = tuple(z - (c - c.detach()) for z, c in zip(relaxed, conditioned, strict=True))
-        control = self._variate(corrected)
-        path = torch.autograd.grad(control.sum(), own_log_p, create_graph=True)
-        estimate = tuple(
-            ((costs - control)[:, None, None] * z) + p for z, p in zip(picked, path, strict=True)
-        )
-        loss = as_loss(log_p, estimate)
-        self._variate.learn(in_logits(policy, estimate), costs)
-        return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the control variate."""
-        return self._variate.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the control variate."""
-        self._variate.load_state_dict(state)
+        conditioned = conditional(own_log_p, picked, coupled_noise(own_log_p, picked, noisy))
+        relaxed = relax(noisy, self.temperature)
+        corrected = minus_path_of(relaxed, relax(conditioned, self.temperature))
+        control = state(corrected)
+        paths = torch.autograd.grad(control.sum(), own_log_p, create_graph=True)
+        residual = (costs - control)[:, None, None]
+        estimates = tuple(residual * z + path for z, path in zip(picked, paths, strict=True))
+        learned = state.after(in_logits(policy, estimates), costs, lr=self.lr, decay=self.decay)
+        return as_loss(log_p, estimates), learned

@@ -6,7 +6,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def _circumstances(cases: Mapping[str, Estimator], samples: int, seed: int) -> d
         "timed_calls": min(TIMED_CALLS, samples // GROUP),
         "seed": seed,
         "options": {
-            name: {field.name: getattr(case, field.name) for field in fields(case) if field.init}
+            name: {field.name: getattr(case, field.name) for field in fields(case)}
             for name, case in cases.items()
         },
     }
@@ -178,15 +178,14 @@ def named_estimators(names: Sequence[str]) -> dict[str, Estimator]:
 def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: int) -> Iterator[Row]:
     reference: GradientErrors | None = None  # the first
     for name, case in cases.items():
-        estimator = replace(case)  # nothing remembered of another problem
-        found = measure(estimator, problem, num_estimates=calls, num_samples=GROUP, seed=seed)
+        found = measure(case, problem, num_estimates=calls, num_samples=GROUP, seed=seed)
         reference = reference or found
         bias = found.bias_in_standard_errors
         ratio, low, high = variance_ratio(found, reference)
         yield Row(
             problem.name,
             name,
-            estimator.is_unbiased,
+            case.is_unbiased,
             bias_max=float(bias.abs().max()),
             bias_rms=float(bias.square().mean().sqrt()),
             logits=len(bias),
@@ -195,7 +194,7 @@ def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: in
             ratio_low=low,
             ratio_high=high,
             microseconds=median_microseconds(
-                estimator, problem, num_samples=GROUP, calls=min(TIMED_CALLS, calls)
+                case, problem, num_samples=GROUP, calls=min(TIMED_CALLS, calls)
             ),
         )
 

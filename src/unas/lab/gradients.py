@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unas.architecture.policy import Policy
-from unas.estimators.base import Estimator
+from unas.estimators import Estimator, RunningEstimator
 from unas.estimators.exact import Exact
 from unas.lab.problems import Problem
 
@@ -56,17 +56,33 @@ class GradientErrors:
 
 
 def measure(
-    estimator: Estimator, problem: Problem, *, num_estimates: int, num_samples: int, seed: int
+    estimator: Estimator,
+    problem: Problem,
+    *,
+    num_estimates: int,
+    num_samples: int,
+    seed: int,
+    burn_in: int = 0,
 ) -> GradientErrors:
-    """Call `estimator` on `problem` R = `num_estimates` times with G = `num_samples` architectures each."""
+    """Call an estimator on a problem again and again, from what it knows at its first call on.
+
+    Args:
+        estimator: what is measured.
+        problem: the policy, the cost and the exact gradient.
+        num_estimates: R, how many calls are counted.
+        num_samples: G, the architectures of each call.
+        seed: of the noise.
+        burn_in: how many calls go before those that are counted.
+    """
     generator = torch.Generator().manual_seed(seed)
     policy = problem.policy()
-    rows = [
-        gradient(estimator, problem, policy, num_samples=num_samples, generator=generator)
-        for _ in range(num_estimates)
-    ]
+    running = estimator.start(policy.layout)
+    rows = []
+    for _ in range(burn_in + num_estimates):
+        row = gradient(running, problem, policy, num_samples=num_samples, generator=generator)
+        rows.append(row)
     exact = gradient(Exact(), problem, problem.policy(torch.float64), num_samples=512)
-    return GradientErrors(torch.stack(rows), exact, num_samples)
+    return GradientErrors(torch.stack(rows[burn_in:]), exact, num_samples)
 
 
 def variance_ratio(found: GradientErrors, reference: GradientErrors) -> tuple[float, float, float]:
@@ -86,16 +102,19 @@ def median_microseconds(
 
     Processor time rather than the clock's: it is the same beside other work.
     """
-    policy, generator, times = problem.policy(), torch.Generator().manual_seed(0), []
+    policy = problem.policy()
+    running = estimator.start(policy.layout)
+    generator = torch.Generator().manual_seed(0)
+    times = []
     for _ in range(calls):
         start = time.process_time()
-        gradient(estimator, problem, policy, num_samples=num_samples, generator=generator)
+        gradient(running, problem, policy, num_samples=num_samples, generator=generator)
         times.append(time.process_time() - start)
     return statistics.median(times) * 1e6
 
 
 def gradient(
-    estimator: Estimator,
+    estimator: Estimator | RunningEstimator,
     problem: Problem,
     policy: Policy,
     *,
@@ -104,14 +123,10 @@ def gradient(
 ) -> Tensor:
     """Return one estimate for all logits in a row, [D] float64."""
     policy.zero_grad()
-    torch.autograd.backward(
-        estimator(policy, problem.cost, num_samples=num_samples, generator=generator)
-    )
-    return torch.cat(
-        [
-            torch.zeros_like(logits, dtype=torch.float64)
-            if logits.grad is None
-            else logits.grad.double()
-            for logits in policy.parameters()
-        ]
-    )
+    loss = estimator(policy, problem.cost, num_samples=num_samples, generator=generator)
+    torch.autograd.backward(loss)
+    columns = []
+    for logits in policy.parameters():
+        column = torch.zeros_like(logits) if logits.grad is None else logits.grad
+        columns.append(column.double())
+    return torch.cat(columns)

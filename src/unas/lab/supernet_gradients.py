@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -86,14 +86,14 @@ def supernet_gradients(
         raise UserError(f"calls is {calls}; it must be {LEAST} or more")
     search, train, validation = _trained(config, out / "search", quiet=quiet)
     found = {name: _Record() for name in cases}
-    fresh = {name: replace(case) for name, case in cases.items()}
+    running = {name: case.start(search.policy.layout) for name, case in cases.items()}
     first = search.steps
     with Progress("estimators", calls, out, quiet=quiet) as progress:
         for turn in range(calls):
             search.steps = first + turn  # which is what noise is counted by
             batch = (*train.batch(search.steps), *validation.batch(search.steps))
-            for name, case in fresh.items():
-                search.estimator = case
+            for name, estimator in running.items():
+                search.estimator = estimator
                 found[name].take(search, batch)
             progress.update(turn + 1)
     return _rows(cases, found, skipped=calls // 10)

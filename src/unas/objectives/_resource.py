@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Generator, Tensor
@@ -88,8 +88,8 @@ class RunningCost(RunningTerm):
 
     def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge) -> None:
         self.term, self.setting, self.gauge = term, setting, gauge
-        self.estimator = replace(setting.estimator)
         self.layout = Layout(setting.blueprint.space.choices, setting.blueprint.space.name)
+        self.estimator = setting.estimator.start(self.layout)
         self.table: CostTable | None = None
         self.is_exact = False
 
@@ -138,11 +138,11 @@ class RunningCost(RunningTerm):
 
     def use_few_draws(self) -> None:
         """Let the estimator draw as few architectures a step as it can, where each of them costs time."""
-        self.estimator = self.estimator.with_fewest_draws()
+        self.estimator = self.setting.estimator.with_fewest_draws().start(self.layout)
 
     def fewest(self) -> int:
         """Return how many architectures to ask the estimator for then."""
-        return self.estimator.fewest_samples
+        return self.estimator.estimator.fewest_samples
 
     def excess(self, costs: Tensor) -> Tensor:
         """Return the part of costs that is too much, in the term's scale."""

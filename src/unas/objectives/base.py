@@ -13,7 +13,7 @@ from torch import Tensor
 from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
-from unas.estimators import Estimator
+from unas.estimators import Estimator, RunningEstimator
 from unas.spaces import Blueprint, SearchSpace
 
 
@@ -125,7 +125,7 @@ class RunningTerm(ABC):
     step.
     """
 
-    estimator: Estimator
+    estimator: RunningEstimator
 
     @abstractmethod
     def prepare(self) -> None:

@@ -35,7 +35,7 @@ class SupernetCost:
         search, copies = self.search, self._copies(sample)
         is_wanted = (
             sample.is_hard == (search.config.weights_on == "hard")
-            and search.estimator.draws_from_policy
+            and search.estimator.estimator.draws_from_policy
         )
         keep = is_wanted and self.train_losses is None
         if keep and copies > 1:  # the weights are trained on one copy: the others need no graph

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +23,7 @@ from unas.compute.finite import (
 from unas.compute.ranks import Ranks
 from unas.compute.runtime import Runtime, seed_step
 from unas.compute.seeds import generator_for
-from unas.estimators import Estimator, draw_hard, draw_relaxed
+from unas.estimators import RunningEstimator, draw_hard, draw_relaxed
 from unas.objectives import Objective, PolicyTerm, RunningTerm
 from unas.runs.checkpoints import load_into, whole
 from unas.searching.config import AdamConfig, SearchConfig
@@ -82,7 +80,7 @@ class SearchStep:
             torch.manual_seed(seed)
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
         self.policy = Policy(space.choices, config.softening, space.name)
-        self.estimator = replace(config.estimator)
+        self.estimator = config.estimator.start(self.policy.layout)
         self.weights = list(self.supernet.parameters())
         self.weight_optimiser = _adam(self.weights, config.weights)
         self.policy_optimiser = _adam(list(self.policy.parameters()), config.policy)
@@ -170,7 +168,7 @@ class SearchStep:
             yield
 
     @property
-    def _learning(self) -> tuple[Estimator, ...]:
+    def _learning(self) -> tuple[RunningEstimator, ...]:
         """What learns from the costs of a step, beside the policy."""
         return (self.estimator, *(term.estimator for term in self.policy_terms.values()))
 
@@ -203,13 +201,13 @@ class SearchStep:
     def _update_policy(self, cost: SupernetCost) -> bool:
         """Return whether the policy was updated; if not, no estimator has learned from the step."""
         learning = self._learning
-        remembered = [copy.deepcopy(each.state_dict()) for each in learning]
+        before = [estimator.state for estimator in learning]
         self._set(self.policy_optimiser, self.config.policy, self.policy_gradients(cost))
         is_updated = step_if_all_finite(self.policy_optimiser)
         self.policy_optimiser.zero_grad()
         if not is_updated:
-            for each, state in zip(learning, remembered, strict=True):
-                each.load_state_dict(state)
+            for estimator, state in zip(learning, before, strict=True):
+                estimator.state = state
         return is_updated
 
     def _update_weights(self, loss: Tensor) -> tuple[float, bool]:
