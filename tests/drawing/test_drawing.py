@@ -12,7 +12,7 @@ import pytest
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import list_genotypes, load_genotype
 from unas.drawing import cell_lines, draw_svg, draw_terminal
-from unas.drawing.cells import Cell, Edge, cells_of, operation_label
+from unas.drawing.cells import CellEdge, CellGraph, cells_of, operation_label
 from unas.drawing.layout import LABEL_WIDTH, lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,10 +67,8 @@ def test_edges_run_through_no_box_of_another_node(genotype: Genotype) -> None:
     for cell in cells_of(genotype):
         layout = lay_out(cell)
         for edge in cell.edges:
-            _, end_y = layout.node(edge.node)
-            assert [layout.node(n)[1] for n in range(cell.num_nodes)].count(
-                end_y
-            ) == 1  # a row of its own
+            rows = [layout.node(node)[1] for node in range(cell.num_nodes)]
+            assert rows.count(layout.node(edge.node)[1]) == 1  # a row of its own
             if edge.source >= 2:
                 assert layout.layers[edge.source - 2] < layout.layers[edge.node]
 
@@ -144,7 +142,7 @@ def test_what_is_no_cell_is_not_drawn_as_one(choices: dict[str, str]) -> None:
 
 
 def test_the_slots_of_many_nodes_are_found_without_looking_through_all_for_each() -> None:
-    class Looked(Edge):
+    class Looked(CellEdge):
         """An edge that counts how often it is asked for its node."""
 
         times = 0
@@ -153,7 +151,7 @@ def test_the_slots_of_many_nodes_are_found_without_looking_through_all_for_each(
             Looked.times += name == "node"
             return super().__getattribute__(name)
 
-    cell = Cell("c", tuple(Looked(0, node, "x") for node in range(500)))
+    cell = CellGraph("c", tuple(Looked(0, node, "x") for node in range(500)))
     Looked.times = 0
     assert [len(cell.slots(node)) for node in range(500)] == [1] * 500
     assert Looked.times <= 1000
@@ -162,8 +160,8 @@ def test_the_slots_of_many_nodes_are_found_without_looking_through_all_for_each(
 def test_cells_are_read_from_names() -> None:
     (normal, reduction) = cells_of(load_genotype("UNAS_CIFAR10"))
     assert (normal.name, reduction.name) == ("normal", "reduction")
-    assert isinstance(normal, Cell)
-    assert reduction.slots(3) == (Edge(3, 3, "sep_conv_5x5"), Edge(1, 3, "avg_pool_3x3"))
+    assert isinstance(normal, CellGraph)
+    assert reduction.slots(3) == (CellEdge(3, 3, "sep_conv_5x5"), CellEdge(1, 3, "avg_pool_3x3"))
     assert cell_lines(load_genotype("UNAS_CIFAR10"))[0][1].startswith(
         "n0 = sep_conv_5x5(k-2) + skip_connect(k-2)"
     )

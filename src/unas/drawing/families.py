@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Family:
-    """Operations that look alike.
+    """Operations that are drawn in the same colours.
 
     Args:
-        label: what the legend calls them.
-        prefix: how their names begin.
-        line: colour of edges and of text on `fill`.
-        fill: background of labels.
-        terminal: colour in a terminal.
+        label: what the legend calls the family.
+        prefix: how the operations' names begin.
+        line: colour of edges, and of text on `fill`.
+        fill: colour behind labels.
+        terminal: colour in a terminal, as rich calls it.
     """
 
     label: str
@@ -39,4 +39,7 @@ OTHER = Family("other", "", "#a3294f", "#fbe5ec", "red")
 
 def family_of(operation: str) -> Family:
     """Return the family of an operation by its name."""
-    return next((family for family in FAMILIES if operation.startswith(family.prefix)), OTHER)
+    for family in FAMILIES:
+        if operation.startswith(family.prefix):
+            return family
+    return OTHER
