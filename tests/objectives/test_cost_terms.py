@@ -142,7 +142,9 @@ def test_counts_of_real_spaces_are_sums(
     blueprint = Blueprint(space, options, 10, shape)
     running = start(Macs(limit=1.0), blueprint=blueprint)
     assert running.is_exact
-    last = Genotype(space.name, {name: options[-1] for name, options in space.choices.items()})
+    last = Genotype(
+        space.registry_name, {name: options[-1] for name, options in space.choices.items()}
+    )
     assert running.known().of(last) == count_macs(blueprint.network(last), shape)
 
 

@@ -28,7 +28,7 @@ def test_a_step_counts_the_deployed_network_of_images_of_the_given_size() -> Non
     assert last < first
     # The real network of the policy's mode is cheaper than the uniform policy's mean.
     config = tiny_recipe()
-    genotype = unas.Genotype(config.space.name, step.policy.mode())
+    genotype = unas.Genotype(config.space.registry_name, step.policy.mode())
     network = config.space.network(genotype, 10, 1, **vars(config.network))
     assert unas.count_macs(network, (1, 8, 8)) < first
 

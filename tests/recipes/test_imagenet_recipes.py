@@ -152,7 +152,7 @@ def test_photographs_become_an_exported_network(name: str, size: int, tmp_path: 
     result = unas.run(config, tmp_path / "run", quiet=True)
     description = read_description(tmp_path / "run" / "model.safetensors")
     assert description.genotype == result.genotype
-    assert result.genotype.space == config.space.name
+    assert result.genotype.space == config.space.registry_name
     assert description.num_classes == 2
     assert result.summary["onnx_max_difference"] < 1e-4
     if name == "imagenet":  # the file says what was decided

@@ -92,7 +92,7 @@ def test_a_cell_of_skips_is_an_alarm_that_names_it() -> None:
 
 def test_shares_and_entropy_of_a_policy() -> None:
     space = DartsSpace(operations=4)
-    policy = Policy(space.choices, space=space.name)
+    policy = Policy(space.choices, space=space.registry_name)
     even = collapse(space, policy)
     assert even.normalised_entropy == pytest.approx(1)
     assert even.skips["all"].expected == pytest.approx(16 / 4)

@@ -98,7 +98,7 @@ def genotypes_without_twins(space: SearchSpace, count: int) -> list[Genotype]:
         choices = dict(genotype.choices)
         for (input0, _), (input1, _) in space.slot_pairs():
             choices[input0], choices[input1] = "0", "1"
-        found.append(Genotype(space.name, choices))
+        found.append(Genotype(space.registry_name, choices))
     return found
 
 
@@ -112,7 +112,7 @@ def supernet_macs(supernet: nn.Module, images: torch.Tensor, sample: Sample) -> 
 def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn: Any) -> None:
     space = DartsSpace(**SMALL, bn=bn)
     (genotype,) = genotypes_without_twins(space, 1)
-    sample = Sample.from_genotypes(Layout(space.choices, space.name), [genotype])
+    sample = Sample.from_genotypes(Layout(space.choices, space.registry_name), [genotype])
     macs = count_macs(space.network(genotype, 10, channels=4, layers=5), (3, 16, 16))
     assert supernet_macs(space.supernet(10), torch.randn(4, 3, 16, 16), sample) == 4 * macs
 
@@ -120,7 +120,7 @@ def test_hard_sample_of_one_architecture_computes_its_network_and_no_more(bn: An
 def test_routed_hard_sample_computes_for_each_image_its_own_network_and_no_more() -> None:
     space = DartsSpace(**SMALL, bn="routed")
     genotypes = genotypes_without_twins(space, 4)
-    sample = Sample.from_genotypes(Layout(space.choices, space.name), genotypes)
+    sample = Sample.from_genotypes(Layout(space.choices, space.registry_name), genotypes)
     macs = sum(
         count_macs(space.network(g, 10, channels=4, layers=5), (3, 16, 16)) for g in genotypes
     )
@@ -136,7 +136,7 @@ def test_hard_sample_calls_only_the_modules_of_its_operations() -> None:
     (genotype,) = genotypes_without_twins(space, 1)
     supernet(
         torch.randn(2, 3, 8, 8),
-        Sample.from_genotypes(Layout(space.choices, space.name), [genotype]),
+        Sample.from_genotypes(Layout(space.choices, space.registry_name), [genotype]),
     )
     network = space.network(genotype, 10, channels=4, layers=5)
     assert len(called) == sum(

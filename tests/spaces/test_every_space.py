@@ -11,9 +11,12 @@ from torch import nn
 from unas import spaces
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy, Sample
+from unas.architecture.published import load_genotype
+from unas.common.errors import UserError
 from unas.estimators import draw_hard, draw_relaxed
 from unas.nn.choice import InputChoice, OpChoice
 from unas.spaces import SearchSpace
+from unas.spaces.darts import DartsSpace
 
 CLASSES, BATCH = 7, 4
 SIZE, SIZES = 32, {"proxylessnas": 64}  # which divides it by 32; a single pixel has no statistics
@@ -62,13 +65,13 @@ SPACES = [
 
 
 def images(space: SearchSpace) -> torch.Tensor:
-    size = SIZES.get(space.name, SIZE)
+    size = SIZES.get(space.registry_name, SIZE)
     return torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
 def drawn(space: SearchSpace, num_samples: int, is_hard: bool) -> Sample:
     policy, generator = (
-        Policy(space.choices, space=space.name),
+        Policy(space.choices, space=space.registry_name),
         torch.Generator().manual_seed(num_samples),
     )
     if is_hard:
@@ -85,8 +88,30 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", spaces.names())
-def test_a_space_knows_its_name(name: str) -> None:
-    assert spaces.get(name).name == name
+def test_a_space_is_called_what_its_file_is_called(name: str) -> None:
+    assert build(name)[0].registry_name == name
+
+
+class Mine(DartsSpace):
+    name = "whatever"  # an attribute like any other
+
+
+def test_a_space_from_outside_is_called_by_its_import_path() -> None:
+    space = Mine(channels=2, layers=3)
+    assert space.registry_name == f"{__name__}:Mine"
+    assert spaces.get(space.registry_name) is Mine
+    (genotype,) = drawn(space, 1, is_hard=True).genotypes()
+    assert genotype.space == space.registry_name
+    space.network(genotype, CLASSES, channels=2, layers=3)
+
+
+def test_a_space_takes_genotypes_of_the_space_it_derives_from_and_of_no_other() -> None:
+    size = {"channels": 2, "layers": 3}
+    genotype = load_genotype("UNAS_CIFAR10")
+    Mine().network(genotype, CLASSES, **size)
+    for space in (Mine(), DartsSpace()):
+        with pytest.raises(UserError, match=r"genotype\.space is 'other:Space'"):
+            space.network(dataclasses.replace(genotype, space="other:Space"), CLASSES, **size)
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -86,7 +86,7 @@ GENOTYPE = Genotype("module", PICKED)
 
 
 def sample_of(space: SearchSpace, *genotypes: Genotype) -> Sample:
-    return Sample.from_genotypes(Layout(space.choices, space.name), genotypes)
+    return Sample.from_genotypes(Layout(space.choices, space.registry_name), genotypes)
 
 
 def test_choices_are_called_by_their_path_and_asking_for_them_draws_no_random_number() -> None:
@@ -97,7 +97,7 @@ def test_choices_are_called_by_their_path_and_asking_for_them_draws_no_random_nu
 
 def test_the_space_is_found_by_its_name() -> None:
     assert spaces.get("module") is ModuleSpace
-    assert ModuleSpace.name == "module"
+    assert ModuleSpace(Net).registry_name == "module"
     assert ModuleSpace.all_choices() is None
     assert ModuleSpace.network_options is NetworkOptions
 

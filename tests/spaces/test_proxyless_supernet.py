@@ -56,7 +56,7 @@ def test_the_comparison_notices_one_changed_weight(
 def drawn(space: SearchSpace, count: int) -> Sample:
     """Return a hard sample of float32 weights."""
     sample = supernet_comparison.draw(space, count, is_hard=True)
-    return Sample.from_genotypes(Layout(space.choices, space.name), sample.genotypes())
+    return Sample.from_genotypes(Layout(space.choices, space.registry_name), sample.genotypes())
 
 
 def macs_of(supernet: nn.Module, images: torch.Tensor, sample: Sample) -> int:
@@ -106,8 +106,10 @@ def _index(layer: Any, genotype: Genotype) -> int:
 
 def skipping(space: SearchSpace) -> Sample:
     """Return the hard sample of the architecture that skips wherever it can."""
-    genotype = Genotype(space.name, {name: options[0] for name, options in space.choices.items()})
-    return Sample.from_genotypes(Layout(space.choices, space.name), [genotype])
+    genotype = Genotype(
+        space.registry_name, {name: options[0] for name, options in space.choices.items()}
+    )
+    return Sample.from_genotypes(Layout(space.choices, space.registry_name), [genotype])
 
 
 def test_skips_drop_a_tenth_in_training_and_keep_the_mean() -> None:

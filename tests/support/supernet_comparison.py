@@ -69,7 +69,7 @@ def build(space: SearchSpace, seed: int = 0) -> tuple[nn.Module, nn.Module]:
 def draw(space: SearchSpace, num_samples: int, is_hard: bool, seed: int = 0) -> Sample:
     """Return a sample from a policy that isn't uniform, its weights leaves of the graph."""
     generator = torch.Generator().manual_seed(seed)
-    policy = Policy(space.choices, space=space.name).double()
+    policy = Policy(space.choices, space=space.registry_name).double()
     with torch.no_grad():
         for logits in policy.logits.values():
             logits.copy_(torch.randn(logits.shape, generator=generator, dtype=torch.float64))

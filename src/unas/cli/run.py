@@ -227,7 +227,7 @@ def _check(command: str, config: Config) -> None:
             f"--genotype is missing; give a published name ({names}), a JSON file or a run directory"
         )
     if config.genotype is None:
-        Policy(config.space.choices, config.search.softening, config.space.name)
+        Policy(config.space.choices, config.search.softening, config.space.registry_name)
         return
     if command == "search":
         raise UserError(

@@ -77,7 +77,7 @@ class Terms:
         )
         for group, (block, entry) in zip(self.groups, pairs, strict=True):
             found.setdefault(int(group), base | dict(zip(block, entry, strict=True)))
-        return [Genotype(self.space.name, choices) for _, choices in sorted(found.items())]
+        return [Genotype(self.space.registry_name, choices) for _, choices in sorted(found.items())]
 
     def matrix(self, genotypes: Sequence[Genotype]) -> Array:
         """Return which terms each architecture has, [n, terms] of 0 and 1."""
@@ -101,14 +101,16 @@ class Terms:
 
     def _groups(self, build: Callable[[Genotype], nn.Module]) -> npt.NDArray[np.int64]:
         base = {name: options[0] for name, options in self.choices.items()}
-        nothing = _modules(build(Genotype(self.space.name, base)))
+        nothing = _modules(build(Genotype(self.space.registry_name, base)))
         numbers: dict[frozenset[tuple[str, int]], int] = {frozenset(): 0}
         found = []
         for block, entries in zip(self.blocks, self.entries, strict=True):
             for position, entry in enumerate(entries):
                 changed = base | dict(zip(block, entry, strict=True))
                 modules = (
-                    _modules(build(Genotype(self.space.name, changed))) if position else nothing
+                    _modules(build(Genotype(self.space.registry_name, changed)))
+                    if position
+                    else nothing
                 )
                 found.append(numbers.setdefault(_difference(modules, nothing), len(numbers)))
         return np.array(found)
@@ -120,7 +122,7 @@ def random_genotypes(
     """Return architectures drawn uniformly."""
     return [
         Genotype(
-            space.name,
+            space.registry_name,
             {
                 name: options[generator.integers(len(options))]
                 for name, options in space.choices.items()

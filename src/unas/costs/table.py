@@ -127,7 +127,7 @@ def exact_table(
     by_group = np.array([0.0, *(other - first for other in others)])
     tested = random_genotypes(space, CHECKED, np.random.default_rng(0))
     expected = [cost(genotype) for genotype in tested]
-    layout = Layout(space.choices, space.name)
+    layout = Layout(space.choices, space.registry_name)
     for values in (lambda: by_group[terms.groups], lambda: _differences(terms, cost, first)):
         weights = tuple(
             torch.tensor(part, dtype=torch.float64) for part in terms.by_block(values())
@@ -149,7 +149,7 @@ def _differences(
         for entry in own
     ]
     changed = (
-        Genotype(terms.space.name, base | dict(zip(block, entry, strict=True)))
+        Genotype(terms.space.registry_name, base | dict(zip(block, entry, strict=True)))
         for block, entry in pairs
     )
     return np.array([cost(genotype) - first for genotype in changed])
@@ -165,7 +165,7 @@ def fitted_table(
         cost: counts or measures an architecture's network.
         count: how many architectures.
     """
-    layout, blocks = Layout(space.choices, space.name), blocks_of(space)
+    layout, blocks = Layout(space.choices, space.registry_name), blocks_of(space)
     genotypes = random_genotypes(space, count, np.random.default_rng(0))
     sample = Sample.from_genotypes(layout, genotypes)
     columns = torch.cat([_joint(sample, block).flatten(1) for block in blocks], 1).double()

@@ -127,7 +127,10 @@ def quality(
 
 def random_genotypes(config: Config, count: int) -> list[Genotype]:
     """Return different architectures drawn uniformly from the recipe's space, always the same ones."""
-    policy, found = Policy(config.space.choices, space=config.space.name), dict[Genotype, None]()
+    policy, found = (
+        Policy(config.space.choices, space=config.space.registry_name),
+        dict[Genotype, None](),
+    )
     for step in range(100 * count):
         found.update(
             dict.fromkeys(draw_hard(policy, 1, generator_for(0, "quality", step)).genotypes())

@@ -87,4 +87,4 @@ def _drawn(space: SearchSpace, generator: np.random.Generator, concentration: fl
         elif options not in probabilities:
             probabilities[options] = generator.dirichlet([concentration] * count)
         choices[name] = options[int(generator.choice(count, p=probabilities[options]))]
-    return Genotype(space.name, choices)
+    return Genotype(space.registry_name, choices)

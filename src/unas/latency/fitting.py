@@ -122,7 +122,7 @@ def _fit(blueprint: Blueprint, clock: NetworkTimer, timer: Timer, plan: FitPlan)
     fit = fit_terms(terms.matrix(design), terms.group_matrix(), group_sizes, measured)
     predicted = fit.intercept + terms.matrix(others) @ fit.terms
     return Predictor(
-        layout=Layout(space.choices, space.name),
+        layout=Layout(space.choices, space.registry_name),
         network=blueprint.size(),
         fingerprint=fingerprint,
         intercept=fit.intercept,

@@ -112,8 +112,11 @@ class Predictor:
                 another.
         """
         difference = self.fingerprint.difference(fingerprint)
-        if self.layout.space != space.name or self.layout.choices != space.choices:
-            difference = f"it is of the {self.layout.space} space with other choices than this {space.name} space"
+        if self.layout.space != space.registry_name or self.layout.choices != space.choices:
+            difference = (
+                f"it is of the {self.layout.space} space with other choices "
+                f"than this {space.registry_name} space"
+            )
         elif difference is None and dict(self.network) != dict(network):
             names = sorted(set(self.network) | set(network))
             name = next(name for name in names if self.network.get(name) != network.get(name))

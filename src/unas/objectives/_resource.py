@@ -88,7 +88,7 @@ class RunningCost(RunningTerm):
 
     def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge) -> None:
         self.term, self.setting, self.gauge = term, setting, gauge
-        self.layout = Layout(setting.blueprint.space.choices, setting.blueprint.space.name)
+        self.layout = Layout(setting.blueprint.space.choices, setting.blueprint.space.registry_name)
         self.estimator = setting.estimator.start(self.layout)
         self.table: CostTable | None = None
         self.is_exact = False

@@ -29,7 +29,7 @@ class Overlap(Objective):
         """
         if not space.slot_pairs():
             raise UserError(
-                f"objective overlap: the {space.name} space has no slots; leave this term out"
+                f"objective overlap: the {space.registry_name} space has no slots; leave this term out"
             )
 
     def __call__(self, evaluation: Evaluation) -> Tensor:

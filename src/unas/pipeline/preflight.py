@@ -79,7 +79,7 @@ def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
 
 
 def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
-    mode = Genotype(config.space.name, Policy(config.space.choices).mode())
+    mode = Genotype(config.space.registry_name, Policy(config.space.choices).mode())
     genotype = mode if config.genotype is None else load_genotype(config.genotype)
     network = config.blueprint(data.num_classes, data.image_shape).network(genotype)
     stream = training_stream(config, data)

@@ -81,7 +81,7 @@ def choose(
     if contract is not None:
         return _choose_within(search, config, batches, contract)
     policy = search.policy
-    genotypes = [Genotype(search.space.name, policy.mode())]
+    genotypes = [Genotype(search.space.registry_name, policy.mode())]
     if config.candidates:
         drawn = draw_hard(policy, config.candidates, generator_for(search.seed, "choosing", 0))
         genotypes += [
@@ -138,7 +138,7 @@ def _candidates(search: SearchStep, contract: Contract, share: float) -> Iterato
     generator = np.random.default_rng(
         step_seed(search.seed, "choosing/cheaper", round(100 * share))
     )
-    for genotype in dict.fromkeys([Genotype(search.space.name, policy.mode()), *drawn]):
+    for genotype in dict.fromkeys([Genotype(search.space.registry_name, policy.mode()), *drawn]):
         taken = {name for block in blocks if generator.random() < share for name in block}
         choices = {
             name: (least if name in taken else genotype).choices[name] for name in genotype.choices

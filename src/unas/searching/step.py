@@ -79,7 +79,7 @@ class SearchStep:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
-        self.policy = Policy(space.choices, config.softening, space.name)
+        self.policy = Policy(space.choices, config.softening, space.registry_name)
         self.estimator = config.estimator.start(self.policy.layout)
         self.weights = list(self.supernet.parameters())
         self.weight_optimiser = _adam(self.weights, config.weights)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from inspect import isabstract
 from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
-from unas.architecture.genotype import ChoiceTable, Genotype
+from unas.architecture.genotype import ChoiceTable, Genotype, space_registry
 from unas.common.errors import UserError
 from unas.common.registry import one_of
 
@@ -54,8 +55,12 @@ class SearchSpace(ChoiceTable):
     A space is a frozen dataclass of its own options, so it is its own configuration.
     """
 
-    name: ClassVar[str]
     network_options: ClassVar[type[NetworkOptions]]
+
+    @property
+    def registry_name(self) -> str:
+        """What `--space` and the space's genotypes call it; outside unas, `package.module:Class`."""
+        return space_registry.name_of(type(self))
 
     @property
     @abstractmethod
@@ -81,6 +86,24 @@ class SearchSpace(ChoiceTable):
             image_channels: C.
             **options: fields of the space's `network_options`.
         """
+
+    def check(self, genotype: Genotype) -> None:
+        """Check that a genotype is an architecture of this space, or of a space it derives from.
+
+        Raises:
+            UserError: the genotype is of another space, or has other choices or options.
+        """
+        if genotype.space not in self._known_names():
+            raise UserError(
+                f"genotype.space is {genotype.space!r}; "
+                f"this network needs one of the {self.registry_name} space"
+            )
+        table = self.all_choices()
+        genotype.check(self.choices if table is None else table)
+
+    def _known_names(self) -> list[str]:
+        spaces = [cls for cls in type(self).__mro__ if issubclass(cls, SearchSpace)]
+        return [space_registry.name_of(cls) for cls in spaces if not isabstract(cls)]
 
     def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
         """Return for each node with two slots the names of ((input, operation), (input, operation)) choices."""

@@ -29,16 +29,16 @@ class ModuleSpace(SearchSpace):
     inside an option of another.
 
     Args:
-        model: what returns the model, a class or a function; it is called with those of
-            `num_classes` and `image_channels` that it accepts, by keyword. Or a model, which is
-            copied, with its weights, each time.
+        model: what returns the model; it is called with those of `num_classes` and
+            `image_channels` that it accepts, by keyword. Or a model, which is copied, with its
+            weights, each time. In a run it must be a class or a function on top of a module,
+            which config.json can name.
 
     Raises:
-        UserError: it is neither. (And `choices`, if there are none, or two of one name have
+        UserError: `model` is neither. (And `choices`, if there are none, or two of one name have
             different options.)
     """
 
-    name: ClassVar[str] = "module"
     network_options: ClassVar[type[NetworkOptions]] = NetworkOptions
 
     model: Callable[..., nn.Module]
@@ -97,11 +97,7 @@ class ModuleSpace(SearchSpace):
             UserError: the genotype is not one of this model, or there is an option.
         """
         NetworkOptions.from_keywords(options)
-        if genotype.space != self.name:
-            raise UserError(
-                f"genotype.space is {genotype.space!r}; this network needs one of the module space"
-            )
-        genotype.check(self._choices)
+        self.check(genotype)
         model = self._build(num_classes, image_channels)
         names = {choice: name for name, choice in _named_choices(model)}
         return _Decided(genotype, names).replace(model)
@@ -123,7 +119,7 @@ class ModuleSpace(SearchSpace):
         except TypeError as error:
             raise UserError(
                 f"ModuleSpace.model: {what}{signature} can't be called with {', '.join(accepted) or 'nothing'} alone "
-                f"({error}); give the others defaults, or use functools.partial"
+                f"({error}); give the others defaults, or name a function that gives them"
             ) from error
         model = self.model(**accepted)
         if not isinstance(model, nn.Module):

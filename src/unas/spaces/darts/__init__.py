@@ -125,7 +125,6 @@ class DartsSpace(SearchSpace):
         UserError: a field is out of its range.
     """
 
-    name: ClassVar[str] = "darts"
     network_options: ClassVar[type[NetworkOptions]] = DartsNetworkOptions
 
     channels: int = 16
@@ -181,11 +180,7 @@ class DartsSpace(SearchSpace):
         Raises:
             UserError: the genotype is not one of this space, or an option is wrong.
         """
-        if genotype.space != self.name:
-            raise UserError(
-                f"genotype.space is {genotype.space!r}; this network needs one of the darts space"
-            )
-        genotype.check(self.all_choices())
+        self.check(genotype)
         size = DartsNetworkOptions.from_keywords(options).decided(
             genotype, num_classes, image_channels
         )

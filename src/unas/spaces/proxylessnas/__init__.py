@@ -58,7 +58,6 @@ class ProxylessSpace(SearchSpace):
         UserError: a field is out of its range.
     """
 
-    name: ClassVar[str] = "proxylessnas"
     network_options: ClassVar[type[NetworkOptions]] = ProxylessNetworkOptions
 
     width: float = 1.0
@@ -101,10 +100,6 @@ class ProxylessSpace(SearchSpace):
         Raises:
             UserError: the genotype is not one of this space, or an option is wrong.
         """
-        if genotype.space != self.name:
-            raise UserError(
-                f"genotype.space is {genotype.space!r}; this network needs one of the proxylessnas space"
-            )
-        genotype.check(self.all_choices())
+        self.check(genotype)
         size = ProxylessNetworkOptions.from_keywords(options)
         return ProxylessNetwork(genotype.choices, num_classes, image_channels, width=size.width)
