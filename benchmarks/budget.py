@@ -37,7 +37,7 @@ from unas.costs.gauges import COUNTS, Counter, Gauge
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
 from unas.latency.fitting import fit_predictor
 from unas.latency.gauges import Stopwatch
-from unas.objectives.latency import Latency
+from unas.objectives.latency import LatencyTerm
 from unas.runs.metrics import read_metrics
 from unas.spaces import Blueprint
 
@@ -92,7 +92,7 @@ def predictor(out: Path, networks: Blueprint) -> str:
 def budgeted(config: Config, text: str, predictor_file: str | None) -> Config:
     config = replace(config, budgets=(text,))
     term = term_for(Budget.parse(text))
-    if isinstance(term, Latency) and predictor_file is not None:
+    if isinstance(term, LatencyTerm) and predictor_file is not None:
         objectives = {
             **config.search.objectives,
             "latency": replace(term, predictor=predictor_file),

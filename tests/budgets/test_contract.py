@@ -29,17 +29,17 @@ from unas.config import Config
 from unas.config.budgeted import with_budget_terms
 from unas.config.document import config_from_json, config_to_json
 from unas.costs.blocks import random_genotypes
-from unas.costs.gauges import Counter, Reading
+from unas.costs.gauges import COUNTS, Counter
+from unas.costs.reading import Reading
 from unas.estimators.reinforce import Reinforce
 from unas.latency import Fingerprint, Latency
 from unas.latency.backends.command import CommandBackend
 from unas.latency.gauges import Stopwatch, quietest
-from unas.objectives import Setting
+from unas.objectives import RunningCost, Setting
 from unas.objectives import latency as latency_term
-from unas.objectives._resource import RunningCost
 from unas.objectives.cross_entropy import CrossEntropy
-from unas.objectives.energy import Energy
-from unas.objectives.macs import Macs
+from unas.objectives.energy import EnergyTerm
+from unas.objectives.macs import MacsTerm
 from unas.pipeline import Result
 from unas.runs.directory import RunDirectory
 from unas.searching.choosing import ChoosingConfig, choose
@@ -57,7 +57,7 @@ def small(**changes: Any) -> Config:
 
 
 def figures(quantity: str) -> list[float]:
-    return [Counter(BLUEPRINT, quantity)(genotype).value for genotype in GENOTYPES]
+    return [Counter(BLUEPRINT, COUNTS[quantity])(genotype).value for genotype in GENOTYPES]
 
 
 def of_median(quantity: str, share: float) -> str:
@@ -72,7 +72,7 @@ def test_counted_budgets_are_never_exceeded(seed: int, tmp_path: Path) -> None:
         budget = Budget.parse(text)
         assert (
             verdict["value"]
-            == Counter(BLUEPRINT, budget.quantity)(result.genotype).value
+            == Counter(BLUEPRINT, COUNTS[budget.quantity])(result.genotype).value
             <= budget.limit
         )
         assert (verdict["passed"], verdict["limit"], verdict["budget"]) == (
@@ -161,7 +161,7 @@ def test_training_refuses_a_genotype_that_is_over(tmp_path: Path) -> None:
         (["--budget", "macs<=6X"], "unit 'X' does not exist"),
         (["--budget", "speed<=6"], "quantity 'speed' does not exist"),
         (["--budget", "latency<=6ms@tflite"], "backend 'tflite' does not exist"),
-        (["--budget", "latency<=6ms@command"], "--command is missing"),
+        (["--budget", "latency<=6ms@command"], "the command is missing; give one"),
         (["--budget", "macs<=6M", "--command", "x"], "no budget is @command"),
         (["--budget", "macs<=6M", "--budget", "macs<=7M"], "there are two for macs"),
         (["--objective", "macs"], 'give a budget, such as --budget "macs<=600M"'),
@@ -196,29 +196,29 @@ def aims(config: unas.Config, *budgets: str) -> dict[str, Any]:
 def test_a_term_that_aims_above_a_budget_is_lowered_to_it() -> None:
     config = unas.recipe("imagenet-mobile")
     own = config.search.objectives["latency"]
-    assert isinstance(own, latency_term.Latency)
+    assert isinstance(own, latency_term.LatencyTerm)
     assert aims(config, "latency<=5ms@eager")["latency"] == replace(own, target_ms=0.95 * 5)
     assert aims(config, "latency<=12ms@eager")["latency"] == own  # it aims lower already
     assert aims(config, "latency<=5ms@onnxruntime")["latency"] == own  # another latency
     terms = {
         "cross_entropy": CrossEntropy(),
-        "macs": Macs(limit=9e6, weight=3.0),
-        "energy": Energy(limit=90.0),
+        "macs": MacsTerm(limit=9e6, weight=3.0),
+        "energy": EnergyTerm(limit=90.0),
     }
     config = small()
     config = replace(config, search=replace(config.search, objectives=terms))
     found = aims(config, "macs<=6M", "energy<=50mJ")
     assert found == {
         **terms,
-        "macs": Macs(limit=6e6, weight=3.0),
-        "energy": Energy(limit=0.95 * 50),
+        "macs": MacsTerm(limit=6e6, weight=3.0),
+        "energy": EnergyTerm(limit=0.95 * 50),
     }
 
 
 def test_budgets_survive_their_json_and_a_command_needs_trust() -> None:
     config = with_budget_terms(small(budgets=("latency<=3ms@command", "macs<=1M")), "clock {model}")
     term = config.search.objectives["latency"]
-    assert isinstance(term, latency_term.Latency)
+    assert isinstance(term, latency_term.LatencyTerm)
     assert term.backend == CommandBackend("clock {model}")
     assert with_budget_terms(config) == config
     text, trusted = config_to_json(config), ["tiny:TinyDigits", "fake_clock:small_model"]
@@ -243,7 +243,7 @@ def a_search(certain: Genotype | None = None) -> SearchStep:
 
 
 def a_contract(limit_ms: float, say: Callable[[str], None] = print) -> Contract:
-    term = latency_term.Latency(target_ms=limit_ms, backend=FakeClock())
+    term = latency_term.LatencyTerm(target_ms=limit_ms, backend=FakeClock())
     running = term.start(Setting(BLUEPRINT, Reinforce()))
     assert isinstance(running, RunningCost)
     running.prepare()
@@ -314,7 +314,7 @@ def test_a_search_with_a_clock_is_stopped_after_every_step_and_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small()
-    term = latency_term.Latency(target_ms=5.0, backend=FakeClock(), mode="measured")
+    term = latency_term.LatencyTerm(target_ms=5.0, backend=FakeClock(), mode="measured")
     objectives = {**config.search.objectives, "latency": term}
     config = replace(config, search=replace(config.search, objectives=objectives))
     whole = unas.search(config, tmp_path / "whole", quiet=True)

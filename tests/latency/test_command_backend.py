@@ -13,6 +13,7 @@ from torch import nn
 from unas.common.errors import UserError
 from unas.latency import Latency, measure, measure_file
 from unas.latency.backends import create
+from unas.latency.backends.command import CommandBackend
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 
@@ -37,7 +38,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def timed(command: str, model: Path, timeout: float = 20.0, **options: Any) -> Latency:
-    return measure_file(model, (3, 8, 8), create("command", command, timeout), **options)
+    return measure_file(model, (3, 8, 8), CommandBackend(command, timeout), **options)
 
 
 def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(
@@ -52,7 +53,7 @@ def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(
         "assert any(node.op_type == 'Conv' for node in model.graph.node)\n"
         "for sample in range(30): print(2 + sample % 3)\n"
     )
-    found = measure(NETWORK, (3, 8, 8), create("command", command + " --model {model}"))
+    found = measure(NETWORK, (3, 8, 8), create("command", command=command + " --model {model}"))
     assert (found.median_ms, found.backend, found.samples) == (3.0, "command", 50)
     assert found.fingerprint.backend_version.startswith(sys.executable)
     assert found.fingerprint.processor == "remote"
@@ -171,11 +172,11 @@ def is_alive(pid: int) -> bool:
         ("/nowhere/adb-run.sh", "can't be started: No such file"),
         ("", "command is missing"),
         ("adb 'run", "No closing quotation"),
-        (None, "--command is missing"),
+        (" ", "such as .* with --command"),
     ],
 )
 def test_a_command_that_cannot_be_started_gives_one_line(
-    command: str | None, part: str, model: Path
+    command: str, part: str, model: Path
 ) -> None:
     with pytest.raises(UserError, match=part):
         timed(command, model)

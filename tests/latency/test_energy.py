@@ -11,7 +11,7 @@ from torch import nn
 
 from unas.common.errors import UserError
 from unas.latency.energy import measure_energy
-from unas.latency.energy_counters import NvmlCounter, RaplCounter
+from unas.latency.energy_counters import NvmlCounter, RaplCounter, find_counter
 
 RANGE = 1_000_000
 
@@ -145,9 +145,14 @@ def test_nvml_counts_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"windows": 5}, "windows is 5"),
         ({"window_seconds": 0.0}, "window_seconds is 0"),
-        ({"device": "meta"}, "energy is counted on cpu"),
+        ({"device": "meta"}, "the eager backend measures on cpu and cuda"),
     ],
 )
 def test_wrong_arguments_give_one_line(options: dict[str, Any], part: str, powercap: Path) -> None:
     with pytest.raises(UserError, match=part):
         measure_energy(nn.Identity(), (3, 4, 4), root=powercap, **options)
+
+
+def test_a_device_without_a_counter_gives_one_line(powercap) -> None:
+    with pytest.raises(UserError, match="energy is counted on cpu"):
+        find_counter(torch.device("meta"), powercap)

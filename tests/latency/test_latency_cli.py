@@ -79,7 +79,7 @@ def test_a_genotype_is_measured_with_its_fingerprint(
     ] == [1, 3, 12, 12]
     assert document["fingerprint"]["threads"] == 1
     assert f"{document['median_ms']:.4g} ms" in printed["latency"]
-    assert ("NOISY" in printed["latency"]) is document["is_noisy"]
+    assert ("noisy" in printed["latency"]) is document["is_noisy"]
     assert document["fingerprint"]["processor"] in printed["machine"]
     assert printed["backend"].startswith(f"{backend} ")
 
@@ -204,7 +204,10 @@ MISTAKES = {
     "file that is missing": ("latency measure none.onnx", "none.onnx doesn't exist"),
     "file that is none": ("latency measure half.onnx", "half.onnx is no ONNX file"),
     "backend": ("latency measure UNAS_CIFAR10 --backend onxruntime", "did you mean onnxruntime?"),
-    "no command": ("latency measure UNAS_CIFAR10 --backend command", "--command is missing"),
+    "no command": (
+        "latency measure UNAS_CIFAR10 --backend command",
+        "the command is missing; give one",
+    ),
     "command of no backend": (
         "latency measure model.onnx --samples 6 --command echo",
         "--command is given, but --backend is onnxruntime; add --backend command",

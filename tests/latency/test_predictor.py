@@ -154,8 +154,8 @@ def test_relaxed_samples_have_a_gradient(predictor: Predictor) -> None:
 
 def test_a_prediction_is_the_sum_of_the_terms(predictor: Predictor) -> None:
     genotype = random_genotypes(SPACE, 1, np.random.default_rng(5))[0]
-    by_hand = predictor.intercept
-    for block, weights in zip(predictor.blocks, predictor.weights, strict=True):
+    by_hand = predictor.table.intercept
+    for block, weights in zip(predictor.table.blocks, predictor.table.weights, strict=True):
         by_hand += float(
             weights[tuple(SPACE.choices[name].index(genotype.choices[name]) for name in block)]
         )

@@ -18,19 +18,19 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Policy, Sample
 from unas.common.errors import UserError
 from unas.compute.runtime import RuntimeConfig
-from unas.costs.gauges import Counter, Reading
+from unas.costs.gauges import Counter
+from unas.costs.reading import Reading
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
 from unas.graphs.memory import peak_memory
 from unas.graphs.size import count_macs, count_parameters
 from unas.latency.gauges import EnergyMeter, Stopwatch
-from unas.objectives import PolicyTerm, Setting
-from unas.objectives._resource import RunningCost
+from unas.objectives import PolicyTerm, RunningCost, Setting
 from unas.objectives.cross_entropy import CrossEntropy
-from unas.objectives.energy import Energy
-from unas.objectives.latency import Latency, RunningLatency
-from unas.objectives.macs import Macs
+from unas.objectives.energy import EnergyTerm
+from unas.objectives.latency import LatencyTerm, RunningLatency
+from unas.objectives.macs import MacsTerm
 from unas.runs.checkpoints import require_plain
 from unas.searching.config import AdamConfig, SearchConfig
 from unas.searching.step import SearchStep
@@ -140,7 +140,7 @@ def test_counts_of_real_spaces_are_sums(
     space: SearchSpace, options: Any, shape: tuple[int, int, int]
 ) -> None:
     blueprint = Blueprint(space, options, 10, shape)
-    running = start(Macs(limit=1.0), blueprint=blueprint)
+    running = start(MacsTerm(limit=1.0), blueprint=blueprint)
     assert running.is_exact
     last = Genotype(
         space.registry_name, {name: options[-1] for name, options in space.choices.items()}
@@ -155,7 +155,9 @@ def test_counts_of_real_spaces_are_sums(
 def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) -> None:
     drawn, clock = policy(), Stopwatch(BLUEPRINT, FakeClock())
     estimator = replace(make(), draws=2) if "draws" in make.__dataclass_fields__ else make()  # type: ignore[attr-defined]
-    running = start(Latency(target_ms=6.0, weight=2.0, backend=FakeClock(), mode=mode), estimator)
+    running = start(
+        LatencyTerm(target_ms=6.0, weight=2.0, backend=FakeClock(), mode=mode), estimator
+    )
     times = [clock(g).value if mode == "measured" else running.known().of(g) for g in ALL]
     assert min(times) < 6 < max(times)
     expected = gradient(
@@ -176,18 +178,18 @@ def test_memory_is_no_sum_and_is_counted() -> None:
     assert (
         running.read(sample).tolist()
         == expected
-        == [Counter(BLUEPRINT, "memory")(g).value for g in ALL[:5]]
+        == [Counter(BLUEPRINT, COUNTS["memory"])(g).value for g in ALL[:5]]
     )
 
 
 def test_weight_grows_over_the_first_steps() -> None:
-    running = start(Macs(limit=1.0, weight=1.0, warm_up_steps=4))
+    running = start(MacsTerm(limit=1.0, weight=1.0, warm_up_steps=4))
     losses = [float(running.loss(policy(), step, torch.Generator()).detach()) for step in range(5)]
     assert [loss / losses[-1] for loss in losses] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
 
 
 def test_an_architecture_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    running = start(Latency(backend=FakeClock(), mode="measured"), Reinforce())
+    running = start(LatencyTerm(backend=FakeClock(), mode="measured"), Reinforce())
     counted: list[Genotype] = []
     of = Stopwatch.__call__
     monkeypatch.setattr(Stopwatch, "__call__", lambda self, g: counted.append(g) or of(self, g))
@@ -196,7 +198,7 @@ def test_an_architecture_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert 5 < len(set(counted)) == len(counted) <= len(ALL)
 
 
-def search(term: Latency, estimator: Estimator) -> SearchStep:
+def search(term: LatencyTerm, estimator: Estimator) -> SearchStep:
     config = SearchConfig(
         batch_size=8,
         estimator=estimator,
@@ -216,7 +218,7 @@ def test_goes_on_from_a_checkpoint_as_if_never_stopped(
 ) -> None:
     generator, term = (
         torch.Generator().manual_seed(0),
-        Latency(target_ms=5.0, backend=FakeClock(), mode="measured"),
+        LatencyTerm(target_ms=5.0, backend=FakeClock(), mode="measured"),
     )
     batches = [
         tuple(
@@ -250,11 +252,11 @@ def test_goes_on_from_a_checkpoint_as_if_never_stopped(
 
 
 def test_what_was_measured_elsewhere_is_forgotten() -> None:
-    running = start(Latency(backend=FakeClock(), mode="measured"), Reinforce())
+    running = start(LatencyTerm(backend=FakeClock(), mode="measured"), Reinforce())
     running.loss(policy(), 0, torch.Generator().manual_seed(0))
     state, lines = running.state_dict(), list[str]()
     state["fingerprint"]["processor"] = "another one"
-    term = Latency(backend=FakeClock(), mode="measured")
+    term = LatencyTerm(backend=FakeClock(), mode="measured")
     other = term.start(Setting(BLUEPRINT, Reinforce(), say=lines.append))
     other.load_state_dict(state)
     assert state["measured"]
@@ -269,15 +271,15 @@ def test_energy_that_was_measured_elsewhere_is_forgotten(monkeypatch: pytest.Mon
         return Reading(millijoules, millijoules, millijoules)
 
     monkeypatch.setattr(EnergyMeter, "__call__", pretend)
-    state, lines = start(Energy(limit=1.0), Reinforce()).state_dict(), list[str]()
+    state, lines = start(EnergyTerm(limit=1.0), Reinforce()).state_dict(), list[str]()
     require_plain(state, "state")
     setting = Setting(BLUEPRINT, Reinforce(), say=lines.append)
-    here = Energy(limit=1.0).start(setting)
+    here = EnergyTerm(limit=1.0).start(setting)
     here.load_state_dict(state)
     assert here.table is not None
     assert lines == []
     state["fingerprint"]["processor"] = "another one"
-    elsewhere = Energy(limit=1.0).start(setting)
+    elsewhere = EnergyTerm(limit=1.0).start(setting)
     elsewhere.load_state_dict(state)
     assert elsewhere.table is None
     assert "energy: measured again, since processor is another one there" in lines[0]
@@ -285,13 +287,13 @@ def test_energy_that_was_measured_elsewhere_is_forgotten(monkeypatch: pytest.Mon
 
 def test_refusals() -> None:
     with pytest.raises(UserError, match="mode is measured, but a relaxed architecture can't be"):
-        Latency(mode="measured").start(Setting(BLUEPRINT, estimators.get("gumbel_softmax")()))
+        LatencyTerm(mode="measured").start(Setting(BLUEPRINT, estimators.get("gumbel_softmax")()))
     with pytest.raises(UserError, match="mode is 'guessed'"):
-        Latency(mode="guessed")  # type: ignore[arg-type]
+        LatencyTerm(mode="guessed")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="limit is 0"):
-        Macs(limit=0)
-    config = SearchConfig(objectives={"cross_entropy": CrossEntropy(), "macs": Macs(limit=1.0)})
+        MacsTerm(limit=0)
+    config = SearchConfig(objectives={"cross_entropy": CrossEntropy(), "macs": MacsTerm(limit=1.0)})
     with pytest.raises(UserError, match="objective macs is about the deployed network"):
         SearchStep(SPACE, config, 10, 1, RuntimeConfig(device="cpu").build())
     with pytest.raises(UserError, match="has no term about images"):
-        SearchConfig(objectives={"macs": Macs(limit=1.0)})
+        SearchConfig(objectives={"macs": MacsTerm(limit=1.0)})

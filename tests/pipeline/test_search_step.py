@@ -10,13 +10,13 @@ import torch
 import unas
 from tiny import tiny_recipe
 from unas.config import Config
-from unas.objectives.macs import Macs
+from unas.objectives.macs import MacsTerm
 
 
 def toward(limit: float) -> Config:
     """Return a recipe whose cost is the multiply-adds of the deployed network."""
     config = tiny_recipe()
-    objectives = {**config.search.objectives, "macs": Macs(limit=limit)}
+    objectives = {**config.search.objectives, "macs": MacsTerm(limit=limit)}
     policy = replace(config.search.policy, lr=0.3, final_lr=0.3)
     return replace(config, search=replace(config.search, objectives=objectives, policy=policy))
 

@@ -16,7 +16,7 @@ from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data.imagenet import ImageNet
 from unas.graphs.size import count_macs, count_parameters
-from unas.objectives.latency import Latency
+from unas.objectives.latency import LatencyTerm
 from unas.recipes import names, recipe
 from unas.runs.network import read_description
 from unas.runs.session import CheckpointConfig
@@ -95,7 +95,7 @@ def test_recipe_is_the_published_one(name: str) -> None:
 
 def test_mobile_recipe_is_steered_toward_the_published_latency() -> None:
     term = recipe("imagenet-mobile").search.objectives["latency"]
-    assert isinstance(term, Latency)
+    assert isinstance(term, LatencyTerm)
     assert (term.target_ms, term.warm_up_steps) == (10.0, 30_000)
 
 

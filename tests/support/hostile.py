@@ -30,6 +30,7 @@ from unas.architecture.published import list_genotypes, load_genotype
 from unas.common.errors import UserError
 from unas.common.files import read_text
 from unas.config.document import config_from_json, config_to_json
+from unas.costs.table import CostTable
 from unas.data.folder import ImageFolder
 from unas.lab.table_files import read_table
 from unas.latency.fingerprint import Fingerprint
@@ -223,7 +224,8 @@ def _predictor(directory: Path) -> bytes:
     fingerprint = Fingerprint(
         **{name: _plain(field.type) for name, field in Fingerprint.__dataclass_fields__.items()}
     )
-    predictor = Predictor(layout, {}, fingerprint, 1.0, (("a",), ("b",)), weights, quality)
+    table = CostTable(layout, 1.0, (("a",), ("b",)), weights)
+    predictor = Predictor(table, {}, fingerprint, quality)
     predictor.save(directory / "seed.json")
     return (directory / "seed.json").read_bytes()
 

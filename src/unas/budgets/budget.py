@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from unas.common.errors import UserError
 from unas.common.registry import one_of
 from unas.latency import backends
+from unas.latency.backends import Backend
 
 # The units of each quantity, and how much one of them is in the base unit, which comes first.
 UNITS: dict[str, dict[str, float]] = {
@@ -160,6 +161,13 @@ def parse_budgets(texts: list[str] | tuple[str, ...]) -> tuple[Budget, ...]:
             )
         seen.add((budget.quantity, budget.backend))
     return found
+
+
+def created(name: str, command: str | None, timeout_seconds: float = 60.0) -> Backend:
+    """Return the backend called `name`, with the command line that it calls if it calls one."""
+    if "command" not in backends.options_of(backends.get(name)):
+        return backends.create(name)
+    return backends.create(name, command=command or "", timeout_seconds=timeout_seconds)
 
 
 def _positive(number: str, text: str) -> float:

@@ -13,14 +13,14 @@ from unas.budgets.budget import Budget, Verdict, judge
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
 from unas.costs.blocks import random_genotypes
-from unas.costs.gauges import COUNTS, Counter, Gauge, Reading
+from unas.costs.gauges import COUNTS, Counter, Gauge
+from unas.costs.reading import Reading
 from unas.costs.table import CostTable, cheapest
 from unas.latency import backends
 from unas.latency.backends import Backend
 from unas.latency.gauges import EnergyMeter, Stopwatch
-from unas.objectives import RunningTerm, Term
-from unas.objectives._resource import RunningCost
-from unas.objectives.latency import Latency
+from unas.objectives import RunningCost, RunningTerm, Term
+from unas.objectives.latency import LatencyTerm
 from unas.spaces import Blueprint
 
 MARGIN = (
@@ -191,7 +191,7 @@ def is_about(term: Term, budget: Budget) -> bool:
     if getattr(term, "quantity", None) != budget.quantity:
         return False
     return (
-        not isinstance(term, Latency)
+        not isinstance(term, LatencyTerm)
         or backends.registry.name_of(type(term.backend)) == budget.backend
     )
 
@@ -203,9 +203,9 @@ def backend_of(budget: Budget, objectives: Mapping[str, Term]) -> Backend | None
     named = (
         term.backend
         for term in objectives.values()
-        if isinstance(term, Latency) and is_about(term, budget)
+        if isinstance(term, LatencyTerm) and is_about(term, budget)
     )
-    return next(named, None) or backends.create(budget.backend)
+    return next(named, None) or backends.get(budget.backend)()
 
 
 def as_summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def _gauge(budget: Budget, blueprint: Blueprint, device: str, backend: Backend |
     if backend is not None:
         return Stopwatch(blueprint, backend, device, SAMPLES)
     return (
-        Counter(blueprint, budget.quantity)
+        Counter(blueprint, COUNTS[budget.quantity])
         if budget.quantity in COUNTS
-        else EnergyMeter(blueprint, device, 0.3)
+        else EnergyMeter(blueprint, device, window_seconds=0.3)
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import nn
 
-from unas.budgets.budget import Budget, Verdict, judge
+from unas.budgets.budget import Budget, Verdict, created, judge
 from unas.budgets.contract import SAMPLES, backend_of
-from unas.costs.gauges import Reading
+from unas.costs.reading import Reading
 from unas.graphs.onnx_size import OnnxSize, count_onnx
-from unas.latency import backends, measure_file
+from unas.latency import measure_file
 from unas.latency.backends import Backend
 from unas.latency.energy import measure_energy
 from unas.latency.energy_counters import POWERCAP
@@ -52,17 +52,16 @@ def judge_file(
 
     def verdict(budget: Budget) -> Verdict:
         if budget.quantity == "latency":
-            backend = backends.create(budget.backend or "", command, timeout_seconds)
+            backend = created(budget.backend or "", command, timeout_seconds)
             found = measure_file(
                 path, size.image_shape, backend, device, threads=threads, samples=samples
             )
-            note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
-            return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
+            return _judged(budget, found.reading())
         if budget.quantity == "energy":
             energy = measure_energy(
                 path, size.image_shape, "onnxruntime", device, threads=threads, root=root
             )
-            return judge(budget, energy.median_mj, energy.low_mj, energy.high_mj, energy.counter)
+            return _judged(budget, energy.reading())
         return judge(budget, _counted(size, budget.quantity))
 
     return tuple(verdict(budget) for budget in budgets)
@@ -72,7 +71,6 @@ def _counted(size: OnnxSize, quantity: str) -> float:
     return {"macs": size.macs, "params": size.parameters, "memory": size.memory}[quantity]
 
 
-FILES = ("onnxruntime", "command")  # the backends that run a file
 MORE_SAMPLES = 4  # times as many, where an interval holds the limit
 SECONDS = 60.0  # for all of them at the most
 
@@ -105,7 +103,7 @@ def judge_delivery(
         if backend is not None:
             return _latency(budget, path, network, backend, blueprint=blueprint, device=device)
         if budget.quantity == "energy" and device != "cpu":
-            return _judged(budget, EnergyMeter(blueprint, device, 0.3).of(network))
+            return _judged(budget, EnergyMeter(blueprint, device, window_seconds=0.3).of(network))
         return judge_file(path, [budget], image_shape=blueprint.image_shape)[0]
 
     return [verdict(budget) for budget in budgets]
@@ -123,14 +121,13 @@ def _latency(
     """Return the verdict on a latency; what a first measurement leaves open, a longer one decides."""
 
     def measured(samples: int) -> Verdict:
-        if budget.backend not in FILES:
+        if not backend.runs_files:
             return _judged(budget, Stopwatch(blueprint, backend, device, samples).of(network))
         shape = blueprint.image_shape
         found = quietest(
             lambda: measure_file(path, shape, backend, samples=samples, max_seconds=SECONDS)
         )
-        note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
-        return judge(budget, found.median_ms, found.low_ms, found.high_ms, note)
+        return _judged(budget, found.reading())
 
     first = measured(SAMPLES)
     return measured(MORE_SAMPLES * SAMPLES) if first.low <= budget.limit < first.high else first

@@ -21,7 +21,7 @@ from unas.common.errors import UserError
 from unas.common.files import write_json
 from unas.latency import Fingerprint, Latency, measure_file
 from unas.latency import measure as measure_network
-from unas.latency.backends import Backend
+from unas.latency.measurement import SAMPLES
 from unas.runs.network import load_network
 from unas.spaces import NetworkOptions
 
@@ -43,7 +43,7 @@ class FileOptions:
     where: Where = Where()
     input_shape: tuple[int, ...] | None = None
     batch: int = 1
-    samples: int = 50
+    samples: int = SAMPLES
     seconds: float = 10.0
     json: str | None = None
 
@@ -114,6 +114,6 @@ def _measured(name: str, options: FileOptions) -> Latency:
         )
     assert file is not None  # noqa: S101  for the type checker
     # A run has its trained network beside the file, for the backends that run no files.
-    if type(backend).prepare_file is Backend.prepare_file and weights_of(name):
+    if not backend.runs_files and weights_of(name):
         return measure_network(load_network(name), images, **where)
     return measure_file(file, images, **where)

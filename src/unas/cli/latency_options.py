@@ -46,10 +46,14 @@ class Where:
             UserError: there is no such backend, or its command is missing; or a command is given to
                 another one.
         """
-        name = backends.registry.name_of(backends.get(self.backend))
-        if self.command is not None and name != "command":
-            raise UserError(f"--command is given, but --backend is {name}; add --backend command")
-        return backends.create(self.backend, self.command, self.timeout)
+        if "command" not in backends.options_of(backends.get(self.backend)):
+            if self.command is not None:
+                raise UserError(
+                    f"--command is given, but --backend is {self.backend}; add --backend command"
+                )
+            return backends.create(self.backend)
+        command = self.command or ""
+        return backends.create(self.backend, command=command, timeout_seconds=self.timeout)
 
 
 def file_of(name: str) -> Path | None:

@@ -20,7 +20,7 @@ from unas.common.errors import UserError
 from unas.common.files import parse_json, read_text
 from unas.config import Config
 from unas.config.budgeted import with_budget_terms
-from unas.config.components import component_names, one_line_errors
+from unas.config.components import one_line_errors, outside_names
 from unas.config.document import config_from_json, config_to_json
 from unas.pipeline.opening import new_directory
 from unas.recipes import recipe
@@ -146,7 +146,7 @@ def _with_budgets(config: Config, words: list[str]) -> tuple[Config, list[str]]:
     if budgets:
         config = replace(config, budgets=tuple(budgets))
     with_terms = with_budget_terms(config, commands[-1] if commands else None)
-    if commands and "command" not in component_names(with_terms):
+    if commands and "command" not in outside_names(with_terms):
         raise UserError(
             "--command is given, but no budget is @command; write it like latency<=8ms@command"
         )
@@ -163,9 +163,7 @@ def _saved_config(
 ) -> Config:
     """Return a run's own configuration; only what this command line names is imported for it."""
     named_here = (
-        {name for names in chosen.values() for name in names}
-        | component_names(named)
-        | set(trusted)
+        {name for names in chosen.values() for name in names} | outside_names(named) | set(trusted)
     )
     path = directory / CONFIG
     saved = config_from_json(read_text(path), str(path), named_here)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, get_origin
@@ -32,24 +32,36 @@ def base_of(component: type) -> type | None:
     return next((base for base in NAMES if issubclass(component, base)), None)
 
 
-def component_names(value: Any) -> set[str]:
-    """Return the names of all components and callables in a configuration, at any depth."""
+def outside_names(value: Any) -> set[str]:
+    """Return the names of all code from outside in a configuration, at any depth; see `is_outside`."""
     if isinstance(value, dict):
-        return {name for item in value.values() for name in component_names(item)}
+        return _union(value.values())
+    if isinstance(value, tuple | list):
+        return _union(value)
     if is_dataclass(value) and not isinstance(value, type):
+        names = _union(getattr(value, field.name) for field in fields(value))
         base = base_of(type(value))
-        own = {NAMES[base].name_of(type(value))} if base else set()
-        return own | {
-            name for field in fields(value) for name in component_names(getattr(value, field.name))
-        }
-    return (
-        {callable_name(value, "")} if inspect.isclass(value) or inspect.isfunction(value) else set()
-    )
+        if base is not None and is_outside(type(value)):
+            names.add(NAMES[base].name_of(type(value)))
+        return names
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return {callable_name(value, "")}
+    return set()
 
 
-def is_outside(name: str) -> bool:
-    """Return whether a component runs code from outside: a class of elsewhere, or the backend that runs a command."""
-    return ":" in name or name == "command"
+def _union(values: Iterable[Any]) -> set[str]:
+    names: set[str] = set()
+    for value in values:
+        names |= outside_names(value)
+    return names
+
+
+def is_outside(component: type) -> bool:
+    """Return whether a component runs code from outside: a class of elsewhere, or a user's command."""
+    base = base_of(component)
+    if base is None or ":" in NAMES[base].name_of(component):
+        return True
+    return issubclass(component, Backend) and component.runs_foreign_code
 
 
 def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any]:
@@ -58,20 +70,20 @@ def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any
     Args:
         base: what it must derive from, a key of `NAMES`.
         name: a built-in name, or `package.module:Class`.
-        trusted: the names, of those that `is_outside`, that may be used, which runs their code.
+        trusted: the names of code from outside that may be used, which runs it.
 
     Raises:
         UserError: there is no such component, it can't be imported, or it isn't trusted.
     """
-    if is_outside(name):
-        _require_trust(name, trusted)
+    if ":" in name:
+        _require_trust(name, trusted)  # before it is imported
     with one_line_errors(f"{name!r} can't be imported"):
-        found = NAMES[base].get(name)
-    if not is_outside(name) and is_outside(known := NAMES[base].name_of(found)):
-        _require_trust(known, trusted)  # the registry takes `Command` for `command`
-    if not issubclass(found, base):
+        component = NAMES[base].get(name)
+    if not issubclass(component, base):
         raise UserError(f"{name!r} is not a subclass of {base.__module__}:{base.__name__}")
-    return found
+    if is_outside(component):
+        _require_trust(NAMES[base].name_of(component), trusted)
+    return component
 
 
 def is_callable_hint(hint: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a network costs, as a figure with an interval: the gauge of a quantity, and the one that counts."""
+"""Gauges: what reads a cost of the network that an architecture becomes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import ClassVar
 from torch import nn
 
 from unas.architecture.genotype import Genotype
+from unas.costs.reading import Reading
 from unas.graphs.memory import peak_memory
 from unas.graphs.size import count_macs, count_parameters
 from unas.spaces import Blueprint
 
-Shape = tuple[int, int, int]
-COUNTS: dict[str, Callable[[nn.Module, Shape], int]] = {
+# Counts a network for one image of a shape (C, H, W).
+Count = Callable[[nn.Module, tuple[int, int, int]], float]
+COUNTS: dict[str, Count] = {
     "macs": count_macs,
     "params": lambda network, _: count_parameters(network),
     "memory": peak_memory,
@@ -23,25 +25,8 @@ COUNTS: dict[str, Callable[[nn.Module, Shape], int]] = {
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A figure of one network, for one image, in the base unit of its quantity.
-
-    Args:
-        value: the figure.
-        low: the lower end of its 95 % interval; the value itself where it is counted.
-        high: the upper end.
-        note: what else to know.
-    """
-
-    value: float
-    low: float
-    high: float
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Gauge(ABC):
-    """Reads one quantity of the network that an architecture becomes.
+    """Reads one cost of the network that an architecture becomes.
 
     Args:
         blueprint: how an architecture becomes a network.
@@ -54,29 +39,55 @@ class Gauge(ABC):
 
     blueprint: Blueprint
 
+    @property
     @abstractmethod
-    def __call__(self, genotype: Genotype) -> Reading:
-        """Return the figure of an architecture's untrained network.
+    def where(self) -> str:
+        """The device that the network runs on while it is read."""
+
+    @property
+    @abstractmethod
+    def runs_files(self) -> bool:
+        """Whether what is read of a network can be read of its ONNX file too."""
+
+    @abstractmethod
+    def of(self, network: nn.Module) -> Reading:
+        """Return the figure of a network.
 
         Raises:
             UserError: it can't be measured here.
         """
 
+    def __call__(self, genotype: Genotype) -> Reading:
+        """Return the figure of an architecture's untrained network; see `of`."""
+        return self.of(self.blueprint.network(genotype).eval())
+
 
 @dataclass(frozen=True)
 class Counter(Gauge):
-    """Counts multiply-adds, parameters or bytes of activations.
+    """Counts, which needs neither a clock nor memory for the weights.
 
     Args:
-        quantity: a key of `COUNTS`.
+        count: counts one network.
     """
 
     is_exact: ClassVar[bool] = True
 
-    quantity: str
+    count: Count
+
+    @property
+    def where(self) -> str:
+        """See `Gauge`: nothing runs."""
+        return "cpu"
+
+    @property
+    def runs_files(self) -> bool:
+        """See `Gauge`: the graph of a file is counted as a network is."""
+        return True
+
+    def of(self, network: nn.Module) -> Reading:
+        """See `Gauge`."""
+        return Reading.exact(self.count(network, self.blueprint.image_shape))
 
     def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
-        skeleton = self.blueprint.skeleton(genotype)
-        value = COUNTS[self.quantity](skeleton, self.blueprint.image_shape)
-        return Reading(value, value, value)
+        return self.of(self.blueprint.skeleton(genotype))

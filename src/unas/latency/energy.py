@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from unas.common.errors import UserError
+from unas.costs.reading import Reading
 from unas.latency.backends import Backend, Clock
 from unas.latency.energy_counters import POWERCAP, EnergyCounter, find_counter
 from unas.latency.fingerprint import Fingerprint
@@ -59,6 +60,10 @@ class Energy:
             counter=counter,
             fingerprint=fingerprint,
         )
+
+    def reading(self) -> Reading:
+        """Return the median with its interval, in millijoules, and what counted."""
+        return Reading(self.median_mj, self.low_mj, self.high_mj, self.counter)
 
 
 def measure_energy(

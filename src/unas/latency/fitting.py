@@ -16,6 +16,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout
 from unas.common.errors import UserError
 from unas.costs.blocks import Terms, random_genotypes
+from unas.costs.table import CostTable
 from unas.latency.backends import Backend
 from unas.latency.design import choose_design
 from unas.latency.measurement import as_backend, batch_shape
@@ -122,12 +123,14 @@ def _fit(blueprint: Blueprint, clock: NetworkTimer, timer: Timer, plan: FitPlan)
     fit = fit_terms(terms.matrix(design), terms.group_matrix(), group_sizes, measured)
     predicted = fit.intercept + terms.matrix(others) @ fit.terms
     return Predictor(
-        layout=Layout(space.choices, space.registry_name),
+        table=CostTable(
+            Layout(space.choices, space.registry_name),
+            fit.intercept,
+            terms.blocks,
+            tuple(torch.from_numpy(part.copy()) for part in terms.by_block(fit.terms)),
+        ),
         network=blueprint.size(),
         fingerprint=fingerprint,
-        intercept=fit.intercept,
-        blocks=terms.blocks,
-        weights=tuple(torch.from_numpy(block.copy()) for block in terms.by_block(fit.terms)),
         quality=_quality(predicted, timing, count, preparing_seconds),
     )
 

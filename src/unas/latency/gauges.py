@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
-from unas.costs.gauges import Gauge, Reading
+from unas.costs.gauges import Gauge
+from unas.costs.reading import Reading
 from unas.latency import Latency, measure
 from unas.latency.backends import Backend
+from unas.latency.backends.eager import EagerBackend
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
-from unas.latency.energy import measure_energy
+from unas.latency.energy import MIN_WINDOWS, measure_energy
+from unas.latency.measurement import MAX_SECONDS, SAMPLES
 
 TRIES = 3  # a noisy measurement is repeated; the least noisy one counts
 
@@ -25,77 +27,99 @@ class Stopwatch(Gauge):
 
     Args:
         backend: what runs the network.
-        device: where PyTorch runs the network, for a backend that is PyTorch.
+        device: the device of the run, where the backend measures if it can.
         samples: how many runs a figure is taken from.
+        max_seconds: the most that one measurement takes.
     """
 
     backend: Backend
     device: str = "cpu"
-    samples: int = 50
+    samples: int = SAMPLES
+    max_seconds: float = MAX_SECONDS
 
     @property
     def where(self) -> str:
-        """Where the backend runs the network: ONNX Runtime's is the CPU, a command's is its own business."""
-        is_elsewhere = self.backend.is_remote or isinstance(self.backend, OnnxRuntimeBackend)
-        return "cpu" if is_elsewhere else self.device
-
-    def __call__(self, genotype: Genotype) -> Reading:
         """See `Gauge`."""
-        return self.of(self.blueprint.network(genotype).eval())
+        return self.backend.device_for(self.device)
+
+    @property
+    def runs_files(self) -> bool:
+        """See `Gauge`."""
+        return self.backend.runs_files
 
     def of(self, network: nn.Module) -> Reading:
-        """Return the figure of any network."""
-        shape = self.blueprint.image_shape
-        found = quietest(
-            lambda: measure(network, shape, self.backend, self.where, samples=self.samples)
-        )
-        if not 0 <= found.median_ms < math.inf:
-            raise UserError(
-                f"backend {found.backend}: a latency of {found.median_ms} ms was measured"
+        """See `Gauge`."""
+        latency = quietest(
+            lambda: measure(
+                network,
+                self.blueprint.image_shape,
+                self.backend,
+                self.where,
+                samples=self.samples,
+                max_seconds=self.max_seconds,
             )
-        note = "noisy, measure again on a quiet machine" if found.is_noisy else ""
-        return Reading(found.median_ms, found.low_ms, found.high_ms, note)
+        )
+        if not 0 <= latency.median_ms < math.inf:
+            raise UserError(
+                f"backend {latency.backend}: a latency of {latency.median_ms} ms was measured"
+            )
+        return latency.reading()
 
 
 @dataclass(frozen=True)
 class EnergyMeter(Gauge):
-    """Measures millijoules, with ONNX Runtime on the CPU, or with PyTorch where the device is a GPU.
+    """Measures millijoules: with ONNX Runtime on the CPU, with PyTorch on a GPU.
 
     Args:
-        device: where PyTorch runs the network; "cpu" for ONNX Runtime.
-        window_seconds: how long each of six stretches of time is.
+        device: the device of the run.
+        windows: how many stretches of time a figure is taken from.
+        window_seconds: how long each stretch of time is.
     """
 
     device: str = "cpu"
+    windows: int = MIN_WINDOWS
     window_seconds: float = 0.1
 
     @property
-    def backend(self) -> str:
+    def backend(self) -> Backend:
         """What runs the network."""
-        return "onnxruntime" if self.device == "cpu" else "eager"
+        return OnnxRuntimeBackend() if self.device == "cpu" else EagerBackend()
 
-    def __call__(self, genotype: Genotype) -> Reading:
+    @property
+    def where(self) -> str:
         """See `Gauge`."""
-        return self.of(self.blueprint.network(genotype).eval())
+        return self.device
+
+    @property
+    def runs_files(self) -> bool:
+        """See `Gauge`."""
+        return self.backend.runs_files
 
     def of(self, network: nn.Module) -> Reading:
-        """Return the figure of any network."""
-        found = measure_energy(
+        """See `Gauge`."""
+        energy = measure_energy(
             network,
             self.blueprint.image_shape,
             self.backend,
             self.device,
-            windows=6,
+            windows=self.windows,
             window_seconds=self.window_seconds,
         )
-        return Reading(found.median_mj, found.low_mj, found.high_mj, found.counter)
+        return energy.reading()
 
 
 def quietest(measured: Callable[[], Latency]) -> Latency:
-    """Return a measurement; a noisy one is repeated up to twice, and the one with the least relative spread counts."""
-    found: list[Latency] = []
-    while len(found) < TRIES and not (found and not found[-1].is_noisy):
-        found.append(measured())
-    return min(
-        found, key=lambda each: (each.p90 - each.p10) / each.median_ms if each.median_ms else 0.0
-    )
+    """Return the measurement with the least relative spread of up to three.
+
+    The first one that is not noisy ends it.
+    """
+    latencies = [measured()]
+    while latencies[-1].is_noisy and len(latencies) < TRIES:
+        latencies.append(measured())
+    return min(latencies, key=_relative_spread)
+
+
+def _relative_spread(latency: Latency) -> float:
+    if not latency.median_ms:
+        return 0.0
+    return (latency.p90 - latency.p10) / latency.median_ms

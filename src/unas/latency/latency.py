@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unas.costs.reading import Reading
 from unas.latency.fingerprint import Fingerprint
 
 CONFIDENCE = 0.95
 NOISY = 0.2  # the 10th and 90th percentile may be this part of the median apart without noise
+NOISY_NOTE = "noisy, measure again on a quiet machine"
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,14 @@ class Latency:
         """Whether something else was running: the times spread over a fifth of their median."""
         return self.p90 - self.p10 > NOISY * self.median_ms
 
+    def reading(self) -> Reading:
+        """Return the median with its interval, in milliseconds."""
+        note = NOISY_NOTE if self.is_noisy else ""
+        return Reading(self.median_ms, self.low_ms, self.high_ms, note)
+
     def line(self) -> str:
         """Return the figure for people, on one line."""
-        noise = "; NOISY, measure again on a quiet machine" if self.is_noisy else ""
+        noise = f"; {NOISY_NOTE}" if self.is_noisy else ""
         return (
             f"{self.median_ms:.4g} ms (95 %: {self.low_ms:.4g} to {self.high_ms:.4g}; "
             f"10th to 90th percentile {self.p10:.4g} to {self.p90:.4g}; "

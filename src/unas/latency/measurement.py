@@ -22,6 +22,8 @@ from unas.latency.latency import Latency
 WINDOW = 5  # runs whose median is compared with that of the runs before
 STEADY = 0.05  # relative difference of two such medians that counts as steady
 MAX_THREADS = 1024  # PyTorch starts as many as it is asked for
+SAMPLES = 50  # runs that a figure is taken from, unless the caller says otherwise
+MAX_SECONDS = 10.0  # that one measurement takes, unless the caller says otherwise
 MIN_SAMPLES = 6  # fewer have no confidence interval of 95 %
 
 
@@ -32,8 +34,8 @@ def measure(
     device: str | torch.device = "cpu",
     *,
     threads: int | None = None,
-    samples: int = 50,
-    max_seconds: float = 10.0,
+    samples: int = SAMPLES,
+    max_seconds: float = MAX_SECONDS,
 ) -> Latency:
     """Return how long a network takes for one batch in evaluation mode, without gradients.
 
@@ -63,8 +65,8 @@ def measure_file(
     device: str | torch.device = "cpu",
     *,
     threads: int | None = None,
-    samples: int = 50,
-    max_seconds: float = 10.0,
+    samples: int = SAMPLES,
+    max_seconds: float = MAX_SECONDS,
 ) -> Latency:
     """Return how long an ONNX file takes for one batch.
 
@@ -96,13 +98,14 @@ def prepared(
     """Check where to measure, and let PyTorch use that many threads inside the block.
 
     Raises:
-        UserError: an argument is out of its range.
+        UserError: an argument is out of its range, or the backend can't use the device.
     """
     runner = as_backend(backend)
     shape = batch_shape(input_shape)
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise UserError(f"threads is {threads}; it must be at least 1 and at most {MAX_THREADS}")
     where = torch_device(device)
+    runner.require_device(where)
     with torch_threads(threads):
         yield runner, Fingerprint.here(runner, shape, where, torch.get_num_threads())
 
@@ -113,7 +116,7 @@ def as_backend(backend: str | Backend) -> Backend:
     Raises:
         UserError: there is none of this name.
     """
-    return backends.get(backend)() if isinstance(backend, str) else backend
+    return backends.create(backend) if isinstance(backend, str) else backend
 
 
 def check_samples(samples: int, max_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A predictor of latency, multilinear in the architecture: what a policy's expected latency is, and its gradient."""
+"""A predictor of latency: a table of costs, with the machine it is valid on and how good it is."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Policy, Sample
 from unas.common import files
 from unas.common.errors import UserError
+from unas.costs.table import CostTable
 from unas.latency.fingerprint import Fingerprint
 from unas.spaces import SearchSpace
 
@@ -48,53 +48,41 @@ class Quality:
 
 @dataclass(frozen=True)
 class Predictor:
-    """T̂(z) = intercept + Σ_blocks ⟨weights, ⊗ of the block's choices⟩, in milliseconds a forward.
+    """T̂(z), the milliseconds of a forward as a sum over an architecture's choices.
 
     Args:
-        layout: the space's choices.
+        table: the sum, in milliseconds.
         network: the size of the networks, and how many classes they tell apart.
         fingerprint: the machine, the versions and the input that it is valid for.
-        intercept: in milliseconds.
-        blocks: the choices of each term, one or two.
-        weights: of each block, [K] or [K_first, K_second] float64, in milliseconds.
         quality: how well it predicts.
     """
 
-    layout: Layout
+    table: CostTable
     network: Mapping[str, Any]
     fingerprint: Fingerprint
-    intercept: float
-    blocks: tuple[tuple[str, ...], ...]
-    weights: tuple[Tensor, ...]
     quality: Quality
 
+    @property
+    def layout(self) -> Layout:
+        """The space's choices."""
+        return self.table.layout
+
     def predict(self, sample: Sample) -> Tensor:
-        """Return the milliseconds of each of G architectures, [G], differentiable in the sample's weights."""
-        return self._evaluate({name: sample[name] for name in self.layout.choices})
+        """Return the milliseconds of each of G architectures, [G].
+
+        It is differentiable in the sample's weights.
+        """
+        return self.table(sample)
 
     def expectation(self, policy: Policy) -> Tensor:
-        """Return the exact expected milliseconds under a policy, [], differentiable in its logits.
-
-        The choices of a policy are independent and no term has a choice twice, so E[T̂(z)] is T̂ at
-        the probabilities.
-        """
-        groups, where = policy.log_probabilities(), policy.layout.position
-        probabilities = {
-            name: groups[where[name][0]][where[name][1]].exp()[None] for name in self.layout.choices
-        }
-        return self._evaluate(probabilities)[0]
+        """Return the exact expected milliseconds under a policy, [], differentiable in its logits."""
+        mean, _ = self.table.moments(policy)
+        return mean
 
     def least(self) -> tuple[Genotype, float]:
         """Return the architecture that is predicted to be the fastest, and its milliseconds."""
-        total, picked = self.intercept, dict[str, str]()
-        for block, weights in zip(self.blocks, self.weights, strict=True):
-            best = [int(i) for i in torch.unravel_index(weights.argmin(), weights.shape)]
-            picked |= {
-                name: self.layout.choices[name][i] for name, i in zip(block, best, strict=True)
-            }
-            total += float(weights.min())
-        choices = {name: picked[name] for name in self.layout.choices}
-        return Genotype(self.layout.space, choices), total
+        fastest = self.table.least()
+        return fastest, self.table.of(fastest)
 
     def check(
         self, fingerprint: Fingerprint, space: SearchSpace, network: Mapping[str, Any], source: str
@@ -111,22 +99,30 @@ class Predictor:
             UserError: the device, the backend, a version, the input, the space or the size is
                 another.
         """
-        difference = self.fingerprint.difference(fingerprint)
-        if self.layout.space != space.registry_name or self.layout.choices != space.choices:
-            difference = (
-                f"it is of the {self.layout.space} space with other choices "
-                f"than this {space.registry_name} space"
-            )
-        elif difference is None and dict(self.network) != dict(network):
-            names = sorted(set(self.network) | set(network))
-            name = next(name for name in names if self.network.get(name) != network.get(name))
-            difference = (
-                f"network.{name} is {self.network.get(name)} there and {network.get(name)} here"
-            )
+        difference = (
+            self._other_space(space)
+            or self.fingerprint.difference(fingerprint)
+            or self._other_network(network)
+        )
         if difference is not None:
             raise UserError(
                 f"{source} doesn't fit: {difference}; fit another with `unas latency fit`"
             )
+
+    def _other_space(self, space: SearchSpace) -> str | None:
+        if self.layout.space == space.registry_name and self.layout.choices == space.choices:
+            return None
+        return (
+            f"it is of the {self.layout.space} space with other choices "
+            f"than this {space.registry_name} space"
+        )
+
+    def _other_network(self, network: Mapping[str, Any]) -> str | None:
+        for name in sorted(set(self.network) | set(network)):
+            there, here = self.network.get(name), network.get(name)
+            if there != here:
+                return f"network.{name} is {there} there and {here} here"
+        return None
 
     def save(self, path: Path) -> None:
         """Write the predictor to a JSON file, in one step.
@@ -134,6 +130,10 @@ class Predictor:
         Raises:
             UserError: it can't be written.
         """
+        blocks = zip(self.table.blocks, self.table.weights, strict=True)
+        terms = [
+            {"choices": list(block), "weights_ms": weights.tolist()} for block, weights in blocks
+        ]
         files.write_json(
             path,
             {
@@ -144,20 +144,7 @@ class Predictor:
                 "network": dict(self.network),
                 "fingerprint": asdict(self.fingerprint),
                 "quality": asdict(self.quality),
-                "intercept_ms": self.intercept,
-                "terms": [
-                    {"choices": list(block), "weights_ms": weights.tolist()}
-                    for block, weights in zip(self.blocks, self.weights, strict=True)
-                ],
+                "intercept_ms": self.table.intercept,
+                "terms": terms,
             },
         )
-
-    def _evaluate(self, weights: Mapping[str, Tensor]) -> Tensor:
-        total: Tensor | float = self.intercept
-        for block, own in zip(self.blocks, self.weights, strict=True):
-            first = weights[block[0]]
-            own = own.to(device=first.device, dtype=first.dtype)  # noqa: PLW2901
-            mixed = first @ own
-            total = total + (mixed if len(block) == 1 else (mixed * weights[block[1]]).sum(-1))
-        assert isinstance(total, Tensor)  # noqa: S101  a space has a choice
-        return total

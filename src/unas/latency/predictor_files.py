@@ -15,6 +15,7 @@ from torch import Tensor
 from unas.architecture.policy import Layout
 from unas.common import files
 from unas.common.errors import UserError
+from unas.costs.table import CostTable
 from unas.latency.fingerprint import Fingerprint
 from unas.latency.predictor import FORMAT, VERSION, Predictor, Quality
 
@@ -37,19 +38,21 @@ def load_predictor(path: Path) -> Predictor:
     for name in _FIELDS:
         if name not in document:
             raise UserError(f"{source}: the field {name!r} is missing; is the file damaged?")
-    layout = _layout(document, source)
-    blocks, weights = _terms(document["terms"], layout, source)
     if not isinstance(document["network"], dict):
         raise UserError(f"{source}: network is no object; is the file damaged?")
     return Predictor(
-        layout=layout,
+        table=_table(document, source),
         network=document["network"],
         fingerprint=Fingerprint.from_dict(document["fingerprint"], source),
-        intercept=_number(document["intercept_ms"], f"{source}: intercept_ms"),
-        blocks=blocks,
-        weights=weights,
         quality=_quality(document["quality"], source),
     )
+
+
+def _table(document: dict[str, Any], source: str) -> CostTable:
+    layout = _layout(document, source)
+    intercept = _number(document["intercept_ms"], f"{source}: intercept_ms")
+    blocks, weights = _terms(document["terms"], layout, source)
+    return CostTable(layout, intercept, blocks, weights)
 
 
 def _layout(document: dict[str, Any], source: str) -> Layout:

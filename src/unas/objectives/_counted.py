@@ -10,22 +10,22 @@ from torch import Tensor
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
-from unas.costs.gauges import Counter
+from unas.costs.gauges import COUNTS, Counter
 from unas.costs.table import CostTable, exact_table, fitted_table
-from unas.objectives._resource import CostTerm, Resource, RunningCost
+from unas.objectives._resource import CostTerm, LimitTerm, RunningCost
 from unas.objectives.base import Setting
 
 
 @dataclass(frozen=True)
-class Counted(Resource):
+class CountedTerm(LimitTerm):
     """A cost that `unas.costs.gauges.Counter` counts."""
 
     def start(self, setting: Setting) -> RunningCost:
         """See `CostTerm`."""
-        return RunningCounted(self, setting)
+        return RunningCount(self, setting)
 
 
-class RunningCounted(RunningCost):
+class RunningCount(RunningCost):
     """A counted cost during a search.
 
     Args:
@@ -34,7 +34,7 @@ class RunningCounted(RunningCost):
     """
 
     def __init__(self, term: CostTerm, setting: Setting) -> None:
-        super().__init__(term, setting, Counter(setting.blueprint, term.quantity))
+        super().__init__(term, setting, Counter(setting.blueprint, COUNTS[term.quantity]))
         self.use_few_draws()
         self._counts: dict[Genotype, float] = {}
 

@@ -42,7 +42,7 @@ class CostTerm(PolicyTerm):
 
 
 @dataclass(frozen=True)
-class Resource(CostTerm):
+class LimitTerm(CostTerm):
     """weight·max(0, c/limit − 1).
 
     Where c is a sum over choices (multiply-adds, parameters), its mean and standard deviation under

@@ -9,14 +9,14 @@ from typing import ClassVar
 from unas.costs.table import CostTable, fitted_table
 from unas.latency.gauges import EnergyMeter
 from unas.objectives._measured import RunningMeasuredCost
-from unas.objectives._resource import Resource
+from unas.objectives._resource import LimitTerm
 from unas.objectives.base import Setting
 
 MEASURED = 48  # random networks, a second or two each
 
 
 @dataclass(frozen=True)
-class Energy(Resource):
+class EnergyTerm(LimitTerm):
     """How far the energy of a forward of one image is over a limit, predicted from measured networks.
 
     Args:
@@ -38,9 +38,9 @@ class RunningEnergy(RunningMeasuredCost):
         setting: where it is used.
     """
 
-    def __init__(self, term: Energy, setting: Setting) -> None:
+    def __init__(self, term: EnergyTerm, setting: Setting) -> None:
         meter = EnergyMeter(setting.blueprint, setting.device)
-        super().__init__(term, setting, meter, meter.backend, setting.device)
+        super().__init__(term, setting, meter, meter.backend, meter.where)
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""

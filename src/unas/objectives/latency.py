@@ -28,7 +28,7 @@ HELD_OUT = 8
 
 
 @dataclass(frozen=True)
-class Latency(CostTerm):
+class LatencyTerm(CostTerm):
     """κ·max(0, T(z) − T*) of architectures drawn for it alone (SPEC §3), in the network that will be deployed.
 
     The architecture that is measured is the one that is scored. For an estimator with a control
@@ -94,7 +94,7 @@ class RunningLatency(RunningMeasuredCost):
         setting: where it is used.
     """
 
-    def __init__(self, term: Latency, setting: Setting) -> None:
+    def __init__(self, term: LatencyTerm, setting: Setting) -> None:
         self.stopwatch = Stopwatch(setting.blueprint, term.backend, setting.device)
         super().__init__(term, setting, self.stopwatch, term.backend, self.stopwatch.where)
         self.options = term
@@ -123,7 +123,7 @@ class RunningLatency(RunningMeasuredCost):
                 f"latency: {quality.architectures} + {quality.held_out} networks measured, "
                 f"{time.monotonic() - start:.0f} s; error {quality.mape:.1f} % on those held out"
             )
-        return CostTable(found.layout, found.intercept, found.blocks, found.weights), False
+        return found.table, False
 
     def read(self, sample: Sample) -> Tensor:
         """See `RunningCost`."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unas.objectives._counted import Counted
+from unas.objectives._counted import CountedTerm
 
 
 @dataclass(frozen=True)
-class Macs(Counted):
+class MacsTerm(CountedTerm):
     """How far the multiply-adds of convolutions and linear layers for one image, are over a limit.
 
     Args:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unas.objectives._counted import Counted
+from unas.objectives._counted import CountedTerm
 
 
 @dataclass(frozen=True)
-class Memory(Counted):
+class MemoryTerm(CountedTerm):
     """How far the peak activation memory of one image, in bytes, is over a limit.
 
     Args:

@@ -18,7 +18,7 @@ from unas.compute.runtime import Runtime
 from unas.compute.torchrun import job, joined, local_rank, restarts
 from unas.config import Config
 from unas.config.budgeted import with_budget_terms
-from unas.config.components import component_names, is_outside
+from unas.config.components import outside_names
 from unas.config.document import config_from_json, config_to_json
 from unas.data import ImageData
 from unas.pipeline.phases import Work, check, read_summary
@@ -73,9 +73,8 @@ def work_in(
         promised.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
-        outside = [name for name in sorted(component_names(config)) if is_outside(name)]
         out_words = f"unas {verb} --resume --out {shlex.quote(str(opened.directory))}"
-        words = [out_words, *(f"--trust {name}" for name in outside)]
+        words = [out_words, *(f"--trust {name}" for name in sorted(outside_names(config)))]
         if ranks.size > 1 and not quiet:
             print(_about_ranks(config, ranks), file=sys.stderr, flush=True)
         session = Session(opened, stop, config.checkpoint, " ".join(words), quiet, ranks)

@@ -6,7 +6,7 @@ from unas.config import Config
 from unas.latency.backends.eager import EagerBackend
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.generalisation_gap import GeneralisationGap
-from unas.objectives.latency import Latency
+from unas.objectives.latency import LatencyTerm
 from unas.recipes.imagenet import imagenet
 from unas.spaces.proxylessnas import ProxylessNetworkOptions, ProxylessSpace
 
@@ -31,7 +31,7 @@ def imagenet_mobile() -> Config:
             objectives={
                 "cross_entropy": CrossEntropy(),
                 "gap": GeneralisationGap(),
-                "latency": Latency(
+                "latency": LatencyTerm(
                     weight=0.1, warm_up_steps=30_000, target_ms=10.0, backend=EagerBackend()
                 ),
             },

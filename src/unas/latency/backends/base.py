@@ -23,10 +23,17 @@ class Backend(ABC):
     A backend is a frozen dataclass of its own options, so it is its own configuration.
 
     Attributes:
+        devices: the kinds of this machine's devices that it can run a network on; none if it runs
+            it where it likes.
         is_remote: the network runs on another machine than this one.
+        runs_files: it runs ONNX files, so that it can judge what a run delivers.
+        runs_foreign_code: it runs what the user names, so that a file may not ask for it.
     """
 
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     is_remote: ClassVar[bool] = False
+    runs_files: ClassVar[bool] = False
+    runs_foreign_code: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(
@@ -41,11 +48,11 @@ class Backend(ABC):
         Args:
             network: maps images to anything; it is left as it is.
             batch_shape: (B, C, H, W).
-            device: where it runs.
+            device: where it runs, one of `devices` if there are any.
             threads: how many CPU threads it may use; PyTorch's own number is already set.
 
         Raises:
-            UserError: the backend can't use this device.
+            UserError: the network can't be run.
         """
 
     def prepare_file(
@@ -60,10 +67,31 @@ class Backend(ABC):
         Raises:
             UserError: it doesn't, or it can't open this one.
         """
-        name = type(self).__module__.rpartition(".")[2]
         raise UserError(
-            f"backend {name} can't run an ONNX file; use onnxruntime or command, or measure a genotype"
+            f"backend {self.word} can't run an ONNX file; "
+            "use onnxruntime or command, or measure a genotype"
         )
+
+    def device_for(self, device: str) -> str:
+        """Return where the backend runs a network of a run on `device`: there if it can, else on the CPU."""
+        return device if torch.device(device).type in self.devices else "cpu"
+
+    def require_device(self, device: torch.device) -> None:
+        """Refuse a device that the backend can't run a network on.
+
+        Raises:
+            UserError: it is none of `devices`.
+        """
+        if self.devices and device.type not in self.devices:
+            raise UserError(
+                f"device is {device}; the {self.word} backend measures on "
+                f"{' and '.join(self.devices)}"
+            )
+
+    @property
+    def word(self) -> str:
+        """What messages call the backend."""
+        return type(self).__module__.rpartition(".")[2]
 
     def version(self) -> str:
         """Return the version of what runs the network: PyTorch's, unless it is something else."""

@@ -39,7 +39,10 @@ class CommandBackend(Backend):
         UserError: there is no command, its quotes don't match, or the timeout isn't positive.
     """
 
+    devices: ClassVar[tuple[str, ...]] = ()
     is_remote: ClassVar[bool] = True
+    runs_files: ClassVar[bool] = True
+    runs_foreign_code: ClassVar[bool] = True
 
     command: str = ""
     timeout_seconds: float = 60.0
@@ -49,6 +52,11 @@ class CommandBackend(Backend):
             raise UserError(
                 f"timeout_seconds is {self.timeout_seconds}; it must be above 0, and finite"
             )
+        if not self._words():
+            raise UserError(
+                'backend command: the command is missing; give one, such as "adb-run.sh {model}", '
+                "with --command, in Python as CommandBackend(command=…)"
+            )
 
     def prepare(
         self,
@@ -57,12 +65,7 @@ class CommandBackend(Backend):
         device: torch.device,
         threads: int,
     ) -> Clock:
-        """Return a function that returns the command's next time of the exported network, in milliseconds.
-
-        Raises:
-            UserError: see `_Command`.
-        """
-        self._words(Path())  # before seconds are spent on the export
+        """Return a function that returns the command's next time of the exported network."""
         _, channels, height, width = batch_shape
         directory = Path(tempfile.mkdtemp(prefix="unas-"))
         path = directory / "model.onnx"
@@ -82,25 +85,22 @@ class CommandBackend(Backend):
         device: torch.device,  # noqa: ARG002
         threads: int,  # noqa: ARG002
     ) -> Clock:
-        """Return a function that returns the command's next time of an ONNX file, in milliseconds."""
-        return _Command(self._words(path), self.timeout_seconds)
+        """Return a function that returns the command's next time of an ONNX file."""
+        words = self._words()
+        if not any(PLACE in word for word in words):
+            words.append(PLACE)
+        location = str(path.absolute())
+        return _Command([word.replace(PLACE, location) for word in words], self.timeout_seconds)
 
     def version(self) -> str:
         """Return the command."""
         return self.command
 
-    def _words(self, path: Path) -> list[str]:
+    def _words(self) -> list[str]:
         try:
-            words = shlex.split(self.command)
+            return shlex.split(self.command)
         except ValueError as error:
             raise UserError(f"command is {self.command!r}: {error}; check its quotes") from error
-        if not words:
-            raise UserError(
-                'command is missing; give one, for example --command "adb-run.sh {model}"'
-            )
-        if not any(PLACE in word for word in words):
-            words.append(PLACE)
-        return [word.replace(PLACE, str(path.absolute())) for word in words]
 
 
 class _Command:
@@ -127,19 +127,21 @@ class _Command:
         return self.times.pop()
 
     def _parsed(self, output: str) -> list[float]:
-        found = []
-        for line in filter(None, map(str.strip, output.splitlines())):
-            try:
-                milliseconds = float(line)
-            except ValueError:
-                milliseconds = math.nan
-            if not 0 < milliseconds < math.inf:
-                raise UserError(
-                    f"command {self.words[0]!r} printed {line[:60]!r}; it must print milliseconds above 0, one a line"
-                )
-            found.append(milliseconds)
-        if not found:
+        times = [self._milliseconds(line.strip()) for line in output.splitlines() if line.strip()]
+        if not times:
             raise UserError(
                 f"command {self.words[0]!r} printed nothing; it must print milliseconds, one a line"
             )
-        return found
+        return times
+
+    def _milliseconds(self, line: str) -> float:
+        try:
+            milliseconds = float(line)
+        except ValueError:
+            milliseconds = math.nan
+        if not 0 < milliseconds < math.inf:
+            raise UserError(
+                f"command {self.words[0]!r} printed {line[:60]!r}; "
+                "it must print milliseconds above 0, one a line"
+            )
+        return milliseconds

@@ -32,10 +32,9 @@ class CompiledBackend(Backend):
         """Return a function that runs the compiled network once and returns its time in milliseconds.
 
         Raises:
-            UserError: the device is neither a CPU nor a CUDA GPU, there is no C++ compiler, or it
-                can't be compiled.
+            UserError: there is no C++ compiler, or the network can't be compiled.
         """
-        copied = copy_to(device, network, "compiled")
+        copied = copy_to(device, network)
         _require_compiler()
         run = clock(
             torch.compile(_own_function(copied), dynamic=False), copied, batch_shape, device
@@ -45,7 +44,8 @@ class CompiledBackend(Backend):
         except Exception as error:  # compilers fail in many ways
             reason = (str(error).strip().splitlines() or [""])[0][:200]
             raise UserError(
-                f"backend compiled: {type(error).__name__}: {reason}; use --backend eager or onnxruntime"
+                f"backend compiled: {type(error).__name__}: {reason}; "
+                "use --backend eager or onnxruntime"
             ) from error
         return run
 
@@ -69,5 +69,6 @@ def _require_compiler() -> None:
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         raise UserError(
-            f"backend compiled: there is no C++ compiler {compiler!r}; install one or set CXX, or use --backend eager"
+            f"backend compiled: there is no C++ compiler {compiler!r}; "
+            "install one or set CXX, or use --backend eager"
         )

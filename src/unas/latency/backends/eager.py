@@ -11,7 +11,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from unas.common.errors import UserError
 from unas.latency.backends.base import Backend, Clock
 
 
@@ -26,23 +25,13 @@ class EagerBackend(Backend):
         device: torch.device,
         threads: int,  # noqa: ARG002  PyTorch's number of threads is the caller's
     ) -> Clock:
-        """Return a function that runs the network once and returns its time in milliseconds.
-
-        Raises:
-            UserError: the device is neither a CPU nor a CUDA GPU.
-        """
-        copied = copy_to(device, network, "eager")
+        """Return a function that runs the network once and returns its time in milliseconds."""
+        copied = copy_to(device, network)
         return clock(copied, copied, batch_shape, device)
 
 
-def copy_to(device: torch.device, network: nn.Module, backend: str) -> nn.Module:
-    """Return a copy of the network for evaluation on a device, channels last.
-
-    Raises:
-        UserError: the device is neither a CPU nor a CUDA GPU.
-    """
-    if device.type not in {"cpu", "cuda"}:
-        raise UserError(f"device is {device}; the {backend} backend measures on cpu and cuda")
+def copy_to(device: torch.device, network: nn.Module) -> nn.Module:
+    """Return a copy of the network for evaluation on a device, channels last."""
     copied: nn.Module = copy.deepcopy(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return copied.eval()
 
@@ -54,7 +43,8 @@ def clock(
     device: torch.device,
 ) -> Clock:
     """Return a function that calls `run` once on images as the network takes them, and returns the milliseconds."""
-    dtype = next((p.dtype for p in network.parameters()), torch.float32)
+    parameter = next(network.parameters(), None)
+    dtype = torch.float32 if parameter is None else parameter.dtype
     images = torch.zeros(batch_shape, device=device, dtype=dtype).contiguous(
         memory_format=torch.channels_last
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
@@ -23,32 +23,33 @@ if TYPE_CHECKING:
 class OnnxRuntimeBackend(Backend):
     """The network exported to ONNX and run by ONNX Runtime's CPU provider."""
 
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    runs_files: ClassVar[bool] = True
+
     def prepare(
         self,
         network: nn.Module,
         batch_shape: tuple[int, int, int, int],
-        device: torch.device,
+        device: torch.device,  # noqa: ARG002  always the CPU
         threads: int,
     ) -> Clock:
-        """Return a function that runs the exported network once and returns its time in milliseconds.
-
-        Raises:
-            UserError: the device is not a CPU.
-        """
-        _require_cpu(device)
+        """Return a function that runs the exported network once and returns its milliseconds."""
         _, channels, height, width = batch_shape
         model = quick_onnx(network, (channels, height, width))
         return clock(open_session(model.SerializeToString(), threads), batch_shape)
 
     def prepare_file(
-        self, path: Path, batch_shape: tuple[int, int, int, int], device: torch.device, threads: int
+        self,
+        path: Path,
+        batch_shape: tuple[int, int, int, int],
+        device: torch.device,  # noqa: ARG002  always the CPU
+        threads: int,
     ) -> Clock:
         """Return a function that runs an ONNX file once and returns its time in milliseconds.
 
         Raises:
-            UserError: the device is not a CPU, or the file can't be opened or takes other images.
+            UserError: the file can't be opened, or takes other images.
         """
-        _require_cpu(device)
         try:
             run = clock(open_session(path, threads), batch_shape)
             run()
@@ -75,8 +76,3 @@ def clock(session: onnxruntime.InferenceSession, batch_shape: tuple[int, int, in
         return 1e3 * (time.perf_counter() - start)
 
     return run
-
-
-def _require_cpu(device: torch.device) -> None:
-    if device.type != "cpu":
-        raise UserError(f"device is {device}; the onnxruntime backend measures on cpu")
