@@ -68,14 +68,14 @@ def median_of_random(out: Path, quantity: str, networks: Blueprint, count: int) 
     path = out / f"random-{quantity}.json"
     if not path.exists():
         gauge: Gauge = (
-            Counter(networks, quantity)
+            Counter(networks, COUNTS[quantity])
             if quantity in COUNTS
             else Stopwatch(networks, OnnxRuntimeBackend())
         )
         drawn = random_genotypes(networks.space, count, np.random.default_rng(0))
         values = [gauge(genotype).value for genotype in drawn]
         files.write_json(path, {"values": values, "median": float(np.median(values))})
-    return json.loads(path.read_text())
+    return dict(json.loads(path.read_text()))
 
 
 def predictor(out: Path, networks: Blueprint) -> str:
@@ -105,7 +105,7 @@ def run(config: Config, directory: Path) -> dict[str, Any]:
     summary = directory / "summary.json"
     if not (summary.exists() and "onnx_max_difference" in json.loads(summary.read_text())):
         unas.run(config, directory, resume=True, quiet=True)
-    return json.loads(summary.read_text())
+    return dict(json.loads(summary.read_text()))
 
 
 def trade_off(

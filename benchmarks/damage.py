@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -108,12 +109,12 @@ def on_small_disk(directory: Path, every: int) -> None:
         with RunDirectory.resume(disk / "run", {}) as run:
             print(f"disk full: resumed at step {run.checkpoint.step if run.checkpoint else 0}")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        for opening in (
-            lambda: RunDirectory.resume(disk / "run", {}),
-            lambda: RunDirectory.create(disk / "new", "{}", {}),
+        for open_run in (
+            partial(RunDirectory.resume, disk / "run", {}),
+            partial(RunDirectory.create, disk / "new", "{}", {}),
         ):
             try:
-                opening()
+                open_run()
             except UserError as error:
                 print(f"read-only: {str(error).replace(str(disk), 'DISK')}")
 
@@ -125,7 +126,8 @@ def jumping_clock() -> None:
         due = []
         for second in range(600):
             now[0] += 1
-            time.time = lambda second=second: real() + (1e8 if second % 2 else -1e8)  # type: ignore[assignment]
+            years = 1e8 if second % 2 else -1e8
+            time.time = partial(lambda years: real() + years, years)  # type: ignore[assignment]
             if clock.due(second):
                 due.append(second + 1)
                 clock.saved(second)

@@ -35,7 +35,7 @@ from unas.data.imagenet import ImageNet
 
 BATCH = 32
 MEAN, STD = ImageNet().mean, ImageNet().std
-COLOURS = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.2}
+COLOURS: Any = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.2}
 
 
 def write_tree(root: Path, images: int) -> float:
@@ -80,7 +80,7 @@ def rows(
         return lambda: map(batches.batch, range(batches.steps_per_epoch))
 
     def read() -> Iterator[Any]:
-        for indices in torch.arange(len(data.train)).split(BATCH):
+        for indices in torch.split(torch.arange(len(data.train)), BATCH):
             yield data.train.read(indices, draw_crops(0.08, BATCH, torch.Generator())).result()
 
     full = plain(root, "train", [crop, flip, jitter])

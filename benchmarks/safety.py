@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -48,7 +49,7 @@ def unguarded(search: SearchStep) -> Iterator[None]:
         policy_optimiser.step()
         return True
 
-    plain = {
+    plain: dict[str, Any] = {
         "all_finite": lambda _: True,
         "carried_by_gradient": lambda loss: loss,
         "step_if_all_finite": step,

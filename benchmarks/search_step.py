@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     baseline = load_baseline(arguments.baseline)
     device = torch.device(arguments.device)
-    config = unas.recipe("cifar10")
+    config: Any = unas.recipe("cifar10")
     config = replace(config, runtime=replace(config.runtime, precision=arguments.precision))
     steps = {"baseline": baseline.build(arguments.channels, arguments.layers, arguments.device)}
     for bn in arguments.bn:
@@ -73,9 +73,9 @@ def main() -> None:
     for pair in range(arguments.pairs + 1):
         data = baseline.batch(arguments.batch, arguments.device)
         for name, step in steps.items():
-            taken = seconds(step, data, device)
+            elapsed = seconds(step, data, device)
             if pair:  # the first one warms up
-                times[name].append(taken)
+                times[name].append(elapsed)
         if pair:
             print(
                 f"pair {pair}: "

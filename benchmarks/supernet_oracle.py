@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -25,7 +26,7 @@ from unas.spaces.proxylessnas import ProxylessSpace
 
 COLUMNS = ("space", "sample", "BatchNorm", "G", "logits", "weight gradients", "sample gradients")
 SIZES = {"darts, cifar stem": 16, "darts, imagenet stem": 64, "proxylessnas": 64}
-MODES = (("relaxed", "batch"), ("hard", "batch"), ("hard", "routed"))
+MODES: Any = (("relaxed", "batch"), ("hard", "batch"), ("hard", "routed"))
 NOTES = """
 The oracles (`tests/spaces/plain_supernet.py`, `plain_proxyless.py`) compute every operation on every edge, multiply and
 sum; with routed BatchNorm they run an operation on exactly the images whose architecture picked it. Largest absolute
@@ -44,7 +45,7 @@ def rows(batch: int, channels: int, layers: int) -> Iterator[tuple[str, ...]]:
                 space: SearchSpace = ProxylessSpace(width=0.1, bn=bn)
                 if name.startswith("darts"):
                     space = DartsSpace(
-                        channels=channels, layers=layers, stem=name.split()[1], bn=bn
+                        channels=channels, layers=layers, stem=cast("Any", name.split()[1]), bn=bn
                     )
                 found = compare(space, num_samples, kind == "hard", batch=batch, size=size)
                 values = (found.output, found.weights, found.sample)

@@ -136,9 +136,9 @@ def test_json_round_trip(seed: int) -> None:
 def test_a_genotype_cannot_change() -> None:
     genotype = random_genotype(0)
     with pytest.raises(TypeError):
-        genotype.choices["normal/node0/op0"] = "skip_connect"
+        genotype.choices["normal/node0/op0"] = "skip_connect"  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        genotype.space = "other"
+        genotype.space = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

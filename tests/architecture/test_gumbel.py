@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -80,7 +82,7 @@ def test_hard_samples_are_one_hot_with_the_policy_s_frequencies(softening: float
 def test_rare_options_are_drawn_as_often_as_they_should_be() -> None:
     p = np.array([1 - 1.11e-3, 1e-3, 1e-4, 1e-5])
     policy = make_policy(logits=tuple(np.log(p)))
-    counts = sum(
+    counts: Any = sum(
         draw_hard(policy, 1_000_000, seeded(seed))["c0"].sum(0).double().numpy()
         for seed in range(4)
     )

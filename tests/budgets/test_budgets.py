@@ -30,7 +30,8 @@ def test_a_budget_is_read_and_written_back(
     text: str, quantity: str, limit: float, shown: str
 ) -> None:
     budget = Budget.parse(text)
-    assert (budget.quantity, budget.limit) == (quantity, pytest.approx(limit))
+    assert budget.quantity == quantity
+    assert budget.limit == pytest.approx(limit)
     assert str(budget) == shown
     again = Budget.parse(str(budget))
     assert (again.quantity, again.unit, again.backend) == (

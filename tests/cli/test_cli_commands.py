@@ -115,7 +115,7 @@ def test_help_of_a_recipe_has_a_flag_for_every_number_with_its_value(
 
 def test_every_field_of_the_configuration_is_explained() -> None:
     config = recipe("cifar10")
-    values = [
+    values: list[Any] = [
         config,
         config.space,
         config.network,
@@ -144,7 +144,7 @@ def test_flags_reach_their_fields(asked: list[Any]) -> None:
         "--search.objectives.gap.weight 0.25 --search.batch_size 32 --network.auxiliary true --search.weights-on hard "
         "--device cpu --precision float32 --seed 7 --data-root images --checkpoint.every-seconds 5"
     )
-    c = recipe("digits")
+    c: Any = recipe("digits")
     objectives = {**c.search.objectives, "gap": replace(c.search.objectives["gap"], weight=0.25)}
     search = replace(
         c.search, epochs=3, estimator=replace(c.search.estimator, draws=3), objectives=objectives,

@@ -156,7 +156,8 @@ def test_a_bad_loss_is_carried_by_its_gradient_and_a_good_one_unchanged() -> Non
 
 def test_batchnorm_that_saw_infinity_without_a_bad_loss_is_repaired() -> None:
     """An infinite variance gives an output of zero, so that neither the loss nor the gradient tells."""
-    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    norm = nn.BatchNorm1d(4)
+    network = nn.Sequential(nn.Flatten(), norm, nn.Linear(4, 2))
     step = TrainingStep(
         network,
         TrainingConfig(epochs=2, warm_up_epochs=0),
@@ -166,11 +167,12 @@ def test_batchnorm_that_saw_infinity_without_a_bad_loss_is_repaired() -> None:
     )
     images, labels = torch.randn(6, 1, 2, 2), torch.tensor([0, 1, 0, 1, 1, 0])
     step(0, images, labels)
-    kept = network[1].running_var.clone()
+    assert norm.running_var is not None
+    kept = norm.running_var.clone()
     images[0, 0, 0, 0] = 1e25
     step(1, images, labels)
     assert all_finite(step.state_dict())
-    assert network[1].running_var.equal(kept)
+    assert norm.running_var.equal(kept)
 
 
 def test_training_skips_what_torch_would_have_taken_in() -> None:
@@ -208,7 +210,8 @@ def poison(
     monkeypatch: pytest.MonkeyPatch, where: type, name: str, steps: set[int], value: float
 ) -> None:
     """Add `value` to the loss that method `name` returns in its calls number `steps`."""
-    method, calls = getattr(where, name), []
+    method = getattr(where, name)
+    calls: list[None] = []
 
     def poisoned(self: Any, *arguments: Any) -> Tensor:
         calls.append(None)

@@ -84,7 +84,7 @@ def test_an_unknown_precision_is_one_line() -> None:
     with pytest.raises(
         UserError, match=r"precision 'float16' does not exist; use auto, float32 or bfloat16"
     ):
-        RuntimeConfig("cpu", "float16").build()
+        RuntimeConfig("cpu", "float16").build()  # type: ignore[arg-type]
 
 
 def test_a_steps_dropout_depends_on_seed_stream_and_step_alone() -> None:
@@ -143,7 +143,7 @@ def test_manifest_says_what_the_system_says(
     )
     assert manifest["hardware"]["cores"] == int(nproc.stdout)
     with open("/proc/meminfo") as file:
-        kib = int(re.search(r"MemTotal:\s+(\d+) kB", file.read())[1])
+        (kib,) = map(int, re.findall(r"MemTotal:\s+(\d+) kB", file.read()))
     assert manifest["hardware"]["memory_bytes"] == kib * 1024
 
 

@@ -104,7 +104,7 @@ def test_mean_image_is_that_of_every_crop_and_flip() -> None:
     )
     outcomes = torch.stack([
         one_by_one(image[0], augmentation, torch.tensor([y, x]), flip, torch.tensor([0, 0]))
-        for y in range(5) for x in range(5) for flip in (0, 1)
+        for y in range(5) for x in range(5) for flip in (False, True)
     ])  # fmt: skip
     draws = 20_000
     out = augment(
@@ -153,4 +153,4 @@ def test_a_negative_size_is_refused(field: str) -> None:
     with pytest.raises(
         UserError, match=rf"augmentation.{field} is -1; it must be 0 \(off\) or more"
     ):
-        Augmentation(**{field: -1})
+        Augmentation(**{field: -1})  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def test_published_format_is_read(cifar: Published, extracted: bool, tmp_path: P
         with tarfile.open(tmp_path / cifar.archive) as tar:
             tar.extractall(tmp_path, filter="data")
         (tmp_path / cifar.archive).unlink()
-    data = load(cifar, tmp_path)
+    data: Any = load(cifar, tmp_path)
     for part, names in ((data.train, cifar.train), (data.test, (cifar.test,))):
         pixels = np.concatenate([images[name] for name in names])
         assert np.array_equal(part.images.permute(0, 2, 3, 1).numpy(), pixels)

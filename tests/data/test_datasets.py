@@ -7,6 +7,7 @@ import re
 import socket
 import urllib.error
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_root_that_is_a_file_is_one_line(name: str, tmp_path: Path) -> None:
 
 
 def test_digits_are_scikit_learns(tmp_path: Path) -> None:
-    data = unas.data.get("digits")().load(tmp_path)
+    data: Any = unas.data.get("digits")().load(tmp_path)
     assert (len(data.train), len(data.test), data.image_shape) == (1438, 359, (1, 8, 8))
     everything = torch.cat((data.train.images, data.test.images)).flatten(1).numpy()
     labels = torch.cat((data.train.labels, data.test.labels)).numpy()
@@ -86,7 +87,7 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
 
 
 def test_digits_constants_are_the_measured_ones(tmp_path: Path) -> None:
-    data = unas.data.get("digits")().load(tmp_path)
+    data: Any = unas.data.get("digits")().load(tmp_path)
     pixels = data.train.images.double() / 255
     assert data.mean == (round(pixels.mean().item(), 4),)
     assert data.std == (round(pixels.std(correction=0).item(), 4),)
@@ -94,7 +95,7 @@ def test_digits_constants_are_the_measured_ones(tmp_path: Path) -> None:
 
 def test_digits_do_not_depend_on_the_global_seed(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    one = unas.data.get("digits")().load(tmp_path)
+    one: Any = unas.data.get("digits")().load(tmp_path)
     torch.manual_seed(2)
-    other = unas.data.get("digits")().load(tmp_path)
+    other: Any = unas.data.get("digits")().load(tmp_path)
     assert torch.equal(one.test.images, other.test.images)

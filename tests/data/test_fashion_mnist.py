@@ -6,6 +6,7 @@ import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_reads_what_torchvision_reads(raw: Path, tmp_path: Path, packed: bool) -
     theirs = [Torchvision(tmp_path, train=train, download=False) for train in (True, False)]
     if packed:
         pack(raw)
-    data = FashionMnist().load(tmp_path)
+    data: Any = FashionMnist().load(tmp_path)
     for part, expected in zip((data.train, data.test), theirs, strict=True):
         assert torch.equal(part.images[:, 0], expected.data)
         assert torch.equal(part.labels, expected.targets)

@@ -14,12 +14,12 @@ import torch
 import torchvision
 from PIL import Image
 
-import unas.data._image_files
 from image_tree import wnid, write_image_tree
 from tiny import tiny_recipe
 from unas.common.errors import UserError
 from unas.config import Config
 from unas.config.document import config_from_json, config_to_json
+from unas.data._decode import read_view
 from unas.data.folder import ImageFolder
 from unas.data.imagenet import ImageNet
 from unas.pipeline.preflight import preflight
@@ -200,11 +200,10 @@ def test_a_configuration_is_the_same_after_json(tree: Path) -> None:
 
 
 def test_a_preflight_reads_a_few_batches_alone(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, real = [], unas.data._image_files.read_view
+    read: list[str] = []
     monkeypatch.setattr(
-        unas.data._image_files,
-        "read_view",
-        lambda path, *rest: read.append(path) or real(path, *rest),
+        "unas.data._image_files.read_view",
+        lambda path, *rest: read.append(path) or read_view(path, *rest),
     )
     search = replace(config(tree).search, epochs=1000)
     figures = preflight(replace(config(tree), search=search))

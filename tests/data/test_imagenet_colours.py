@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torchvision.transforms.v2.functional as F
@@ -15,6 +17,7 @@ from unas.data._augment import apply, draw
 from unas.data._colour import PARTS, draw_jitter, jitter
 
 STRENGTHS = (0.4, 0.4, 0.4, 0.2)
+COLOURS: Any = dict(zip(PARTS, STRENGTHS, strict=True))
 THEIRS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -58,7 +61,7 @@ def test_jitter_is_torchvisions(strengths: tuple[float, ...], channels: int) -> 
 
 def test_a_batch_of_bytes_is_flipped_jittered_and_normalised() -> None:
     batch = (images() * 255).round().byte()
-    augmentation = Augmentation(flip=True, cutout=4, **dict(zip(PARTS, STRENGTHS, strict=True)))
+    augmentation = Augmentation(flip=True, cutout=4, **COLOURS)
     drawn = draw(augmentation, len(batch), (32, 32), torch.Generator().manual_seed(2))
     found = apply(batch, augmentation, drawn, MEAN, STD)
     flipped = torch.stack(
@@ -114,4 +117,4 @@ def test_augment_crops_too() -> None:
 )
 def test_a_wrong_strength_is_refused(field: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"augmentation.{field} is {value}; it must be"):
-        Augmentation(**{field: value})
+        Augmentation(**{field: value})  # type: ignore[arg-type]

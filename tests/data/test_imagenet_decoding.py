@@ -58,7 +58,7 @@ def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(
         1, 2, 0
     )
     monkeypatch.setattr(
-        _decode.F,
+        torch.nn.functional,
         "interpolate",
         lambda x, to, **how: scaled.append(to) or interpolate(x, to, **how),
     )

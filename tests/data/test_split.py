@@ -97,7 +97,7 @@ def test_image_set_is_indexed_and_moved() -> None:
 )  # fmt: skip
 def test_image_data_refuses_parts_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     part = numbered(torch.tensor([0, 1, 2]))
-    fields = {
+    fields: dict[str, Any] = {
         "name": "mine", "train": part, "test": part, "num_classes": 3,
         "mean": (0.5,), "std": (0.5,), "class_names": ("a", "b", "c"),
     }  # fmt: skip

@@ -7,6 +7,7 @@ from unas.common.errors import UserError
 from unas.estimators import Estimator, RunningEstimator, get
 from unas.estimators._moving_average import MovingAverage
 from unas.estimators.reinforce import Reinforce
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.lab.problems import PROBLEMS
 
 VALUES = [4.0, -1.0, 2.5, 7.0, 0.25]
@@ -40,7 +41,8 @@ def test_baseline_is_the_average_of_earlier_calls_only() -> None:
 
     # One architecture: the gradient is (c − b)·(z − p), so b can be read off it.
     p = policy.log_probabilities()[0][0].exp().detach()
-    costs, baselines = [], []
+    costs: list[float] = []
+    baselines: list[float] = []
     for t, offset in enumerate(VALUES):
         found = call(offset, seed=t)
         picked = int(found[1] * (offset + 0.25 - _average(costs)) > 0)
@@ -55,7 +57,7 @@ def _average(costs: list[float]) -> float:
     return sum(w * c for w, c in zip(weights, costs, strict=True)) / sum(weights) if costs else 0.0
 
 
-def test_continues_from_its_state():
+def test_continues_from_its_state() -> None:
     problem = PROBLEMS[1]
     layout = problem.policy().layout
 
@@ -73,7 +75,7 @@ def test_continues_from_its_state():
     assert loss(Reinforce(), seed=5) != last
 
 
-def test_an_estimator_remembers_nothing_itself():
+def test_an_estimator_remembers_nothing_itself() -> None:
     estimator, problem = Reinforce(decay=0.5), PROBLEMS[0]
     running = estimator.start(problem.policy().layout)
     running(problem.policy(), problem.cost)
@@ -106,7 +108,7 @@ def test_leave_one_out_needs_others() -> None:
     with pytest.raises(UserError, match="set draws to 2 or more"):
         get("reinforce_loo")()(PROBLEMS[0].policy(), PROBLEMS[0].cost, num_samples=1)
     with pytest.raises(UserError, match="draws is 0"):
-        get("reinforce_loo")(draws=0)
+        ReinforceLeaveOneOut(draws=0)
 
 
 def test_draws_on_the_same_images_are_compared_among_themselves() -> None:
@@ -114,7 +116,7 @@ def test_draws_on_the_same_images_are_compared_among_themselves() -> None:
     policy = problem.policy(torch.float64)
     hardness = torch.tensor([5.0, -3.0, 40.0]).repeat(draws)  # of the images; it must cancel
     seen = []
-    loss = get("reinforce_loo")(draws=draws)(
+    loss = ReinforceLeaveOneOut(draws=draws)(
         policy,
         lambda s: seen.append(s) or problem.cost(s) + hardness,
         num_samples=num_samples,

@@ -13,7 +13,7 @@ from unas.graphs.size import count_macs, count_parameters
 from unas.spaces import create_network
 
 CIFAR = {"channels": 36, "layers": 20}
-IMAGENET = {"channels": 48, "layers": 14, "stem": "imagenet"}
+IMAGENET: dict[str, Any] = {"channels": 48, "layers": 14, "stem": "imagenet"}
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_the_file_names_no_path_of_this_machine(exported: Path) -> None:
 def test_check_finds_equal_different_and_broken_networks(network: Any, exported: Path) -> None:
     images = torch.randn(5, 1, 16, 16)
     assert 0 <= check_onnx(exported, network, images) < 1e-4
-    changed = create_network(
+    changed: Any = create_network(
         load_genotype("UNAS_CIFAR10"), 3, 1, channels=2, layers=3, auxiliary=True
     )
     changed.load_state_dict(network.state_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -89,10 +89,10 @@ def test_the_same_seed_asks_the_same_and_another_seed_does_not(name: str) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_method_touches_the_global_generators(name: str) -> None:
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before, numpy_before = torch.get_rng_state(), cast("Any", np.random.get_state())[1].copy()  # noqa: NPY002
     run(blackbox.get(name)(), TABLE, 15)
     assert torch.equal(torch.get_rng_state(), before)
-    assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
+    assert (cast("Any", np.random.get_state())[1] == numpy_before).all()  # noqa: NPY002
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,7 +129,7 @@ class Scripted(Queries):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.asked = []
+        self.asked: list[Any] = []
 
     def __call__(self, position: int) -> float:
         cost = super().__call__(position)

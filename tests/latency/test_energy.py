@@ -33,7 +33,7 @@ def powercap(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def set_energy(root: Path, zone: str, microjoules: int) -> None:
+def set_energy(root: Path, zone: str, microjoules: int | str) -> None:
     (root / f"intel-rapl:{zone}" / "energy_uj").write_text(f"{microjoules}\n")
 
 
@@ -153,6 +153,6 @@ def test_wrong_arguments_give_one_line(options: dict[str, Any], part: str, power
         measure_energy(nn.Identity(), (3, 4, 4), root=powercap, **options)
 
 
-def test_a_device_without_a_counter_gives_one_line(powercap) -> None:
+def test_a_device_without_a_counter_gives_one_line(powercap: Path) -> None:
     with pytest.raises(UserError, match="energy is counted on cpu"):
         find_counter(torch.device("meta"), powercap)

@@ -30,7 +30,8 @@ def terms() -> Terms:
 
 
 def test_terms_of_the_same_modules_are_one_group(terms: Terms) -> None:
-    groups = dict(zip(terms.blocks, terms.by_block(terms.groups), strict=True))
+    by_block = terms.by_block(terms.groups)  # type: ignore[arg-type]
+    groups = dict(zip(terms.blocks, by_block, strict=True))
     # Beside the first term: two operations in the normal cell; in the reduction two of stride 2 and
     # three of stride 1.
     assert terms.num_groups == 2 + 5

@@ -38,7 +38,8 @@ def relaxed(where: Layout, num_samples: int, seed: int = 0) -> Sample:
 class Scale(nn.Module):
     def __init__(self, factor: float) -> None:
         super().__init__()
-        self.factor, self.rows = factor, []
+        self.factor = factor
+        self.rows: list[list[float]] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.rows.append(x[:, ..., 0].flatten().tolist())
@@ -140,7 +141,7 @@ def test_scope_ends_with_an_exception_too() -> None:
 def test_threads_do_not_disturb_each_other() -> None:
     net, barrier, found = op_choice(), threading.Barrier(3), {}
 
-    def run(pick: list[int]) -> None:
+    def run(pick: int) -> None:
         with sample_scope(hard(OP, op=[pick])):
             barrier.wait(10)  # all three scopes are open now
             found[pick] = net(torch.ones(1, 1)).item()
@@ -158,9 +159,12 @@ def test_threads_do_not_disturb_each_other() -> None:
     ("call", "message"),
     [
         (lambda: OpChoice({}), "OpChoice.options is empty"),
-        (lambda: OpChoice({"a": torch.relu}), r"OpChoice.options\['a'\] is .*must be an nn.Module"),
         (
-            lambda: OpChoice({"a": nn.ReLU()}, bn="none"),
+            lambda: OpChoice({"a": torch.relu}),  # type: ignore[dict-item]
+            r"OpChoice.options\['a'\] is .*must be an nn.Module",
+        ),
+        (
+            lambda: OpChoice({"a": nn.ReLU()}, bn="none"),  # type: ignore[arg-type]
             "OpChoice.bn is 'none'; it must be batch or routed",
         ),
         (lambda: InputChoice(0), "InputChoice.n is 0"),

@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -43,6 +43,11 @@ ALL = [
     for row in itertools.product(*SPACE.choices.values())
 ]
 COUNTS = {"macs": count_macs, "params": lambda net, _: count_parameters(net), "memory": peak_memory}
+
+
+def term(quantity: str, **options: Any) -> Any:
+    """Return the term of a quantity with these options."""
+    return cast("Any", objectives.get(quantity))(**options)
 
 
 def policy() -> Policy:
@@ -90,7 +95,7 @@ def test_expectation_is_that_of_enumeration(quantity: str) -> None:
     costs = torch.tensor(
         [COUNTS[quantity](BLUEPRINT.network(g), (1, 8, 8)) for g in ALL], dtype=torch.float64
     )
-    running = start(objectives.get(quantity)(limit=1.0))
+    running = start(term(quantity, limit=1.0))
     assert running.is_exact
     mean, variance = (moment.detach() for moment in running.known().moments(policy()))
     assert float(mean) == pytest.approx(float(p @ costs), rel=1e-12)
@@ -112,14 +117,12 @@ def test_loss_and_its_gradient_are_exact(quantity: str) -> None:
     p = probabilities(drawn)
     mean = p @ costs
     expected = 3 * ((mean + ((p @ costs**2) - mean**2).sqrt()) / limit - 1).clamp_min(0)
-    loss = start(objectives.get(quantity)(limit=limit, weight=3.0)).loss(
-        drawn, 0, torch.Generator()
-    )
+    loss = start(term(quantity, limit=limit, weight=3.0)).loss(drawn, 0, torch.Generator())
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-6) != 0
     assert gradient(loss, drawn).tolist() == pytest.approx(
         gradient(expected, drawn).tolist(), rel=1e-4, abs=1e-9
     )
-    far = start(objectives.get(quantity)(limit=10 * limit)).loss(drawn, 0, torch.Generator())
+    far = start(term(quantity, limit=10 * limit)).loss(drawn, 0, torch.Generator())
     assert float(far.detach()) == 0 == float(gradient(far, drawn).abs().sum())
 
 
@@ -154,7 +157,7 @@ def test_counts_of_real_spaces_are_sums(
 @pytest.mark.parametrize("mode", ["measured", "predicted"])
 def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) -> None:
     drawn, clock = policy(), Stopwatch(BLUEPRINT, FakeClock())
-    estimator = replace(make(), draws=2) if "draws" in make.__dataclass_fields__ else make()  # type: ignore[attr-defined]
+    estimator = replace(make(), draws=2) if "draws" in make.__dataclass_fields__ else make()  # type: ignore[attr-defined, call-arg]
     running = start(
         LatencyTerm(target_ms=6.0, weight=2.0, backend=FakeClock(), mode=mode), estimator
     )
@@ -171,7 +174,7 @@ def test_latency_gradient_is_unbiased(make: Callable[[], Estimator], mode: Any) 
 
 
 def test_memory_is_no_sum_and_is_counted() -> None:
-    running = start(objectives.get("memory")(limit=1.0))
+    running = start(term("memory", limit=1.0))
     assert not running.is_exact
     sample = Sample.from_genotypes(Layout(SPACE.choices, "module"), ALL[:5])
     expected = [peak_memory(BLUEPRINT.network(g), (1, 8, 8)) for g in ALL[:5]]

@@ -12,7 +12,7 @@ from unas.objectives import Evaluation, Objective
 from unas.spaces.darts import DartsSpace
 
 SPACE = DartsSpace(channels=2, layers=3, operations=3)
-LAYOUT = Layout(SPACE.choices, SPACE.name)
+LAYOUT = Layout(SPACE.choices, SPACE.registry_name)
 B, G = 6, 3
 ALL = [
     pytest.param(cls, id=name)

@@ -42,7 +42,7 @@ def metrics(directory: Path) -> list[dict[str, Any]]:
 
 
 def normalised_test_images() -> tuple[np.ndarray, np.ndarray]:
-    data = TinyDigits().load(Path())
+    data: Any = TinyDigits().load(Path())
     return ((data.test.images.numpy() / 255 - data.mean[0]) / data.std[0]).astype(
         np.float32
     ), data.test.labels.numpy()

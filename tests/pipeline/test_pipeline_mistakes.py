@@ -7,6 +7,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import nn
@@ -64,7 +65,7 @@ def test_a_directory_holds_one_run(finished: unas.Result) -> None:
     ],
 )
 def test_a_batch_larger_than_the_data_is_refused(
-    search: dict[str, int], message: str, tmp_path: Path
+    search: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     config = replace(tiny_recipe(), search=replace(tiny_recipe().search, **search))
     with pytest.raises(unas.UserError, match=message):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from test_resume import assert_same_artefacts
 
 import unas
@@ -68,6 +69,6 @@ _logits = SearchStep.logits
 
 
 def _losses_that_do_not_count(self: SearchStep, images: Any, labels: Any, sample: Any) -> Any:
-    return work.torch.nn.functional.cross_entropy(
+    return torch.nn.functional.cross_entropy(
         _logits(self, images, sample), labels, reduction="none"
     )

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import torch
 
 import unas
 from image_tree import write_image_tree
+from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
@@ -18,7 +20,7 @@ from unas.data.imagenet import ImageNet
 from unas.graphs.size import count_macs, count_parameters
 from unas.objectives.latency import LatencyTerm
 from unas.recipes import names, recipe
-from unas.runs.network import read_description
+from unas.runs.network import read_options
 from unas.runs.session import CheckpointConfig
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 from unas.spaces.proxylessnas import ProxylessNetworkOptions, ProxylessSpace
@@ -150,14 +152,17 @@ def test_photographs_become_an_exported_network(name: str, size: int, tmp_path: 
     write_image_tree(tmp_path / "photographs", classes=2, per_class=8)
     config = scaled_down(name, tmp_path / "photographs", size)
     result = unas.run(config, tmp_path / "run", quiet=True)
-    description = read_description(tmp_path / "run" / "model.safetensors")
-    assert description.genotype == result.genotype
+    file = tmp_path / "run" / "model.safetensors"
+    with safetensors.safe_open(file, "pt") as opened:
+        metadata = opened.metadata()
+    assert Genotype.from_json(metadata["genotype"]) == result.genotype
     assert result.genotype.space == config.space.registry_name
-    assert description.num_classes == 2
+    assert metadata["num_classes"] == "2"
     assert result.summary["onnx_max_difference"] < 1e-4
     if name == "imagenet":  # the file says what was decided
-        channels = description.options["channels"]
-        assert dict(description.options) | {"max_macs": 9_000_000} == {
+        options = read_options(file)
+        channels = options["channels"]
+        assert options | {"max_macs": 9_000_000} == {
             **vars(config.network),
             "channels": channels,
         }

@@ -73,7 +73,7 @@ def test_quiet_shows_nothing(stream: io.StringIO) -> None:
 
 
 def test_standard_output_stays_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    run(None)
+    run(None)  # type: ignore[arg-type]
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "search 100/100" in captured.err

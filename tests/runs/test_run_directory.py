@@ -72,7 +72,12 @@ def scalars(directory: Path, phase: str, tag: str) -> list[tuple[int, float]]:
 @pytest.fixture
 def a_second_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Let the clock jump: TensorBoard orders files by the second, then by a number of the process, as text."""
-    return lambda now=time.time: monkeypatch.setattr(time, "time", lambda: now() + 1)
+
+    def jump() -> None:
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + 1)
+
+    return jump
 
 
 def test_tensorboard_shows_a_resumed_step_once_and_leaves_other_phases_alone(

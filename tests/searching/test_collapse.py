@@ -21,7 +21,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
 from unas.common.errors import UserError
 from unas.nn.choice import OpChoice
-from unas.objectives import Evaluation, Objective
+from unas.objectives import Evaluation, Objective, Term
 from unas.searching.collapse import Collapse, Skips, at_least, collapse
 from unas.searching.config import AdamConfig
 from unas.spaces.darts import DartsSpace
@@ -171,7 +171,7 @@ class PrefersSkips(Objective):
 def search(out: Path, lr: float, *, quiet: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     config = tiny_recipe()
     policy = AdamConfig(lr=lr, final_lr=lr, weight_decay=0.0)
-    terms: dict[str, Objective] = {"skips": PrefersSkips()}
+    terms: dict[str, Term] = {"skips": PrefersSkips()}
     config = replace(
         config, search=replace(config.search, epochs=4, policy=policy, objectives=terms)
     )

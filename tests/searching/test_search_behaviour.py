@@ -15,6 +15,7 @@ from unas import estimators
 from unas.common.errors import UserError
 from unas.estimators import Estimator, draw_hard
 from unas.estimators.rebar import Rebar
+from unas.objectives import Term
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.searching.config import SearchConfig
 
@@ -91,7 +92,10 @@ ANSWERS: list[list[float]] = []
 
 
 def test_cost_is_the_weighted_sum_with_weights_that_grow_from_the_first_policy_step() -> None:
-    terms = {"a": CrossEntropy(weight=2.0), "b": CrossEntropy(weight=3.0, warm_up_steps=3)}
+    terms: dict[str, Term] = {
+        "a": CrossEntropy(weight=2.0),
+        "b": CrossEntropy(weight=3.0, warm_up_steps=3),
+    }
     search = build(replace(CONFIG, objectives=terms, estimator=Asking(), weights_on="hard"))
     ANSWERS.clear()
     search.warm_up(*batch(0)[:2])

@@ -84,7 +84,7 @@ def test_learning_rates_fall_along_a_cosine() -> None:
         for _ in range(total - 1):
             optimiser.step()
             schedule.step()
-            expected.append(schedule.get_last_lr()[0])
+            expected.append(float(schedule.get_last_lr()[0]))
         assert rates == pytest.approx(expected)
         assert all(earlier > later for earlier, later in pairwise(rates))
         assert config.lr_at(1.0) == pytest.approx(config.final_lr)

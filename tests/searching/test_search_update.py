@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def check_three_steps(config: SearchConfig, space: DartsSpace = SPACE) -> None:
             plain.logits[name],
             rtol=1e-6,
             atol=1e-9,
-            msg=lambda m, name=name: f"{name}: {m}",
+            msg=partial("{}: {}".format, name),
         )
     for found, expected in zip(search.weights, plain.weights, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)

@@ -88,7 +88,7 @@ class PlainNetwork:
 
     def cell(
         self, index: int, s0: torch.Tensor, s1: torch.Tensor, follows_reduction: bool
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, bool]:
         is_reduction = index in (self.layers // 3, 2 * self.layers // 3)
         kind, name = ("reduction" if is_reduction else "normal"), f"cells.{index}"
         if follows_reduction:
@@ -100,7 +100,7 @@ class PlainNetwork:
             self.bn(self.conv(s1.relu(), f"{name}.preprocess1.1"), f"{name}.preprocess1.2"),
         ]
         for node in range(4):
-            node_sum = 0
+            node_sum: Any = 0
             for slot in (0, 1):
                 source = int(self.choices[f"{kind}/node{node}/input{slot}"])
                 option = self.choices[f"{kind}/node{node}/op{slot}"]
@@ -163,7 +163,9 @@ def test_forward_equals_a_plain_one(genotype: Genotype, stem: Any, side: int, la
 def test_drop_path_zeroes_whole_images_at_its_probability_and_keeps_the_mean(
     operation: str,
 ) -> None:
-    network = create_network(random_genotype(3, operation), 3, channels=2, layers=3, drop_path=0.8)
+    network: Any = create_network(
+        random_genotype(3, operation), 3, channels=2, layers=3, drop_path=0.8
+    )
     cell = network.cells[0]
     network.set_progress(0.5)
     scales = [s for part in network._drop_path_scales(torch.zeros(4000, 3, 8, 8)) for s in part]
@@ -186,7 +188,9 @@ def test_a_cell_with_everything_dropped_keeps_only_its_identities() -> None:
         "normal/node1/op1": "skip_connect",
         "normal/node1/input1": "1",
     }
-    network = create_network(Genotype("darts", choices), 3, channels=2, layers=3, drop_path=0.5)
+    network: Any = create_network(
+        Genotype("darts", choices), 3, channels=2, layers=3, drop_path=0.5
+    )
     cell = network.cells[0].eval()
     state = torch.randn(2, 6, 8, 8)
     scales = [torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)] * cell.num_droppable
@@ -199,7 +203,7 @@ def test_a_cell_with_everything_dropped_keeps_only_its_identities() -> None:
 
 
 def test_drop_path_follows_pytorchs_generator_and_progress() -> None:
-    network = create_network(
+    network: Any = create_network(
         random_genotype(5, "sep_conv_3x3"), 3, channels=2, layers=3, drop_path=0.9
     )
     images = torch.randn(8, 3, 8, 8)
@@ -217,7 +221,9 @@ def test_drop_path_follows_pytorchs_generator_and_progress() -> None:
 
 
 def test_auxiliary_head_is_there_in_training_only_and_learns() -> None:
-    network = create_network(load_genotype("UNAS_CIFAR10"), 5, channels=4, layers=4, auxiliary=True)
+    network: Any = create_network(
+        load_genotype("UNAS_CIFAR10"), 5, channels=4, layers=4, auxiliary=True
+    )
     images = torch.randn(2, 3, 32, 32)
     logits, auxiliary_logits = network(images)
     assert logits.shape == auxiliary_logits.shape == (2, 5)
@@ -230,7 +236,9 @@ def test_auxiliary_head_is_there_in_training_only_and_learns() -> None:
 
 
 def test_auxiliary_head_says_when_images_are_too_small() -> None:
-    network = create_network(load_genotype("UNAS_CIFAR10"), 5, channels=2, layers=3, auxiliary=True)
+    network: Any = create_network(
+        load_genotype("UNAS_CIFAR10"), 5, channels=2, layers=3, auxiliary=True
+    )
     with pytest.raises(UserError, match=r"auxiliary is true.*2×2.*needs 8×8"):
         network(torch.randn(2, 3, 8, 8))
     assert network.eval()(torch.randn(2, 3, 8, 8)).shape == (2, 5)
@@ -268,12 +276,12 @@ def test_space_has_the_papers_choices() -> None:
     [
         (lambda: DartsSpace(operations=0), "space.operations"),
         (lambda: DartsSpace(operations=8), "space.operations"),
-        (lambda: DartsSpace(bn="group"), "space.bn"),
+        (lambda: DartsSpace(bn="group"), "space.bn"),  # type: ignore[arg-type]
         (lambda: DartsSpace(channels=3), "space.channels"),
         (lambda: DartsNetworkOptions(layers=2), "network.layers"),
         (lambda: DartsNetworkOptions(channels=0), "network.channels"),
-        (lambda: DartsNetworkOptions(stem="mnist"), "network.stem"),
-        (lambda: DartsNetworkOptions(auxiliary="no"), "network.auxiliary"),
+        (lambda: DartsNetworkOptions(stem="mnist"), "network.stem"),  # type: ignore[arg-type]
+        (lambda: DartsNetworkOptions(auxiliary="no"), "network.auxiliary"),  # type: ignore[arg-type]
         (lambda: DartsNetworkOptions(drop_path=1.0), "network.drop_path"),
         (lambda: DartsNetworkOptions(drop_path=float("nan")), "network.drop_path"),
         (lambda: create_network(random_genotype(0), 10, chanels=4), "did you mean channels"),

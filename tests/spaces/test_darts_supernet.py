@@ -1,7 +1,7 @@
 """The DARTS supernet against a plain one written on its own, and what its engine promises."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import supernet_comparison
+from plain_supernet import copy_parameters
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Sample
 from unas.graphs.size import count_macs, count_parameters
@@ -18,7 +19,7 @@ from unas.spaces.darts import DartsSpace
 
 TOLERANCE = 1e-5
 SIZES = {"cifar": 16, "imagenet": 64}
-SMALL = {"channels": 4, "layers": 5}
+SMALL: dict[str, Any] = {"channels": 4, "layers": 5}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,9 +57,9 @@ def test_the_comparison_notices_one_changed_weight(monkeypatch: pytest.MonkeyPat
     def spoil(source: nn.Module, target: nn.Module) -> None:
         copy(source, target)
         with torch.no_grad():
-            target.cells[1].nodes[2][3][4][0][1].weight.mul_(1.01)
+            cast("Any", target).cells[1].nodes[2][3][4][0][1].weight.mul_(1.01)
 
-    copy = supernet_comparison.copy_parameters
+    copy = copy_parameters
     monkeypatch.setattr(supernet_comparison, "copy_parameters", spoil)
     assert (
         supernet_comparison.compare(
@@ -74,10 +75,11 @@ def test_search_network_has_the_published_number_of_parameters() -> None:
 
 def test_two_forwards_with_different_samples_do_not_disturb_each_other() -> None:
     space = DartsSpace(channels=4, layers=3)
-    supernet, images = space.supernet(10), torch.randn(4, 3, 8, 8)
+    supernet: Any = space.supernet(10)
+    images = torch.randn(4, 3, 8, 8)
     samples = [
         supernet_comparison.draw(space, 2, is_hard, seed).detach()
-        for seed, is_hard in enumerate((0, 1, 1, 0))
+        for seed, is_hard in enumerate((False, True, True, False))
     ]
     samples = [Sample(s.layout, tuple(g.float() for g in s.groups), s.is_hard) for s in samples]
     weight = supernet.classifier.weight

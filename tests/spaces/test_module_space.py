@@ -187,8 +187,8 @@ def test_network_is_the_picked_modules_and_nothing_else() -> None:
     assert sum(p.numel() for p in network.parameters()) == sum(
         p.numel() for p in by_hand.parameters()
     )
-    assert isinstance(network.block[1], nn.Tanh)
-    assert isinstance(network.tied[0], nn.AvgPool2d)
+    assert isinstance(network.get_submodule("block.1"), nn.Tanh)
+    assert isinstance(network.get_submodule("tied.0"), nn.AvgPool2d)
 
 
 def test_network_exports_and_the_program_computes_the_same() -> None:
@@ -213,7 +213,7 @@ def test_a_choice_at_two_places_is_one_decision_and_stays_one_module() -> None:
     space = ModuleSpace(Twice)
     assert space.choices == {"first": ("half", "keys")}
     network = space.network(Genotype("module", {"first": "keys"}), 10)
-    assert network.first is network.second[0]
+    assert network.first is network.get_submodule("second.0")
     assert sum(p.numel() for p in network.parameters()) == 9
 
 
@@ -231,14 +231,17 @@ def differing() -> nn.Module:
     ("call", "message"),
     [
         (
-            lambda: ModuleSpace("Net"),
+            lambda: ModuleSpace("Net"),  # type: ignore[arg-type]
             "ModuleSpace.model is 'Net'; it must be an nn.Module or what returns one",
         ),
         (
             lambda: ModuleSpace(lambda width: Net(width=width)).choices,
             "can't be called with nothing alone .*'width'",
         ),
-        (lambda: ModuleSpace(lambda: None).choices, "returned None; it must return an nn.Module"),
+        (
+            lambda: ModuleSpace(lambda: None).choices,  # type: ignore[arg-type, return-value]
+            "returned None; it must return an nn.Module",
+        ),
         (lambda: ModuleSpace(nn.ReLU).choices, "ReLU has no choice in it"),
         (
             lambda: ModuleSpace(differing).choices,

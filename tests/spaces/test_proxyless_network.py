@@ -1,7 +1,7 @@
 """The ProxylessNAS networks against the published counts, sums by hand, and a forward written with functions only."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,9 @@ def test_published_counts(name: str, parameters: int, macs: int) -> None:
     assert count_macs(network, (3, 224, 224)) == macs
 
 
-def by_hand(genotype: Genotype, classes: int, side: int, scale: float) -> tuple[int, int]:
+def by_hand(
+    genotype: Genotype, classes: int, side: int, scale: Callable[[int], int]
+) -> tuple[int, int]:
     """Return (parameters, multiply-adds) of a network: sums over its layers, with no network built."""
 
     def normalised(weights: int, channels: int, pixels: int) -> tuple[int, int]:
@@ -52,7 +54,7 @@ def by_hand(genotype: Genotype, classes: int, side: int, scale: float) -> tuple[
 
     def block(
         before: int, after: int, kernel: int, expansion: int, sides: tuple[int, int]
-    ) -> torch.Tensor:
+    ) -> Iterator[tuple[int, int]]:
         wide, (first, last) = before * expansion, (side * side for side in sides)
         if expansion > 1:
             yield normalised(before * wide, wide, first)
@@ -73,7 +75,8 @@ def by_hand(genotype: Genotype, classes: int, side: int, scale: float) -> tuple[
         side = smaller
     parts.append(normalised(scale(432) * scale(1728), scale(1728), side**2))
     parts.append((scale(1728) * classes + classes, scale(1728) * classes))
-    return tuple(map(sum, zip(*parts, strict=True)))
+    parameters, macs = map(sum, zip(*parts, strict=True))
+    return parameters, macs
 
 
 @pytest.mark.parametrize("width", [1.0, 0.35, 1.4])
@@ -107,7 +110,9 @@ class PlainNetwork:
     """SPEC §5 in evaluation mode, as a function of the weights by their names."""
 
     def __init__(self, genotype: Genotype, network: nn.Module) -> None:
-        self.options, self.state, self.used = genotype.choices, dict(network.state_dict()), set()
+        self.options = genotype.choices
+        self.state = dict(network.state_dict())
+        self.used: set[str] = set()
 
     def take(self, name: str) -> torch.Tensor:
         self.used.add(name)
@@ -196,7 +201,7 @@ def test_space_has_the_papers_choices() -> None:
     [
         (lambda: ProxylessSpace(width=0), "space.width is 0"),
         (lambda: ProxylessSpace(width=float("nan")), "space.width is nan"),
-        (lambda: ProxylessSpace(bn="group"), "space.bn is 'group'"),
+        (lambda: ProxylessSpace(bn="group"), "space.bn is 'group'"),  # type: ignore[arg-type]
         (lambda: ProxylessNetworkOptions(width=-1.0), "network.width is -1.0"),
         (lambda: ProxylessNetworkOptions(width=1e9), "network.width is 1000000000.0"),
         (lambda: create_network(random_genotype(0), 10, widht=1.0), "did you mean width"),

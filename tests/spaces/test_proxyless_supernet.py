@@ -1,6 +1,6 @@
 """The ProxylessNAS supernet against a plain one written on its own, and what its engine promises."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import supernet_comparison
+from plain_supernet import copy_parameters
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Sample
 from unas.graphs.size import count_macs
@@ -43,9 +44,9 @@ def test_the_comparison_notices_one_changed_weight(
     def spoil(source: nn.Module, target: nn.Module) -> None:
         copy(source, target)
         with torch.no_grad():
-            target.layers[layer][3].steps[0].weight.mul_(1.01)
+            cast("Any", target).layers[layer][3].steps[0].weight.mul_(1.01)
 
-    copy = supernet_comparison.copy_parameters
+    copy = copy_parameters
     monkeypatch.setattr(supernet_comparison, "copy_parameters", spoil)
     assert (
         supernet_comparison.compare(ProxylessSpace(width=WIDTH), 1, False, batch=2, size=64).largest
@@ -114,7 +115,8 @@ def skipping(space: SearchSpace) -> Sample:
 
 def test_skips_drop_a_tenth_in_training_and_keep_the_mean() -> None:
     space = ProxylessSpace(width=WIDTH)
-    supernet, ones = space.supernet(10), torch.ones(64, 3, 32, 32)
+    supernet: Any = space.supernet(10)
+    ones = torch.ones(64, 3, 32, 32)
     torch.manual_seed(0)
     values = supernet.layers[1](ones, skipping(space))
     torch.testing.assert_close(values.unique(), torch.tensor([0.0, 1 / 0.9]))
@@ -125,7 +127,7 @@ def test_skips_drop_a_tenth_in_training_and_keep_the_mean() -> None:
 
 
 def test_only_the_layers_that_can_be_skipped_have_dropout() -> None:
-    supernet = ProxylessSpace(width=WIDTH).supernet(10)
+    supernet: Any = ProxylessSpace(width=WIDTH).supernet(10)
     dropping = [
         n
         for n, layer in enumerate(supernet.layers, 1)

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from unas.cli import main
-from unas.pipeline import phases as work
+from unas.pipeline import phases
 from unas.runs.directory import Follower, RunDirectory
 from unas.runs.names import METRICS
 
@@ -22,7 +22,7 @@ from unas.runs.names import METRICS
 def arm(where: str, number: signal.Signals) -> None:
     """Make the process end itself at `where`."""
     if where == "between":
-        work.choose = lambda *_: os.kill(os.getpid(), number)  # type: ignore[assignment]
+        phases.choose = lambda *_: os.kill(os.getpid(), number)  # type: ignore[attr-defined, assignment]
         return
     where, _, rank = where.partition("@")
     if rank and (os.environ["RANK"] != rank or os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"):
@@ -30,9 +30,12 @@ def arm(where: str, number: signal.Signals) -> None:
     phase, _, step = where.partition(":")
     log = RunDirectory.log
     if rank and rank != "0":
-        Follower.log = lambda _, *at: (
-            os.kill(os.getpid(), number) if at[:2] == (phase, int(step)) else None
-        )  # type: ignore[method-assign]
+
+        def last_follower_log(_: Follower, *arguments: Any) -> None:
+            if arguments[:2] == (phase, int(step)):
+                os.kill(os.getpid(), number)
+
+        Follower.log = last_follower_log  # type: ignore[method-assign, assignment]
         return
 
     def last_log(self: RunDirectory, *arguments: Any) -> None:

@@ -127,7 +127,7 @@ def made_run(directory: Path, stage: str = "finished", seed: int = 0, **figures:
     if at >= 2:
         (directory / "genotype.json").write_text(GENOTYPE.to_json())
         whole = {**summary(), **figures}
-        later = () if at == 6 else ("latency", "onnx_max_difference")
+        later: tuple[str, ...] = () if at == 6 else ("latency", "onnx_max_difference")
         later += (
             ()
             if at >= 5

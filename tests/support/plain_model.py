@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -10,6 +11,7 @@ from tiny import tiny_recipe
 from unas.config import Config
 from unas.data import Augmentation
 from unas.nn.choice import InputChoice, OpChoice
+from unas.objectives import Term
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.generalisation_gap import GeneralisationGap
 from unas.spaces import NetworkOptions
@@ -43,13 +45,14 @@ class PlainModel(nn.Module):
         stem = self.stem(images).relu()
         first = self.first(stem)
         second = self.second(first).relu()
-        return self.head(self.source([first, second]).mean((2, 3)))
+        features: Tensor = self.source([first, second])
+        return cast("Tensor", self.head(features.mean((2, 3))))
 
 
 def plain_recipe() -> Config:
     """Return a tiny run of this model: everything random that doesn't depend on the number of processes."""
     tiny = tiny_recipe()
-    objectives = {"cross_entropy": CrossEntropy(), "gap": GeneralisationGap()}
+    objectives: dict[str, Term] = {"cross_entropy": CrossEntropy(), "gap": GeneralisationGap()}
     return replace(
         tiny,
         space=ModuleSpace(PlainModel),

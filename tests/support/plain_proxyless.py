@@ -4,6 +4,8 @@ Written from SPEC §5 and the ProxylessNAS paper on its own: contiguous images, 
 ReLU6.
 """
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
@@ -86,7 +88,7 @@ class PlainProxyless(nn.Module):
                 for kernel in (3, 5, 7)
                 for expansion in (3, 6)
             ]
-            self.layers.append(nn.ModuleList(skips + blocks))
+            self.layers.append(nn.ModuleList([*skips, *blocks]))
         self.last = nn.Sequential(convolution(scale(432), scale(1728)), Norm(scale(1728)), Clip())
         self.classifier = nn.Linear(scale(1728), num_classes)
 
@@ -96,9 +98,9 @@ class PlainProxyless(nn.Module):
         x = self.second(self.first(images))
         for number, options in enumerate(self.layers, 1):
             weights = torch.stack([w for w in sample[f"layer{number}"] for _ in range(share)])
-            total = 0
-            for o, operation in enumerate(options):
+            total: Any = 0
+            for o, operation in enumerate(cast("nn.ModuleList", options)):
                 # Without routing, BatchNorm sees every image.
                 total = total + apply(operation, x, weights[:, o], routed)
             x = total
-        return self.classifier(self.last(x).flatten(2).mean(2))
+        return cast("torch.Tensor", self.classifier(self.last(x).flatten(2).mean(2)))

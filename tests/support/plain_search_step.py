@@ -57,17 +57,17 @@ class PlainSearchStep:
             total, weight = self.history
             baseline = total / weight if weight else 0.0
             self.history = (0.9 * total + 0.1 * float(cost.mean()), 0.9 * weight + 0.1)
-            ((cost - baseline) * log_prob).mean().backward()
+            ((cost - baseline) * log_prob).mean().backward()  # type: ignore[no-untyped-call]
         else:
             surrogate = objective(relaxed, is_hard=False)
-            ((cost - surrogate).detach() * log_prob + surrogate).mean().backward()
+            ((cost - surrogate).detach() * log_prob + surrogate).mean().backward()  # type: ignore[no-untyped-call]
         self.policy_adam.step()
         if reinforce:  # it makes no relaxed sample, so the weights have a draw of their own
             relaxed = self.draw(num, "search/weights")[1]
         self.weight_adam.zero_grad()
         is_hard = self.config.weights_on == "hard"
         constant = {name: w.detach() for name, w in (hard if is_hard else relaxed).items()}
-        loss(x, y, constant, is_hard=is_hard).mean().backward()
+        loss(x, y, constant, is_hard=is_hard).mean().backward()  # type: ignore[no-untyped-call]
         for parameter in self.weights:  # what was not run has gradient zero
             parameter.grad = (
                 torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

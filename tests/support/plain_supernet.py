@@ -5,7 +5,7 @@ no sharing of what edges have in common. `routed=True` runs each operation on ex
 whose weight for it isn't zero.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,9 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1)) if affine else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return normalise(x) if self.weight is None else normalise(x) * self.weight + self.bias
+        if self.weight is None or self.bias is None:
+            return normalise(x)
+        return normalise(x) * self.weight + self.bias
 
 
 class MaxPool(nn.Module):
@@ -75,9 +77,8 @@ class Reduce(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.relu()
-        return self.norm(
-            torch.cat([self.first(x[:, :, ::2, ::2]), self.second(x[:, :, 1::2, 1::2])], 1)
-        )
+        halves = [self.first(x[:, :, ::2, ::2]), self.second(x[:, :, 1::2, 1::2])]
+        return cast("torch.Tensor", self.norm(torch.cat(halves, 1)))
 
 
 def project(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -110,10 +111,8 @@ def make_operation(name: str, channels: int, stride: int) -> nn.Module:
     return nn.Sequential(depthwise(channels, kernel, stride), depthwise(channels, kernel, 1))
 
 
-def apply(
-    operation: nn.Module, x: torch.Tensor, weight: torch.Tensor, routed: bool
-) -> torch.Tensor:
-    """Return weight·operation(x), [B, C, H, W]; weight is [B]."""
+def apply(operation: nn.Module, x: torch.Tensor, weight: torch.Tensor, routed: bool) -> Any:
+    """Return weight·operation(x), [B, C, H, W], or 0; weight is [B]."""
     if not routed:
         return operation(x) * weight[:, None, None, None]
     rows = [i for i in range(len(x)) if weight[i] != 0]
@@ -161,11 +160,11 @@ class PlainCell(nn.Module):
     ) -> torch.Tensor:
         states = [self.preprocess0(before), self.preprocess1(previous)]
         for node, edges in enumerate(self.nodes):
-            total = 0
-            for j, edge in enumerate(edges):
-                for o, operation in enumerate(edge):
+            total: Any = 0
+            for j, edge in enumerate(cast("nn.ModuleList", edges)):
+                for o, operation in enumerate(cast("nn.ModuleList", edge)):
                     prefix = f"{self.kind}/node{node}"
-                    weight = sum(
+                    weight: Any = sum(
                         weights[f"{prefix}/input{slot}"][:, j] * weights[f"{prefix}/op{slot}"][:, o]
                         for slot in (0, 1)
                     )
@@ -196,7 +195,7 @@ class PlainSupernet(nn.Module):
             self.stem0 = nn.Sequential(
                 nn.Conv2d(image_channels, width, 3, padding=1, bias=False), Norm(width, True)
             )
-            self.stem1 = nn.Identity()
+            self.stem1: nn.Module = nn.Identity()
         else:
             self.stem0 = nn.Sequential(
                 nn.Conv2d(image_channels, width // 2, 3, 2, 1, bias=False),
@@ -238,7 +237,7 @@ class PlainSupernet(nn.Module):
         previous = self.stem1(before)
         for cell in self.cells:
             before, previous = previous, cell(before, previous, weights, routed)
-        return self.classifier(previous.flatten(2).mean(2))
+        return cast("torch.Tensor", self.classifier(previous.flatten(2).mean(2)))
 
 
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:

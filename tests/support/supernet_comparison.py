@@ -12,6 +12,7 @@ from unas.architecture.policy import Policy, Sample
 from unas.estimators import draw_hard, draw_relaxed
 from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
+from unas.spaces.proxylessnas import ProxylessSpace
 
 CLASSES = 10
 Tensors = list[torch.Tensor]
@@ -47,6 +48,7 @@ def plain_supernet(space: SearchSpace) -> PlainSupernet | PlainProxyless:
         return PlainSupernet(
             space.channels, space.layers, space.operations, stem=space.stem, num_classes=CLASSES
         )
+    assert isinstance(space, ProxylessSpace)
     return PlainProxyless(space.width, num_classes=CLASSES)
 
 
@@ -129,7 +131,7 @@ def compare(
     images = torch.randn(batch, 3, size, size, generator=generator, dtype=torch.float64)
     real, real_weights, real_sample = run(real_net, images, sample)
     plain, plain_weights, plain_sample = run(
-        plain_net, images, sample, routed=is_hard and space.bn == "routed"
+        plain_net, images, sample, routed=is_hard and getattr(space, "bn", None) == "routed"
     )
     real_weights = [r.reshape(p.shape) for r, p in zip(real_weights, plain_weights, strict=True)]
     unpicked = True
