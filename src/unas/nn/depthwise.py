@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from unas.nn.native import Geometry, depthwise_kernel, depthwise_weight_gradient
 
 
-class _Outcome(torch.autograd.Function):
+class _ConvolvedImages(torch.autograd.Function):
     """The convolution, differentiable in its images alone."""
 
     @staticmethod
@@ -26,29 +26,29 @@ class _Outcome(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         images, weight = ctx.saved_tensors
-        (_, s, d, p), mask = ctx.geometry, [True, False, False]
-        found = torch.ops.aten.convolution_backward(
+        _, stride, dilation, padding = ctx.geometry
+        image_gradient, _, _ = torch.ops.aten.convolution_backward(
             gradient,
             images,
             weight,
-            None,
-            [s, s],
-            [p, p],
-            [d, d],
-            False,
-            [0, 0],
-            weight.shape[0],
-            mask,
+            bias_sizes=None,
+            stride=[stride, stride],
+            padding=[padding, padding],
+            dilation=[dilation, dilation],
+            transposed=False,
+            output_padding=[0, 0],
+            groups=weight.shape[0],
+            output_mask=[True, False, False],  # of images, weight and bias
         )
-        return found[0], None, None
+        return image_gradient, None, None
 
 
-class _WeightPath(torch.autograd.Function):
+class _ZeroWithWeightGradient(torch.autograd.Function):
     """Zero in value; adding it to the outcome makes that differentiable in the weight.
 
-    A node of its own, since autograd leaves out whole nodes that nobody asks for, but tells a
-    Python node nothing about which of its gradients are wanted: the policy's backward must not pay
-    for the weights' gradients.
+    It is a node of its own because autograd leaves out whole nodes that nobody asks for, but tells
+    a Python node nothing about which of its gradients are wanted: the policy's backward must not
+    pay for the weights' gradients.
     """
 
     @staticmethod
@@ -72,8 +72,8 @@ class DepthwiseConv(nn.Conv2d):
     Args:
         channels: C.
         kernel: k, odd.
-        stride: of the filter.
-        dilation: of the filter.
+        stride: pixels from one place of the filter to the next.
+        dilation: pixels from one element of the filter to the next.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
@@ -81,25 +81,27 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(
             channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False
         )
-        # oneDNN has a good kernel for 3×3 without dilation alone; ours knows three sizes, and
-        # blocks of 4 channels.
-        self._suits_ours = (
-            kernel in (3, 5, 7) and channels % 4 == 0 and (kernel, dilation) != (3, 1)
-        )
+        is_supported = kernel in (3, 5, 7) and channels % 4 == 0
+        # The one filter that oneDNN has a good kernel for.
+        is_fast_already = kernel == 3 and dilation == 1
+        self._suits_ours = is_supported and not is_fast_already
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the filtered images."""
         if not self._uses_ours(images):
             return super().forward(images)
         geometry = Geometry(
-            self.kernel_size[0], self.stride[0], self.dilation[0], int(self.padding[0])
+            kernel=self.kernel_size[0],
+            stride=self.stride[0],
+            dilation=self.dilation[0],
+            padding=int(self.padding[0]),
         )
-        outcome = _Outcome.apply(images, self.weight.detach(), geometry)
+        outcome: Tensor = _ConvolvedImages.apply(images, self.weight.detach(), geometry)
         if self.weight.requires_grad:
-            outcome = outcome + _WeightPath.apply(
+            outcome = outcome + _ZeroWithWeightGradient.apply(
                 self.weight, images.detach(), outcome.detach(), geometry
             )
-        return outcome  # type: ignore[no-any-return]
+        return outcome
 
     def _uses_ours(self, images: Tensor) -> bool:
         return (

@@ -1,4 +1,4 @@
-"""The one kernel of our own: compiled by the machine's C compiler at its first use, where there is one.
+"""The one kernel of our own, in C: compiled at its first use by the machine's compiler.
 
 oneDNN computes the weight gradient of depthwise convolutions many times slower than their forward
 unless they are 3×3 without dilation (docs/benchmarks.md), and on a CPU it is most of a search step.
@@ -24,22 +24,40 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unas.common.text import printable
+
+_COMPILERS = ("cc", "gcc", "clang")
 _FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
+_COMPILE_SECONDS = 60
 
 Kernel = Callable[..., None]
 
 
 class _Shape(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_long)
-        for name in (
-            "height", "width", "channels", "out_height", "out_width", "kernel", "stride", "dilation", "padding",
-        )
-    )  # fmt: skip
+    """`struct shape` of depthwise.c."""
+
+    _fields_ = (
+        ("height", ctypes.c_long),
+        ("width", ctypes.c_long),
+        ("channels", ctypes.c_long),
+        ("out_height", ctypes.c_long),
+        ("out_width", ctypes.c_long),
+        ("kernel", ctypes.c_long),
+        ("stride", ctypes.c_long),
+        ("dilation", ctypes.c_long),
+        ("padding", ctypes.c_long),
+    )
 
 
 class Geometry(NamedTuple):
-    """A depthwise convolution's filters: k×k, square in everything."""
+    """A depthwise convolution's filters, the same in both directions.
+
+    Args:
+        kernel: k of k×k.
+        stride: pixels from one place of the filter to the next.
+        dilation: pixels from one element of the filter to the next.
+        padding: pixels of zeros on each side of the images.
+    """
 
     kernel: int
     stride: int
@@ -52,25 +70,26 @@ def depthwise_weight_gradient(images: Tensor, gradient: Tensor, geometry: Geomet
 
     Args:
         images: [B, C, H, W] float32 on the CPU; C is a multiple of 4.
-        gradient: of the outcome, [B, C, H', W'].
-        geometry: of the convolution; the kernel is 3, 5 or 7.
+        gradient: the loss's gradient in the convolution's outcome, [B, C, H', W'].
+        geometry: the convolution's; its kernel is 3, 5 or 7.
     """
     run = depthwise_kernel()
     assert run is not None  # noqa: S101 - the caller has asked
-    images, gradient = (
-        tensor.contiguous(memory_format=torch.channels_last) for tensor in (images, gradient)
-    )
+    images = images.contiguous(memory_format=torch.channels_last)
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
     batch, channels, height, width = images.shape
-    shape, kernel = _Shape(height, width, channels, *gradient.shape[2:], *geometry), geometry.kernel
-    found = torch.empty(kernel, kernel, channels)
+    shape = _Shape(height, width, channels, *gradient.shape[2:], *geometry)
+    weight_gradient = torch.empty(geometry.kernel, geometry.kernel, channels)
     # One thread: others would wait for cores that PyTorch's own threads keep spinning on after each
     # of its operations.
     run(
-        *(ctypes.c_void_p(t.data_ptr()) for t in (images, gradient, found)),
+        ctypes.c_void_p(images.data_ptr()),
+        ctypes.c_void_p(gradient.data_ptr()),
+        ctypes.c_void_p(weight_gradient.data_ptr()),
         ctypes.byref(shape),
         ctypes.c_long(batch),
     )
-    return found.permute(2, 0, 1).unsqueeze(1)
+    return weight_gradient.permute(2, 0, 1).unsqueeze(1)
 
 
 @cache
@@ -81,7 +100,8 @@ def depthwise_kernel() -> Kernel | None:
     try:
         library = ctypes.CDLL(str(_compiled()))
     except (OSError, subprocess.SubprocessError) as error:
-        logging.getLogger("unas").info("no kernel of our own, PyTorch's is used: %s", error)
+        log = logging.getLogger("unas")
+        log.info("no kernel of our own, PyTorch's is used: %s", printable(str(error)))
         return None
     kernel: Kernel = library.unas_depthwise_weight_gradient
     return kernel
@@ -90,22 +110,40 @@ def depthwise_kernel() -> Kernel | None:
 def _compiled() -> Path:
     """Return the shared library, compiled for this processor and kept in the user's cache."""
     source = resources.files("unas.nn").joinpath("depthwise.c").read_bytes()
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise OSError("there is no C compiler")
-    key = hashlib.sha256(
-        b"\0".join((source, _processor(), *(flag.encode() for flag in _FLAGS)))
-    ).hexdigest()[:16]
+    compiler = _compiler()
     cache_root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = cache_root / "unas" / f"depthwise-{key}.so"
+    path = cache_root / "unas" / f"depthwise-{_key(source)}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            (Path(folder) / "depthwise.c").write_bytes(source)
-            command = [compiler, *_FLAGS, "-o", f"{folder}/kernel.so", f"{folder}/depthwise.c"]
-            subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - our own words
-            os.replace(f"{folder}/kernel.so", path)
+        _compile(compiler, source, path)
     return path
+
+
+def _compiler() -> str:
+    for name in _COMPILERS:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    raise OSError("there is no C compiler")
+
+
+def _compile(compiler: str, source: bytes, path: Path) -> None:
+    # Processes that start together each compile, and whichever is last replaces a whole file.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        source_path = Path(folder) / "depthwise.c"
+        library_path = Path(folder) / "kernel.so"
+        source_path.write_bytes(source)
+        command = [compiler, *_FLAGS, "-o", str(library_path), str(source_path)]
+        subprocess.run(  # noqa: S603 - our own words
+            command, check=True, capture_output=True, timeout=_COMPILE_SECONDS
+        )
+        os.replace(library_path, path)
+
+
+def _key(source: bytes) -> str:
+    """Return what another source, other flags or another kind of processor would change."""
+    texts = [source, _processor(), *(flag.encode() for flag in _FLAGS)]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 
 def _processor() -> bytes:
@@ -114,7 +152,7 @@ def _processor() -> bytes:
         lines = Path("/proc/cpuinfo").read_bytes().splitlines()
     except OSError:
         return platform.processor().encode()
-    return next(
-        (line for line in lines if line.startswith((b"flags", b"Features"))),
-        platform.machine().encode(),
-    )
+    for line in lines:
+        if line.startswith((b"flags", b"Features")):
+            return line
+    return platform.machine().encode()
