@@ -1,8 +1,7 @@
-"""What this machine computes with: the model of its processor, how many of them, the model of a device."""
+"""What this machine computes with: its processors and their model, the model of a device."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
@@ -13,18 +12,21 @@ import torch
 
 def cpu_name() -> str:
     """Return the model of this machine's processor."""
-    with contextlib.suppress(OSError):
-        match = re.search(
-            r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
-        )
-        if match:
-            return match[1].strip()
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    if match:
+        return match[1].strip()
     return platform.processor() or platform.machine()
 
 
 def cpu_count() -> int:
     """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def device_name(device: torch.device) -> str:

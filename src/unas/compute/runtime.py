@@ -25,10 +25,10 @@ class RuntimeConfig:
 
     Args:
         device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
-        precision: of matrix products and convolutions; "auto" is bfloat16 on CUDA devices that
-            compute in it, float32 elsewhere.
-        ranks_compared_every: steps between two comparisons of what all processes of a run have; 0:
-            never.
+        precision: precision of matrix products and convolutions; "auto" is bfloat16 on CUDA devices
+            that compute in it, float32 elsewhere.
+        ranks_compared_every: steps between two comparisons of what all processes of a run have; 0
+            for none.
     """
 
     device: str = "auto"
@@ -46,20 +46,23 @@ class RuntimeConfig:
                 f"ranks_compared_every is {self.ranks_compared_every}; it must be 0 or more"
             )
         device = find_device(_own_device(self.device))
+        dtype = self._dtype(device)
+        return Runtime(device, dtype, Ranks.current(), self.ranks_compared_every)
+
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        if self.precision not in {"auto", "float32", "bfloat16"}:
+            raise UserError(
+                f"precision {self.precision!r} does not exist; use auto, float32 or bfloat16"
+            )
         has_bfloat16 = device.type != "cuda" or _computes_in_bfloat16(device)
         if self.precision == "bfloat16" and not has_bfloat16:
             raise UserError(
                 f"precision 'bfloat16': {device_name(device)} has none; use --precision float32"
             )
-        if self.precision not in {"auto", "float32", "bfloat16"}:
-            raise UserError(
-                f"precision {self.precision!r} does not exist; use auto, float32 or bfloat16"
-            )
-        wanted = self.precision == "bfloat16" or (
-            self.precision == "auto" and device.type == "cuda"
-        )
-        dtype = torch.bfloat16 if wanted and has_bfloat16 else torch.float32
-        return Runtime(device, dtype, Ranks.current(), self.ranks_compared_every)
+        is_faster = device.type == "cuda" and has_bfloat16
+        if self.precision == "bfloat16" or (self.precision == "auto" and is_faster):
+            return torch.bfloat16
+        return torch.float32
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Runtime:
         device: a torch device, with its index for CUDA.
         dtype: torch.float32 or torch.bfloat16.
         ranks: the processes.
-        ranks_compared_every: steps between two comparisons of what they have; 0: never.
+        ranks_compared_every: steps between two comparisons of what all processes have; 0 for none.
     """
 
     device: torch.device
@@ -79,29 +82,29 @@ class Runtime:
     ranks_compared_every: int = 100
 
     def autocast(self) -> torch.autocast:
-        """Return the context for forward passes; it changes nothing when the precision is float32."""
-        enabled = self.dtype != torch.float32
-        return torch.autocast(
-            self.device.type, dtype=self.dtype if enabled else None, enabled=enabled
-        )
+        """Return the context for forward passes; with float32 it changes nothing."""
+        if self.dtype == torch.float32:
+            return torch.autocast(self.device.type, enabled=False)
+        return torch.autocast(self.device.type, dtype=self.dtype)
 
     @contextlib.contextmanager
     def tf32_allowed(self) -> Iterator[None]:
-        """Let CUDA compute float32 matrix products in TF32 inside the block; do nothing on other devices."""
+        """Let CUDA compute float32 matrix products in TF32 inside the block."""
+        if self.device.type != "cuda":
+            yield
+            return
         before = torch.get_float32_matmul_precision()
-        if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
+        torch.set_float32_matmul_precision("high")
         try:
             yield
         finally:
-            if self.device.type == "cuda":
-                torch.set_float32_matmul_precision(before)
+            torch.set_float32_matmul_precision(before)
 
     def compare_ranks(self, tensors: Mapping[str, Tensor], phase: str, step: int) -> None:
-        """Compare these tensors over all processes if it is time to, after `step` steps of a phase.
+        """Compare these tensors over all processes, if it is time to after `step` steps of a phase.
 
         Raises:
-            UserError: names the first that differs, and the rank.
+            UserError: names the first tensor that differs, and the rank.
         """
         if self.ranks_compared_every and step % self.ranks_compared_every == 0:
             self.ranks.require_equal(tensors, f"after {phase} step {step}")
@@ -115,38 +118,41 @@ class Runtime:
 
     def describe(self) -> str:
         """Return one line for people: device, threads of a CPU, precision."""
-        count = torch.get_num_threads()
-        threads = f", {count} thread{'s' * (count > 1)}" if self.device.type == "cpu" else ""
-        return f"{device_name(self.device)} ({self.device}{threads}), {str(self.dtype).removeprefix('torch.')}"
+        where = str(self.device)
+        if self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            where += f", {threads} thread" if threads == 1 else f", {threads} threads"
+        precision = str(self.dtype).removeprefix("torch.")
+        return f"{device_name(self.device)} ({where}), {precision}"
 
 
 def seed_step(seed: int, stream: str, step: int, rank: int = 0) -> None:
     """Seed torch's default generators (dropout, drop-path) for one step, on every device.
 
     A step's randomness is then a function of its number, so that a resumed run needs no generator
-    state. Each rank has its own.
+    state. Each rank has its own randomness.
     """
-    torch.manual_seed(step_seed(seed, f"{stream}/rank{rank}" if rank else stream, step))
+    # Rank 0 draws what a process alone draws.
+    rank_stream = f"{stream}/rank{rank}" if rank else stream
+    torch.manual_seed(step_seed(seed, rank_stream, step))
 
 
 def _own_device(name: str) -> str:
-    """Return the device of this one of several processes on a machine: each has a GPU of its own.
+    """Return the device of this process: under torchrun, each process of a machine has its own GPU.
 
     Raises:
-        UserError: they would all have the same.
+        UserError: all processes of this machine would have the same GPU.
     """
-    if not under_torchrun() or not (
-        name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    ):
-        shared = (
-            re.fullmatch(r"cuda:\d+", name) and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1
-        )
-        if shared and under_torchrun():
-            raise UserError(
-                f"device {name!r} would be that of every process; use --device cuda, one each"
-            )
+    if not under_torchrun():
         return name
-    return f"cuda:{local_rank()}"
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return f"cuda:{local_rank()}"
+    has_neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1
+    if has_neighbours and re.fullmatch(r"cuda:\d+", name):
+        raise UserError(
+            f"device {name!r} would be that of every process; use --device cuda, one each"
+        )
+    return name
 
 
 def find_device(name: str) -> torch.device:
@@ -156,31 +162,35 @@ def find_device(name: str) -> torch.device:
         UserError: there is no such device here.
     """
     if name == "auto":
-        name = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
-        )
+        name = _best_device()
     if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name):
         raise UserError(f"device {name!r} does not exist; use auto, cpu, cuda, cuda:N or mps")
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError(
             "device 'mps': this machine or this build of PyTorch has no MPS; use --device auto"
         )
-    if not name.startswith("cuda"):
+    if name in {"cpu", "mps"}:
         return torch.device(name)
+    return _cuda_device(name)
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _cuda_device(name: str) -> torch.device:
+    """Return a CUDA device with its index, which is 0 where the name has none."""
     if not torch.cuda.is_available():
-        why = (
-            "this build of PyTorch has no CUDA"
-            if torch.version.cuda is None
-            else "no GPU or driver was found"
-        )
+        why = "no GPU or driver was found"
+        if torch.version.cuda is None:
+            why = "this build of PyTorch has no CUDA"
         raise UserError(
-            f"device {name!r}: {why}; use --device cpu, or install a driver and a CUDA build of PyTorch"
+            f"device {name!r}: {why}; "
+            "use --device cpu, or install a driver and a CUDA build of PyTorch"
         )
-    device = torch.device(name if ":" in name else "cuda:0")
+    device = torch.device("cuda:0" if name == "cuda" else name)
     count = torch.cuda.device_count()
     if device.index >= count:
         raise UserError(
@@ -190,4 +200,5 @@ def find_device(name: str) -> torch.device:
 
 
 def _computes_in_bfloat16(device: torch.device) -> bool:
+    """Return whether the hardware does: AMD's devices, and NVIDIA's from Ampere (8.0) on."""
     return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)

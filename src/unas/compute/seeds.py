@@ -1,4 +1,4 @@
-"""Randomness by counting: what is random at a step depends on the seed, the stream and the step alone."""
+"""Randomness by counting: what is random at a step depends on seed, stream and step alone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ def step_seed(seed: int, stream: str, step: int) -> int:
     Args:
         seed: the run's seed.
         stream: what the numbers are for; different streams of one run share nothing.
-        step: counts whatever the stream counts (steps, epochs).
+        step: a number of whatever the stream counts (steps, epochs).
     """
     key = json.dumps([int(seed), stream, int(step)]).encode()
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
+    digest = hashlib.blake2b(key, digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1  # 63 bits, which fit a signed integer
 
 
 def generator_for(seed: int, stream: str, step: int) -> torch.Generator:
