@@ -14,7 +14,9 @@ from unas.spaces.base import SearchSpace
 def create_network(
     genotype: Genotype, num_classes: int = 10, image_channels: int = 3, **space_options: Any
 ) -> nn.Module:
-    """Return the network of `genotype`, untrained: images [B, image_channels, H, W] to logits [B, num_classes].
+    """Return the network of `genotype`, untrained.
+
+    It maps images [B, image_channels, H, W] to logits [B, num_classes].
 
     Args:
         genotype: an architecture of a built-in space.

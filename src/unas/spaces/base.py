@@ -35,7 +35,9 @@ class NetworkOptions:
         return cls(**keywords)
 
     def decided(self, genotype: Genotype, num_classes: int, image_channels: int) -> NetworkOptions:  # noqa: ARG002
-        """Return the options with all that depends on the architecture decided; most have nothing that does.
+        """Return the options with all that depends on the architecture decided.
+
+        Most options depend on no architecture, and return themselves.
 
         Args:
             genotype: the architecture.
@@ -50,7 +52,7 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class SearchSpace(ChoiceTable):
-    """A set of architectures: its choices, a supernet that holds them all, and the network of each one.
+    """A set of architectures: its choices, a supernet of them all, and the network of each one.
 
     A space is a frozen dataclass of its own options, so it is its own configuration.
     """
@@ -59,7 +61,7 @@ class SearchSpace(ChoiceTable):
 
     @property
     def registry_name(self) -> str:
-        """What `--space` and the space's genotypes call it; outside unas, `package.module:Class`."""
+        """The name for `--space`, which genotypes carry; outside unas, `package.module:Class`."""
         return space_registry.name_of(type(self))
 
     @property
@@ -69,22 +71,28 @@ class SearchSpace(ChoiceTable):
 
     @abstractmethod
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
-        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to logits [B, num_classes].
+        """Return a module that maps (images, Sample of G architectures) to logits.
 
-        G divides B; architecture g serves images g·B/G … (g+1)·B/G − 1.
+        Images are [B, C, H, W] and logits [B, num_classes]. G divides B; architecture g serves
+        images g·B/G … (g+1)·B/G − 1.
         """
 
     @abstractmethod
     def network(
         self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
     ) -> nn.Module:
-        """Return the network of one architecture, untrained: images [B, C, H, W] to logits [B, num_classes].
+        """Return the network of one architecture, untrained.
+
+        It maps images [B, C, H, W] to logits [B, num_classes].
 
         Args:
             genotype: an architecture of this space.
-            num_classes: how many classes it tells apart.
+            num_classes: how many classes the network tells apart.
             image_channels: C.
             **options: fields of the space's `network_options`.
+
+        Raises:
+            UserError: the genotype is not one of this space, or an option is wrong.
         """
 
     def check(self, genotype: Genotype) -> None:
@@ -101,10 +109,14 @@ class SearchSpace(ChoiceTable):
         table = self.all_choices()
         genotype.check(self.choices if table is None else table)
 
+    def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
+        """Return the names of the choices of each node that has two slots.
+
+        A node is ((input, operation), (input, operation)). Most spaces have no such node.
+        """
+        return ()
+
     def _known_names(self) -> list[str]:
+        """Return the names of this space and of those that it derives from."""
         spaces = [cls for cls in type(self).__mro__ if issubclass(cls, SearchSpace)]
         return [space_registry.name_of(cls) for cls in spaces if not isabstract(cls)]
-
-    def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
-        """Return for each node with two slots the names of ((input, operation), (input, operation)) choices."""
-        return ()

@@ -62,20 +62,19 @@ class ModuleSpace(SearchSpace):
     def _choices(self) -> dict[str, tuple[str, ...]]:
         if isinstance(self.model, nn.Module):
             return _options_by_name(self.model)
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # asking what there is to choose from must not change a run
+        # Asking what there is to choose from must not change a run.
+        with torch.random.fork_rng(devices=[]):
             return _options_by_name(self._build(num_classes=10, image_channels=3))
 
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
-        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to the model's logits.
+        """Return the model, its choices decided by a sample; see `SearchSpace`.
 
         Its BatchNorm uses batch statistics, in evaluation too: running ones would mix those of all
         architectures.
         """
         model = self._build(num_classes, image_channels)
-        for path, choice in _named_choices(model):
-            choice.name = path
+        for name, choice in _named_choices(model):
+            choice.name = name
         for module in model.modules():
             if isinstance(module, _BatchNorm):
                 module.track_running_stats = False
@@ -87,14 +86,7 @@ class ModuleSpace(SearchSpace):
     ) -> nn.Module:
         """Return the model with every choice replaced by what the genotype picked.
 
-        Args:
-            genotype: an architecture of this model.
-            num_classes: how many classes it tells apart.
-            image_channels: channels of an image.
-            **options: none; a model of your own has its size from its class or function.
-
-        Raises:
-            UserError: the genotype is not one of this model, or there is an option.
+        There are no options: a model has its size from its class or function. See `SearchSpace`.
         """
         NetworkOptions.from_keywords(options)
         self.check(genotype)
@@ -105,26 +97,21 @@ class ModuleSpace(SearchSpace):
     def _build(self, num_classes: int, image_channels: int) -> nn.Module:
         if isinstance(self.model, nn.Module):
             return copy.deepcopy(self.model)
+        description = getattr(self.model, "__qualname__", repr(self.model))
+        accepted = _accepted(self.model, num_classes=num_classes, image_channels=image_channels)
         signature = inspect.signature(self.model)
-        has_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-        offered = {"num_classes": num_classes, "image_channels": image_channels}
-        accepted = {
-            name: value
-            for name, value in offered.items()
-            if has_any or name in signature.parameters
-        }
-        what = getattr(self.model, "__qualname__", repr(self.model))
         try:
             signature.bind(**accepted)
         except TypeError as error:
+            names = ", ".join(accepted) or "nothing"
             raise UserError(
-                f"ModuleSpace.model: {what}{signature} can't be called with {', '.join(accepted) or 'nothing'} alone "
+                f"ModuleSpace.model: {description}{signature} can't be called with {names} alone "
                 f"({error}); give the others defaults, or name a function that gives them"
             ) from error
         model = self.model(**accepted)
         if not isinstance(model, nn.Module):
             raise UserError(
-                f"ModuleSpace.model: {what} returned {model!r}; it must return an nn.Module"
+                f"ModuleSpace.model: {description} returned {model!r}; it must return an nn.Module"
             )
         return model
 
@@ -137,7 +124,10 @@ class _Supernet(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor, sample: Sample) -> Tensor:
-        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures; G divides B."""
+        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures.
+
+        G divides B.
+        """
         with sample_scope(sample.to(images.device)):
             return self.model(images)  # type: ignore[no-any-return]
 
@@ -181,21 +171,36 @@ class _Decided:
         return module
 
 
+def _accepted(model: Callable[..., nn.Module], **offered: int) -> dict[str, int]:
+    """Return those of the arguments that a class or function takes by keyword."""
+    parameters = inspect.signature(model).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return offered
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
 def _named_choices(model: nn.Module) -> list[tuple[str, Choice]]:
     """Return each choice with its own name, or else the one that its path gives it."""
-    found = [(path, module) for path, module in model.named_modules() if isinstance(module, Choice)]
-    return [(choice.name or path.replace(".", "/") or "choice", choice) for path, choice in found]
+    named: list[tuple[str, Choice]] = []
+    for path, module in model.named_modules():
+        if isinstance(module, Choice):
+            name = module.name or path.replace(".", "/") or "choice"
+            named.append((name, module))
+    return named
 
 
 def _options_by_name(model: nn.Module) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    options: dict[str, tuple[str, ...]] = {}
     for name, choice in _named_choices(model):
-        if found.setdefault(name, choice.options) != choice.options:
+        options.setdefault(name, choice.options)
+        if options[name] != choice.options:
             raise UserError(
-                f"choice {name!r} has options {found[name]} at one place and {choice.options} at another"
+                f"choice {name!r} has options {options[name]} at one place "
+                f"and {choice.options} at another"
             )
-    if not found:
+    if not options:
         raise UserError(
-            f"{type(model).__name__} has no choice in it; put an OpChoice or an InputChoice where it varies"
+            f"{type(model).__name__} has no choice in it; "
+            "put an OpChoice or an InputChoice where it varies"
         )
-    return found
+    return options

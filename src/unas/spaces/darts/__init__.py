@@ -1,4 +1,4 @@
-"""The DARTS space: two cells, one normal and one reduction, repeated to make a network (DARTS, section 2)."""
+"""The DARTS space: a normal and a reduction cell, repeated (DARTS, section 2)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from torch import nn
 
 from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
+from unas.nn.mixed import BatchNormRows
 from unas.nn.ops import OPERATIONS
 from unas.spaces.base import NetworkOptions, SearchSpace
-from unas.spaces.darts.choices import CELLS, NODES, cell_choices, cell_slots
+from unas.spaces.darts.choices import CELLS, NODES, cell_choices, cell_slots, slot_names
 from unas.spaces.darts.network import DartsNetwork
+from unas.spaces.darts.supernet import DartsSupernet
 from unas.spaces.darts.width import largest_channels
 
-MAX_CHANNELS, MAX_LAYERS = 4096, 1000  # a file that asks for more is damaged, or wants our memory
+# A file that asks for more is damaged, or wants our memory.
+MAX_CHANNELS = 4096
+MAX_LAYERS = 1000
 
 Stem = Literal["cifar", "imagenet"]
-BatchNormView = Literal["batch", "routed"]
 
 
 def _check_channels(what: str, channels: int | None) -> None:
@@ -32,7 +35,8 @@ def _check_size(what: str, layers: int, stem: str) -> None:
     """Check the other fields that a space and its networks share."""
     if not (isinstance(layers, int) and 3 <= layers <= MAX_LAYERS):
         raise UserError(
-            f"{what}.layers is {layers!r}; it must be from 3 (two reductions and a normal cell) to {MAX_LAYERS}"
+            f"{what}.layers is {layers!r}; "
+            f"it must be from 3 (two reductions and a normal cell) to {MAX_LAYERS}"
         )
     if stem not in get_args(Stem):
         raise UserError(f"{what}.stem is {stem!r}; it must be {' or '.join(get_args(Stem))}")
@@ -94,22 +98,19 @@ class DartsNetworkOptions(NetworkOptions):
             return self
 
         def build(channels: int) -> nn.Module:
-            return _network(
-                replace(self, channels=channels, max_macs=None),
-                genotype,
-                num_classes,
-                image_channels,
-            )
+            size = replace(self, channels=channels, max_macs=None)
+            return _network(size, genotype, num_classes, image_channels)
 
-        found = largest_channels(build, self.max_macs, image_channels, self.stem, MAX_CHANNELS)
-        return replace(self, channels=found, max_macs=None)
+        widest = largest_channels(build, self.max_macs, image_channels, self.stem, MAX_CHANNELS)
+        return replace(self, channels=widest, max_macs=None)
 
 
 @dataclass(frozen=True)
 class DartsSpace(SearchSpace):
-    """Cells of 4 nodes, each the sum of two operations on two earlier states (DARTS, section 2; UNAS, section 4).
+    """Cells of 4 nodes, each the sum of two operations on two earlier states.
 
-    All normal cells share one set of choices, all reduction cells another: 32 choices.
+    See DARTS, section 2, and UNAS, section 4. All normal cells share one set of choices, all
+    reduction cells another: 32 choices.
 
     Args:
         channels: C, the channels of the supernet's first cells; even.
@@ -131,7 +132,7 @@ class DartsSpace(SearchSpace):
     layers: int = 8
     operations: int = len(OPERATIONS)
     stem: Stem = "cifar"
-    bn: BatchNormView = "batch"
+    bn: BatchNormRows = "batch"
 
     def __post_init__(self) -> None:
         _check_channels("space", self.channels)
@@ -140,9 +141,9 @@ class DartsSpace(SearchSpace):
             raise UserError(
                 f"space.operations is {self.operations!r}; it must be from 1 to {len(OPERATIONS)}"
             )
-        if self.bn not in get_args(BatchNormView):
+        if self.bn not in get_args(BatchNormRows):
             raise UserError(
-                f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormView))}"
+                f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormRows))}"
             )
 
     @classmethod
@@ -152,28 +153,36 @@ class DartsSpace(SearchSpace):
 
     @property
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """The options of each choice; input "0" is the cell before the previous one, "1" the previous, 2 + n node n."""
+        """The options of each choice.
+
+        Input "0" is the cell before the previous one, "1" the previous one, and 2 + n is node n.
+        """
         return cell_choices(OPERATIONS[: self.operations])
 
     def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
         """Return for each node the names of ((input, operation), (input, operation)) choices."""
-        prefixes = (f"{cell}/node{node}" for cell in CELLS for node in range(NODES))
-        return tuple(((f"{p}/input0", f"{p}/op0"), (f"{p}/input1", f"{p}/op1")) for p in prefixes)
+        return tuple(slot_names(cell, node) for cell in CELLS for node in range(NODES))
 
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
-        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to logits [B, num_classes]."""
-        from unas.spaces.darts.supernet import DartsSupernet
-
-        return DartsSupernet(self, num_classes, image_channels)
+        """See `SearchSpace`."""
+        return DartsSupernet(
+            OPERATIONS[: self.operations],
+            num_classes,
+            image_channels,
+            channels=self.channels,
+            layers=self.layers,
+            stem=self.stem,
+            bn=self.bn,
+        )
 
     def network(
         self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
     ) -> DartsNetwork:
-        """Return the network of any DARTS cell, also of one that this instance's operations don't cover.
+        """Return the network of any DARTS cell, covered by this instance's operations or not.
 
         Args:
             genotype: an architecture of the DARTS space.
-            num_classes: how many classes it tells apart.
+            num_classes: how many classes the network tells apart.
             image_channels: channels of an image.
             **options: fields of `DartsNetworkOptions`.
 

@@ -34,7 +34,10 @@ class CifarStem(nn.Module):
 
 
 class ImageNetStem(nn.Module):
-    """Three 3×3 convolutions of stride 2: [B, C, H, W] to [B, width, H/4, W/4] and [B, width, H/8, W/8]."""
+    """Three 3×3 convolutions of stride 2.
+
+    Images [B, C, H, W] become two states, [B, width, H/4, W/4] and [B, width, H/8, W/8].
+    """
 
     reduces = True
 
@@ -58,13 +61,15 @@ class ImageNetStem(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """A second classifier on an inner state, used in training only: [B, C, H, W] to [B, num_classes]."""
+    """A second classifier on an inner state, used in training only.
+
+    It maps a state [B, C, H, W] to logits [B, num_classes].
+    """
 
     def __init__(self, channels: int, num_classes: int, *, stride: int) -> None:
         super().__init__()
-        self.smallest = (
-            5 + stride
-        )  # two positions of the pooling window, which the 2×2 convolution needs
+        # The 2×2 convolution needs two positions of the pooling window.
+        self.smallest = 5 + stride
         self.features = nn.Sequential(
             nn.ReLU(),
             nn.AvgPool2d(5, stride, count_include_pad=False),
@@ -86,8 +91,9 @@ class AuxiliaryHead(nn.Module):
         height, width = state.shape[2:]
         if min(height, width) < self.smallest:
             raise UserError(
-                f"network.auxiliary is true, but these images leave {height}×{width} at the auxiliary head, "
-                f"which needs {self.smallest}×{self.smallest}; set auxiliary to false or use larger images"
+                f"network.auxiliary is true, but these images leave {height}×{width} "
+                f"at the auxiliary head, which needs {self.smallest}×{self.smallest}; "
+                "set auxiliary to false or use larger images"
             )
         # Larger images than the published ones leave more than one position; their mean is the
         # usual head's value.

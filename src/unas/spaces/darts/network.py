@@ -1,4 +1,4 @@
-"""The network of one DARTS genotype: what is trained from scratch and exported (DARTS, sections 2 and 3)."""
+"""The network of one DARTS genotype: what is trained and exported (DARTS, sections 2 and 3)."""
 
 from __future__ import annotations
 
@@ -8,39 +8,29 @@ import torch
 from torch import Tensor, nn
 
 from unas.nn.ops import FactorizedReduce, ReLUConvBN, build_operation
+from unas.spaces.darts.chain import CellShape, cell_shapes
+from unas.spaces.darts.choices import Slots
 from unas.spaces.darts.ends import AuxiliaryHead, CifarStem, ImageNetStem
 
-Slots = Sequence[tuple[int, str]]
 
-
-class Cell(nn.Module):
+class DartsCell(nn.Module):
     """Four nodes, each the sum of two slots: two states [B, C', H', W'] to [B, 4C, H, W].
 
     Args:
         slots: (input, operation) of the two slots of each node in order; input 0 is
             `before_previous`, 1 is `previous`, 2 + n is node n.
-        channels_in: the channels of `before_previous` and of `previous`.
-        channels: C.
-        is_reduction: halve the resolution.
-        follows_reduction: `previous` has half the resolution of `before_previous`.
+        shape: the cell's channels and strides.
     """
 
-    def __init__(
-        self,
-        slots: Slots,
-        channels_in: tuple[int, int],
-        channels: int,
-        *,
-        is_reduction: bool,
-        follows_reduction: bool,
-    ) -> None:
+    def __init__(self, slots: Slots, shape: CellShape) -> None:
         super().__init__()
-        preprocess = FactorizedReduce if follows_reduction else ReLUConvBN
-        self.preprocess0 = preprocess(channels_in[0], channels, searching=False)
-        self.preprocess1 = ReLUConvBN(channels_in[1], channels, searching=False)
+        channels = shape.channels
+        preprocess = FactorizedReduce if shape.follows_reduction else ReLUConvBN
+        self.preprocess0 = preprocess(shape.channels_in[0], channels, searching=False)
+        self.preprocess1 = ReLUConvBN(shape.channels_in[1], channels, searching=False)
         self.inputs = tuple(state for state, _ in slots)
         self.operations = nn.ModuleList(
-            build_operation(name, channels, 2 if is_reduction and state < 2 else 1, searching=False)
+            build_operation(name, channels, shape.stride(state), searching=False)
             for state, name in slots
         )
 
@@ -61,12 +51,12 @@ class Cell(nn.Module):
                 no drop-path.
         """
         states = [self.preprocess0(before_previous), self.preprocess1(previous)]
-        remaining = iter(scales or ())
+        remaining_scales = iter(scales or ())
         pending: list[Tensor] = []
         for state, operation in zip(self.inputs, self.operations, strict=True):
             output = operation(states[state])
             if scales is not None and not isinstance(operation, nn.Identity):
-                output = output * next(remaining).to(output.dtype)
+                output = output * next(remaining_scales).to(output.dtype)
             pending.append(output)
             if len(pending) == 2:
                 states.append(pending[0] + pending[1])
@@ -81,8 +71,8 @@ class DartsNetwork(nn.Module):
     from PyTorch's default generator of the images' device.
 
     Args:
-        cells: the slots of the "normal" and the "reduction" cell; see `Cell`.
-        num_classes: how many classes it tells apart.
+        cells: the slots of the "normal" and the "reduction" cell; see `DartsCell`.
+        num_classes: how many classes the network tells apart.
         image_channels: channels of an image.
         channels: C, the channels of the first cells; even.
         layers: L, the number of cells; cells L//3 and 2L//3 are reductions.
@@ -107,35 +97,22 @@ class DartsNetwork(nn.Module):
         self.drop_path = drop_path
         self.drop_probability = 0.0
         is_imagenet = stem == "imagenet"
-        width = channels if is_imagenet else 3 * channels
-        self.stem = (ImageNetStem if is_imagenet else CifarStem)(
-            image_channels, width, searching=False
-        )
+        stem_channels = channels if is_imagenet else 3 * channels
+        stem_class = ImageNetStem if is_imagenet else CifarStem
+        self.stem = stem_class(image_channels, stem_channels, searching=False)
         self.cells = nn.ModuleList()
-        widths, follows_reduction = (width, width), is_imagenet
         self.auxiliary_at = 2 * layers // 3
         self.auxiliary: AuxiliaryHead | None = None
-        for index in range(layers):
-            is_reduction = index in {layers // 3, 2 * layers // 3}
-            channels *= 2 if is_reduction else 1
-            self.cells.append(
-                Cell(
-                    cells["reduction" if is_reduction else "normal"],
-                    widths,
-                    channels,
-                    is_reduction=is_reduction,
-                    follows_reduction=follows_reduction,
-                )
-            )
-            widths, follows_reduction = (widths[1], 4 * channels), is_reduction
+        shapes = cell_shapes(layers, channels, stem_channels, stem_reduces=self.stem.reduces)
+        for index, shape in enumerate(shapes):
+            self.cells.append(DartsCell(cells[shape.kind], shape))
             if auxiliary and index == self.auxiliary_at:
-                self.auxiliary = AuxiliaryHead(
-                    4 * channels, num_classes, stride=2 if is_imagenet else 3
-                )
-        self.classifier = nn.Linear(4 * channels, num_classes)
+                stride = 2 if is_imagenet else 3
+                self.auxiliary = AuxiliaryHead(shape.channels_out, num_classes, stride=stride)
+        self.classifier = nn.Linear(shapes[-1].channels_out, num_classes)
 
     def set_progress(self, fraction: float) -> None:
-        """Say how much of the training is done, from 0 to 1; drop-path's probability grows with it."""
+        """Say how much of the training is done, from 0 to 1: drop-path grows with it."""
         self.drop_probability = self.drop_path * fraction
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -151,13 +128,14 @@ class DartsNetwork(nn.Module):
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
 
     def _drop_path_scales(self, images: Tensor) -> list[Sequence[Tensor] | None]:
-        """Return for each cell what multiplies its slots: 0 where dropped, else 1 / (1 - probability).
+        """Return for each cell what multiplies its slots.
 
-        One draw serves the whole network, which on a GPU saves a kernel launch a slot.
+        That is 0 for a slot that is dropped, else 1 / (1 - probability). One draw serves the whole
+        network, which on a GPU saves a kernel launch a slot.
         """
         if not self.training or self.drop_path == 0:
             return [None] * len(self.cells)
-        counts = [cell.num_droppable for cell in self.cells if isinstance(cell, Cell)]
+        counts = [cell.num_droppable for cell in self.cells if isinstance(cell, DartsCell)]
         draw = torch.rand(sum(counts), len(images), 1, 1, 1, device=images.device)
         kept = (draw >= self.drop_probability).float() / (1 - self.drop_probability)
-        return [part.unbind() for part in torch.split(kept, counts)]
+        return [cell_scales.unbind() for cell_scales in torch.split(kept, counts)]

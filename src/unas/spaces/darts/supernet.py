@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +13,15 @@ from torch import Tensor, nn
 from unas.architecture.policy import Sample
 from unas.nn.mixed import BatchNormRows, has_batch_norm, mix, routes, spread, take
 from unas.nn.ops import (
-    OPERATIONS,
     DilatedConv,
     FactorizedReduce,
     ReLUConvBN,
     SeparableConv,
     build_operation,
 )
+from unas.spaces.darts.chain import CellShape, cell_shapes
+from unas.spaces.darts.choices import CELLS, NODES, slot_names
 from unas.spaces.darts.ends import CifarStem, ImageNetStem
-
-if TYPE_CHECKING:
-    from unas.spaces.darts import DartsSpace
-
-NODES = 4
-KINDS = ("normal", "reduction")
 
 
 @dataclass(frozen=True)
@@ -44,75 +39,82 @@ class NodePlan:
 
 
 class DartsSupernet(nn.Module):
-    """All architectures of a DARTS space at once (SPEC §4; DARTS, section 2).
+    """All architectures of a DARTS space at once (DARTS, section 2).
 
     A relaxed sample runs every operation, a hard one only those that were picked.
 
     Args:
-        space: the space.
+        operations: what each slot may do.
         num_classes: length of the logits.
         image_channels: channels of the images.
+        channels: C, the channels of the first cells of a CIFAR supernet; those of an ImageNet one
+            begin with 3C.
+        layers: L, the number of cells.
+        stem: "cifar" or "imagenet".
+        bn: what a hard sample's BatchNorm takes its statistics over; see `DartsSpace`.
     """
 
-    def __init__(self, space: DartsSpace, num_classes: int, image_channels: int = 3) -> None:
+    def __init__(
+        self,
+        operations: Sequence[str],
+        num_classes: int,
+        image_channels: int,
+        *,
+        channels: int,
+        layers: int,
+        stem: str,
+        bn: BatchNormRows,
+    ) -> None:
         super().__init__()
-        self.operations = OPERATIONS[: space.operations]
-        width = 3 * space.channels
-        stem = CifarStem if space.stem == "cifar" else ImageNetStem
-        self.stem = stem(image_channels, width, searching=True)
-        channels = space.channels if space.stem == "cifar" else width
-        before, previous, after_reduction = width, width, self.stem.reduces
+        self.operations = tuple(operations)
+        stem_channels = 3 * channels
+        stem_class = CifarStem if stem == "cifar" else ImageNetStem
+        self.stem = stem_class(image_channels, stem_channels, searching=True)
+        first_channels = channels if stem == "cifar" else stem_channels
         self.cells = nn.ModuleList()
         self.kinds: list[str] = []
-        for layer in range(space.layers):
-            is_reduction = layer in (space.layers // 3, 2 * space.layers // 3)
-            channels *= 2 if is_reduction else 1
-            cell = Cell(
-                self.operations,
-                (before, previous),
-                channels,
-                space.bn,
-                is_reduction=is_reduction,
-                after_reduction=after_reduction,
-            )
-            self.cells.append(cell)
-            self.kinds.append(KINDS[is_reduction])
-            before, previous, after_reduction = previous, NODES * channels, is_reduction
-        self.classifier = nn.Linear(previous, num_classes)
-        self.to(memory_format=torch.channels_last)
+        shapes = cell_shapes(layers, first_channels, stem_channels, stem_reduces=self.stem.reduces)
+        for shape in shapes:
+            self.cells.append(MixedCell(self.operations, shape, bn))
+            self.kinds.append(shape.kind)
+        self.classifier = nn.Linear(shapes[-1].channels_out, num_classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, sample: Sample) -> Tensor:
-        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures; G divides B."""
-        plans = {kind: self._plan(kind, sample, images) for kind in KINDS}
+        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures.
+
+        G divides B.
+        """
+        plans = {cell: self._plan(cell, sample, images) for cell in CELLS}
         before, previous = self.stem(images.contiguous(memory_format=torch.channels_last))
         for cell, kind in zip(self.cells, self.kinds, strict=True):
             before, previous = previous, cell(before, previous, plans[kind])
         return self.classifier(previous.mean((2, 3)))  # type: ignore[no-any-return]
 
-    def _plan(self, kind: str, sample: Sample, images: Tensor) -> list[NodePlan]:
-        moved, batch = sample.to(images.device), images.shape[0]
-        return [
-            self._plan_node(f"{kind}/node{node}", moved, batch, images.dtype)
-            for node in range(NODES)
-        ]
+    def _plan(self, cell: str, sample: Sample, images: Tensor) -> list[NodePlan]:
+        moved = sample.to(images.device)
+        return [self._plan_node(cell, node, moved, images) for node in range(NODES)]
 
-    def _plan_node(self, node: str, sample: Sample, batch: int, dtype: torch.dtype) -> NodePlan:
-        slots = [(f"{node}/input{slot}", f"{node}/op{slot}") for slot in (0, 1)]
-        pairs = [
-            sample[name_in][:, :, None] * sample[name_op][:, None, :] for name_in, name_op in slots
-        ]
-        weights = spread((pairs[0] + pairs[1]).flatten(1).to(dtype), batch)
+    def _plan_node(self, cell: str, node: int, sample: Sample, images: Tensor) -> NodePlan:
+        batch = images.shape[0]
+        slots = slot_names(cell, node)
+        first, second = (
+            sample[source][:, :, None] * sample[op][:, None, :] for source, op in slots
+        )
+        weights = spread((first + second).flatten(1).to(images.dtype), batch)
         if not sample.is_hard:
             return NodePlan(weights, None)
         picks = zip(*(self._picked(sample, *slot) for slot in slots), strict=True)
         return NodePlan(weights, routes(list(picks), batch))
 
-    def _picked(self, sample: Sample, name_in: str, name_op: str) -> list[int]:
-        inputs, operations = sample.picks[name_in], sample.picks[name_op]
+    def _picked(self, sample: Sample, input_name: str, operation_name: str) -> list[int]:
+        """Return the candidate that a slot of each architecture picked."""
+        inputs = sample.picks[input_name]
+        operations = sample.picks[operation_name]
         return [j * len(self.operations) + o for j, o in zip(inputs, operations, strict=True)]
 
 
-class State:
+class CellState:
     """A state of a cell, with what several edges need of it computed once.
 
     Args:
@@ -129,13 +131,16 @@ class State:
         return self.images.relu()
 
     def outcome(self, o: int, operation: nn.Module) -> Tensor:
-        """Return the outcome of operation number o, which has no parameters and so is the same on every edge."""
+        """Return the outcome of operation number o, which has no parameters.
+
+        It is therefore the same on every edge.
+        """
         if o not in self._outcomes:
             self._outcomes[o] = operation(self.images)
         return self._outcomes[o]
 
 
-class Edge(nn.ModuleList):
+class MixedEdge(nn.ModuleList):
     """All operations between two states."""
 
     def __init__(
@@ -143,60 +148,57 @@ class Edge(nn.ModuleList):
     ) -> None:
         built = [build_operation(name, channels, stride, searching=True) for name in operations]
         super().__init__(built)
-        self._after_relu = [
-            list(op)[1:] if isinstance(op, SeparableConv | DilatedConv) else None for op in built
-        ]
-        self._is_shared = [not any(True for _ in op.parameters()) for op in built]
-        self._sees_batch = [bn == "batch" and has_batch_norm(op) for op in built]
+        self._after_relu = [_layers_after_relu(operation) for operation in built]
+        self._is_shared = [next(operation.parameters(), None) is None for operation in built]
+        self._sees_batch = [bn == "batch" and has_batch_norm(operation) for operation in built]
 
-    def outcome(self, o: int, state: State, rows: Tensor | None) -> Tensor:
+    def outcomes(self, state: CellState) -> list[Callable[[Tensor | None], Tensor]]:
+        """Return what computes the outcome of each operation, for all images or for some rows."""
+        return [partial(self.outcome, o, state) for o in range(len(self))]
+
+    def outcome(self, o: int, state: CellState, rows: Tensor | None) -> Tensor:
         """Return the outcome of operation number o for all images, or for those in `rows`."""
-        operation, layers = self[o], self._after_relu[o]
+        operation = self[o]
+        layers = self._after_relu[o]
         if rows is None and self._is_shared[o]:
             return state.outcome(o, operation)
         images = state.images if layers is None else state.active
         if rows is not None and not self._sees_batch[o]:
-            images, rows = take(images, rows), None
+            images = take(images, rows)
+            rows = None
         for layer in layers or (operation,):
             images = layer(images)
         return images if rows is None else take(images, rows)
 
 
-class Cell(nn.Module):
-    """One cell: preprocessing of its two inputs, then four nodes over all earlier states, concatenated."""
+class MixedCell(nn.Module):
+    """Preprocessing of two inputs, then four nodes over all earlier states, concatenated."""
 
-    def __init__(
-        self,
-        operations: Sequence[str],
-        widths: tuple[int, int],
-        channels: int,
-        bn: BatchNormRows,
-        *,
-        is_reduction: bool,
-        after_reduction: bool,
-    ) -> None:
+    def __init__(self, operations: Sequence[str], shape: CellShape, bn: BatchNormRows) -> None:
         super().__init__()
-        first = FactorizedReduce if after_reduction else ReLUConvBN
-        self.preprocess0 = first(widths[0], channels, searching=True)
-        self.preprocess1 = ReLUConvBN(widths[1], channels, searching=True)
-        self.edges = nn.ModuleList(
-            Edge(operations, channels, 2 if is_reduction and state < 2 else 1, bn)
-            for node in range(NODES)
-            for state in range(node + 2)
-        )
-        self.num_operations = len(operations)
+        channels = shape.channels
+        preprocess = FactorizedReduce if shape.follows_reduction else ReLUConvBN
+        self.preprocess0 = preprocess(shape.channels_in[0], channels, searching=True)
+        self.preprocess1 = ReLUConvBN(shape.channels_in[1], channels, searching=True)
+        self.edges = nn.ModuleList()
+        for node in range(NODES):
+            for state in range(node + 2):
+                self.edges.append(MixedEdge(operations, channels, shape.stride(state), bn))
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the four nodes' states [B, 4·channels, H, W]."""
-        states = [State(self.preprocess0(before)), State(self.preprocess1(previous))]
-        edges = iter(cast("Iterable[Edge]", self.edges))
+        states = [CellState(self.preprocess0(before)), CellState(self.preprocess1(previous))]
+        edges = iter(cast("Iterable[MixedEdge]", self.edges))
         for plan in plans:
-            candidates = [
-                partial(edge.outcome, o, state)
-                for state, edge in zip(
-                    tuple(states), edges, strict=False
-                )  # as many edges as there are states
-                for o in range(self.num_operations)
-            ]
-            states.append(State(mix(plan.weights, candidates, plan.rows_of)))
+            candidates: list[Callable[[Tensor | None], Tensor]] = []
+            for state in states:
+                candidates += next(edges).outcomes(state)
+            states.append(CellState(mix(plan.weights, candidates, plan.rows_of)))
         return torch.cat([state.images for state in states[2:]], 1)
+
+
+def _layers_after_relu(operation: nn.Module) -> list[nn.Module] | None:
+    """Return the layers behind an operation's ReLU; None if it doesn't begin with one."""
+    if isinstance(operation, SeparableConv | DilatedConv):
+        return list(operation)[1:]
+    return None

@@ -1,4 +1,4 @@
-"""How wide a DARTS network may be under a limit of multiply-adds (the mobile setting of DARTS, section 3.3)."""
+"""How wide a DARTS network may be under a limit of multiply-adds (DARTS, section 3.3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGE_SIDES = {"cifar": 32, "imagenet": 224}  # of the images that each stem is 
 def largest_channels(
     build: Callable[[int], nn.Module], max_macs: int, image_channels: int, stem: str, most: int
 ) -> int:
-    """Return the largest even C whose network has fewer than `max_macs` multiply-adds for one image.
+    """Return the largest even C whose network has fewer than `max_macs` multiply-adds.
 
     Two counts are enough: every width in the network is a multiple of C/2, or is given by the
     images or the classes, so the multiply-adds are exactly a·C² + b·C, here interpolated in n =
@@ -26,7 +26,7 @@ def largest_channels(
     Args:
         build: returns the network of C channels.
         max_macs: the limit, which the network stays below.
-        image_channels: channels of the image; it has the size that the stem is made for.
+        image_channels: channels of the image that is counted for; its size is that of the stem.
         stem: "cifar" or "imagenet".
         most: the largest C to consider.
 
@@ -35,16 +35,18 @@ def largest_channels(
     """
     side = IMAGE_SIDES[stem]
     with torch.device("meta"):
-        two, four = (
-            count_macs(build(channels), (image_channels, side, side)) for channels in (2, 4)
-        )
+        macs_of_2 = count_macs(build(2), (image_channels, side, side))
+        macs_of_4 = count_macs(build(4), (image_channels, side, side))
+
+    def macs(half: int) -> int:
+        return half * macs_of_2 + half * (half - 1) // 2 * (macs_of_4 - 2 * macs_of_2)
+
     halves = range(1, most // 2 + 1)
-    below = bisect_left(
-        halves, max_macs, key=lambda n: n * two + n * (n - 1) // 2 * (four - 2 * two)
-    )
+    below = bisect_left(halves, max_macs, key=macs)
     if not below:
         raise UserError(
-            f"network.max_macs is {max_macs:,}, but the narrowest network, of 2 channels, has {two:,} multiply-adds "
-            f"for an image of {side}×{side}; raise it, or lower network.layers"
+            f"network.max_macs is {max_macs:,}, but the narrowest network, of 2 channels, has "
+            f"{macs_of_2:,} multiply-adds for an image of {side}×{side}; "
+            "raise it, or lower network.layers"
         )
     return 2 * halves[below - 1]

@@ -1,4 +1,4 @@
-"""The ProxylessNAS space: a chain of 21 mobile layers, each with its own kernel and expansion (arXiv 1812.00332)."""
+"""The ProxylessNAS space: 21 mobile layers in a row (ProxylessNAS, arXiv 1812.00332, section 3)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from unas.nn.mixed import BatchNormRows
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.proxylessnas.layers import layers
 from unas.spaces.proxylessnas.network import ProxylessNetwork
+from unas.spaces.proxylessnas.supernet import ProxylessSupernet
 
-MAX_WIDTH = 32  # a file that asks for more is damaged, or wants our memory
+# A file that asks for more is damaged, or wants our memory.
+MAX_WIDTH = 32
 
 
 def _check_width(what: str, width: float) -> None:
@@ -43,7 +45,7 @@ class ProxylessNetworkOptions(NetworkOptions):
 
 @dataclass(frozen=True)
 class ProxylessSpace(SearchSpace):
-    """21 MBConv layers in a row, of kernel 3, 5 or 7 and expansion 3 or 6 (SPEC §5; UNAS, section 4.2).
+    """21 MBConv layers in a row, of kernel 3, 5 or 7 and expansion 3 or 6 (UNAS, section 4.2).
 
     The 15 layers that keep resolution and width may also be skipped.
 
@@ -81,25 +83,13 @@ class ProxylessSpace(SearchSpace):
         return self.all_choices()
 
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
-        """Return a module that maps (images [B, C, H, W], Sample of G architectures) to logits [B, num_classes]."""
-        from unas.spaces.proxylessnas.supernet import ProxylessSupernet
-
+        """See `SearchSpace`."""
         return ProxylessSupernet(num_classes, image_channels, width=self.width, bn=self.bn)
 
     def network(
         self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
     ) -> nn.Module:
-        """Return the network of one architecture, untrained: images [B, C, H, W] to logits [B, num_classes].
-
-        Args:
-            genotype: an architecture of this space.
-            num_classes: how many classes it tells apart.
-            image_channels: channels of an image.
-            **options: fields of `ProxylessNetworkOptions`.
-
-        Raises:
-            UserError: the genotype is not one of this space, or an option is wrong.
-        """
+        """See `SearchSpace`; the options are the fields of `ProxylessNetworkOptions`."""
         self.check(genotype)
         size = ProxylessNetworkOptions.from_keywords(options)
         return ProxylessNetwork(genotype.choices, num_classes, image_channels, width=size.width)

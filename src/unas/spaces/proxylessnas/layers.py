@@ -1,4 +1,4 @@
-"""The layers of the ProxylessNAS space and the operations that each may be (SPEC §5)."""
+"""The layers of the ProxylessNAS space and the operations that each may be."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Layer:
     """One searched layer.
 
     Args:
-        name: of its choice.
-        channels_in: channels that it gets.
-        channels_out: channels that it gives.
+        name: the name of its choice.
+        channels_in: channels of its input.
+        channels_out: channels of its output.
         stride: 2 halves the resolution.
-        options: what it may be, by name.
+        options: the names of what it may be.
     """
 
     name: str
@@ -43,7 +43,10 @@ class Layer:
     options: tuple[str, ...]
 
     def build(self, option: str, *, searching: bool) -> nn.Module:
-        """Return one of the options: [B, channels_in, H, W] to [B, channels_out, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        """Return one of the options.
+
+        It maps [B, channels_in, H, W] to [B, channels_out, ⌈H/stride⌉, ⌈W/stride⌉].
+        """
         if option == SKIP:
             return nn.Identity()
         kernel, expansion = re.findall(r"\d+", option)[1:]
@@ -64,12 +67,13 @@ def scaled(channels: int, width: float) -> int:
 
 def layers(width: float = 1.0) -> tuple[Layer, ...]:
     """Return the 21 searched layers in order; those that keep their width may also be skipped."""
-    found, before = [], FIRST_WIDTH
+    searched = []
+    before = FIRST_WIDTH
     for number, channels in enumerate(_WIDTHS, 1):
         options = (SKIP, *MBCONVS) if channels == before else MBCONVS
         stride = 2 if number in _REDUCTIONS else 1
-        found.append(
-            Layer(f"layer{number}", scaled(before, width), scaled(channels, width), stride, options)
-        )
+        channels_in = scaled(before, width)
+        channels_out = scaled(channels, width)
+        searched.append(Layer(f"layer{number}", channels_in, channels_out, stride, options))
         before = channels
-    return tuple(found)
+    return tuple(searched)

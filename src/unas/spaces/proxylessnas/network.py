@@ -1,4 +1,4 @@
-"""Where the networks of the ProxylessNAS space begin and end, and the network of one genotype (SPEC §5)."""
+"""The network of one ProxylessNAS genotype, and where all networks of the space begin and end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from unas.spaces.proxylessnas.layers import FIRST_WIDTH, HEAD_WIDTH, STEM_WIDTH,
 
 
 class MobileStem(nn.Sequential):
-    """3×3 convolution of stride 2, then a fixed MBConv: [B, C, H, W] to [B, 24·width, ⌈H/2⌉, ⌈W/2⌉]."""
+    """3×3 convolution of stride 2, then a fixed MBConv.
+
+    Images [B, C, H, W] become a state [B, 24·width, ⌈H/2⌉, ⌈W/2⌉].
+    """
 
     def __init__(self, image_channels: int, width: float, *, searching: bool) -> None:
-        stem, first = scaled(STEM_WIDTH, width), scaled(FIRST_WIDTH, width)
+        stem = scaled(STEM_WIDTH, width)
+        first = scaled(FIRST_WIDTH, width)
         super().__init__(
             ConvBNReLU6(image_channels, stem, 3, 2, searching=searching),
             MBConv(stem, first, 3, 1, searching=searching),
@@ -22,7 +26,10 @@ class MobileStem(nn.Sequential):
 
 
 class MobileHead(nn.Module):
-    """1×1 convolution to 1728·width channels, global average pooling, linear: [B, C, H, W] to [B, num_classes]."""
+    """1×1 convolution to 1728·width channels, global average pooling, linear.
+
+    A state [B, C, H, W] becomes logits [B, num_classes].
+    """
 
     def __init__(self, channels: int, num_classes: int, width: float, *, searching: bool) -> None:
         super().__init__()
@@ -40,7 +47,7 @@ class ProxylessNetwork(nn.Module):
 
     Args:
         options: what each layer is, by the layer's name.
-        num_classes: how many classes it tells apart.
+        num_classes: how many classes the network tells apart.
         image_channels: channels of an image.
         width: what every number of channels is multiplied with.
     """

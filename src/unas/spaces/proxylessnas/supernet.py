@@ -1,4 +1,4 @@
-"""The supernet of the ProxylessNAS space: every operation of every layer, shared by all architectures."""
+"""The supernet of the ProxylessNAS space: every operation of every layer, shared by all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SKIP_DROPOUT = 0.1
 
 
 class ProxylessSupernet(nn.Module):
-    """All architectures of a ProxylessNAS space at once (SPEC §5; ProxylessNAS, section 3.1).
+    """All architectures of a ProxylessNAS space at once (ProxylessNAS, section 3.1).
 
     A relaxed sample runs every operation, a hard one only those that were picked. What a skipped
     layer hands on goes through dropout in training mode, which draws from PyTorch's default
@@ -34,19 +34,18 @@ class ProxylessSupernet(nn.Module):
         super().__init__()
         plan = layers(width)
         self.stem = MobileStem(image_channels, width, searching=True)
-        self.layers = nn.ModuleList(
-            OpChoice(
-                {option: _candidate(layer, option) for option in layer.options},
-                name=layer.name,
-                bn=bn,
-            )
-            for layer in plan
-        )
+        self.layers = nn.ModuleList()
+        for layer in plan:
+            candidates = {option: _candidate(layer, option) for option in layer.options}
+            self.layers.append(OpChoice(candidates, name=layer.name, bn=bn))
         self.head = MobileHead(plan[-1].channels_out, num_classes, width, searching=True)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, sample: Sample) -> Tensor:
-        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures; G divides B."""
+        """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures.
+
+        G divides B.
+        """
         moved = sample.to(images.device)
         state = self.stem(images.contiguous(memory_format=torch.channels_last))
         for layer in self.layers:
