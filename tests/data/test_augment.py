@@ -82,7 +82,7 @@ def test_input_is_left_alone() -> None:
 
 
 def test_randomness_is_uniform_and_independent() -> None:
-    """Offsets on 9 x 9 places, flips fair, cutout centres on 32 x 32 pixels, and no two of them related."""
+    """Offsets on 9 × 9 places, fair flips, cutout centres on 32 × 32 pixels, none related."""
     drawn = draw(
         Augmentation(4, flip=True, cutout=16), 40_960, (32, 32), torch.Generator().manual_seed(3)
     )
@@ -97,11 +97,9 @@ def test_randomness_is_uniform_and_independent() -> None:
 
 
 def test_mean_image_is_that_of_every_crop_and_flip() -> None:
-    """The mean over many draws equals the mean over all 25 x 2 outcomes of torchvision's transforms."""
-    image, augmentation = (
-        random_images(1, height=6, width=6),
-        Augmentation(crop_padding=2, flip=True),
-    )
+    """The mean over many draws is that over all 25 × 2 outcomes of torchvision's transforms."""
+    image = random_images(1, height=6, width=6)
+    augmentation = Augmentation(crop_padding=2, flip=True)
     outcomes = torch.stack([
         one_by_one(image[0], augmentation, torch.tensor([y, x]), flip, torch.tensor([0, 0]))
         for y in range(5) for x in range(5) for flip in (False, True)
@@ -116,7 +114,10 @@ def test_mean_image_is_that_of_every_crop_and_flip() -> None:
 
 @pytest.mark.parametrize("side", [1, 2, 5, 16])
 def test_cutout_removes_a_square_cut_at_the_border(side: int) -> None:
-    """Counted pixel by pixel: `side` rows and columns that begin side // 2 before the centre, within the image."""
+    """Counted pixel by pixel, within the image: `side` rows and columns.
+
+    They begin side // 2 before the centre.
+    """
     centres = torch.cartesian_prod(torch.arange(20), torch.arange(20))
     zeros = torch.zeros(400, dtype=torch.long)
     images = torch.full((400, 1, 20, 20), 255, dtype=torch.uint8)
@@ -127,8 +128,8 @@ def test_cutout_removes_a_square_cut_at_the_border(side: int) -> None:
     removed = (apply(images, Augmentation(cutout=side), decisions, (0.5,), (0.5,)) == 0).sum(
         dim=(1, 2, 3)
     )
-    first = centres - side // 2
-    inside = (first + side).clamp(max=20) - first.clamp(min=0)
+    start = centres - side // 2
+    inside = (start + side).clamp(max=20) - start.clamp(min=0)
     assert torch.equal(removed, inside.prod(dim=1))
     assert int(removed.max()) == side * side
 

@@ -124,7 +124,8 @@ def test_ranks_share_one_global_batch(world_size: int) -> None:
         ({"batch_size": 41}, "batch_size is 41, but train has 40 images; make it 40 or less"),
         (
             {"batch_size": 16, "world_size": 3},
-            r"batch_size is 16 on each of 3 ranks \(48 together\), but train has 40 images; make it 13 or less",
+            r"batch_size is 16 on each of 3 ranks \(48 together\), "
+            "but train has 40 images; make it 13 or less",
         ),
         ({"batch_size": 1, "world_size": 41}, "use fewer ranks"),
         ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),

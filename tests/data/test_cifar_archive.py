@@ -1,4 +1,4 @@
-"""CIFAR in its published binary format: an archive of a few images, made here with numpy and tarfile."""
+"""CIFAR in its published binary format: archives of a few images, made with numpy and tarfile."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ CIFARS = (
         "cifar10", "cifar-10-binary.tar.gz", "cifar-10-batches-bin",
         tuple(f"data_batch_{n}.bin" for n in (1, 2, 3, 4, 5)), "test_batch.bin", 1, 10,
     ),
-    Published("cifar100", "cifar-100-binary.tar.gz", "cifar-100-binary", ("train.bin",), "test.bin", 2, 100),
+    Published(
+        "cifar100", "cifar-100-binary.tar.gz", "cifar-100-binary",
+        ("train.bin",), "test.bin", 2, 100,
+    ),
 )  # fmt: skip
 both = pytest.mark.parametrize("cifar", CIFARS, ids=lambda cifar: cifar.name)
 IMAGES = 4  # of each file
@@ -46,7 +49,7 @@ IMAGES = 4  # of each file
 def make(
     cifar: Published, seed: int = 0
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]:
-    """Return images [N, 32, 32, 3], labels [N] and the bytes, each by file name; written pixel by pixel order."""
+    """Return images [N, 32, 32, 3], labels [N] and the bytes, each by file name."""
     random = np.random.default_rng(seed)
     images, labels, contents = {}, {}, {}
     for name in (*cifar.train, cifar.test):

@@ -40,10 +40,8 @@ def test_without_network_a_dataset_loads_or_says_which_file_to_put_where(
     except UserError as error:
         (line,) = str(error).splitlines()
         assert line.startswith(f"{name}: {root}")
-        if name in {
-            "folder",
-            "imagenet",
-        }:  # a tree of files, which nobody publishes as one with a checksum
+        # A tree of files is not published as one file with a checksum.
+        if name in {"folder", "imagenet"}:
             assert re.search(rf"put \S+ at {root}\S*/train/[A-Z]+/", line)
             return
         assert re.search(

@@ -23,7 +23,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def images(channels: int = 3) -> torch.Tensor:
-    """Return photographs, noise, and the greys and corners that a hue is hard for: [B, C, 32, 32] from 0 to 1."""
+    """Return images [B, C, 32, 32] from 0 to 1.
+
+    They are photographs, noise, and the greys and corners of the colour cube, whose hue is hard.
+    """
     generator = torch.Generator().manual_seed(0)
     shown = [
         F.to_dtype(F.to_image(p.resize((32, 32))), torch.float32, scale=True) for p in photographs()
@@ -54,16 +57,17 @@ def test_jitter_is_torchvisions(strengths: tuple[float, ...], channels: int) -> 
     batch = images(channels)
     factors, orders = draw_jitter(strengths, len(batch), torch.Generator().manual_seed(1))
     expected = one_by_one(batch, factors, orders, strengths)
-    found = jitter(batch.clone(), factors, orders, strengths)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
-    assert not torch.allclose(found, batch, atol=0.01) or (channels == 1 and not any(strengths[:2]))
+    jittered = jitter(batch.clone(), factors, orders, strengths)
+    torch.testing.assert_close(jittered, expected, atol=1e-5, rtol=0)
+    changes_nothing = channels == 1 and not any(strengths[:2])
+    assert changes_nothing or not torch.allclose(jittered, batch, atol=0.01)
 
 
 def test_a_batch_of_bytes_is_flipped_jittered_and_normalised() -> None:
     batch = (images() * 255).round().byte()
     augmentation = Augmentation(flip=True, cutout=4, **COLOURS)
     drawn = draw(augmentation, len(batch), (32, 32), torch.Generator().manual_seed(2))
-    found = apply(batch, augmentation, drawn, MEAN, STD)
+    outcome = apply(batch, augmentation, drawn, MEAN, STD)
     flipped = torch.stack(
         [image.flip(2) if flip else image for image, flip in zip(batch, drawn.flips, strict=True)]
     )
@@ -71,10 +75,10 @@ def test_a_batch_of_bytes_is_flipped_jittered_and_normalised() -> None:
         F.to_dtype(flipped, torch.float32, scale=True), drawn.factors, drawn.orders, STRENGTHS
     )
     expected = F.normalize(expected, MEAN, STD)
-    expected[found == 0] = 0  # cutout has its own test
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-    assert (found == 0).float().mean() < 0.02
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    expected[outcome == 0] = 0  # cutout has its own test
+    torch.testing.assert_close(outcome, expected, atol=1e-4, rtol=0)
+    assert (outcome == 0).float().mean() < 0.02
+    assert outcome.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_factors_are_distributed_as_torchvisions_and_orders_uniform() -> None:
@@ -103,12 +107,12 @@ def test_a_part_that_is_off_leaves_the_others_alone() -> None:
 
 def test_augment_crops_too() -> None:
     batch = (images() * 255).round().byte()
-    found = augment(
+    cropped = augment(
         batch, Augmentation(crop_share=0.1), torch.Generator().manual_seed(0), MEAN, STD
     )
     whole = augment(batch, Augmentation(), torch.Generator().manual_seed(0), MEAN, STD)
-    assert found.shape == whole.shape
-    assert all(not torch.equal(*pair) for pair in zip(found[:8], whole[:8], strict=True))
+    assert cropped.shape == whole.shape
+    assert all(not torch.equal(*pair) for pair in zip(cropped[:8], whole[:8], strict=True))
 
 
 @pytest.mark.parametrize(

@@ -52,27 +52,30 @@ def test_evaluation_is_torchvisions_resize_and_centre_crop(
 def test_the_middle_of_a_very_long_image_is_the_same_without_the_rest(
     size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, scaled, interpolate = photographs()[0].resize(size), [], torch.nn.functional.interpolate
+    image = photographs()[0].resize(size)
     image.save(tmp_path / "x.png")
-    expected = F.center_crop(F.resize(pixels(image), [37], antialias=True), [32, 32]).permute(
-        1, 2, 0
-    )
-    monkeypatch.setattr(
-        torch.nn.functional,
-        "interpolate",
-        lambda x, to, **how: scaled.append(to) or interpolate(x, to, **how),
-    )
-    assert np.abs(read_view(tmp_path / "x.png", 32).astype(float) - expected.numpy()).max() <= 4
-    assert max(scaled[0]) <= 33 * 37
+    resized = F.resize(pixels(image), [37], antialias=True)
+    expected = F.center_crop(resized, [32, 32]).permute(1, 2, 0).numpy()
+    interpolate = torch.nn.functional.interpolate
+    sizes = []
+
+    def counted(image: torch.Tensor, size: tuple[int, int], **how: Any) -> torch.Tensor:
+        sizes.append(size)
+        return interpolate(image, size, **how)
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", counted)
+    view = read_view(tmp_path / "x.png", 32)
+    assert np.abs(view.astype(float) - expected).max() <= 4
+    assert max(sizes[0]) <= 33 * 37
 
 
 def test_a_crop_is_torchvisions_resized_crop(tmp_path: Path) -> None:
     photographs()[1].save(tmp_path / "x.jpg")
     box = (20, 30, 200, 180)
-    found = read_view(tmp_path / "x.jpg", 96, one_crop(*box, (427, 640)))
+    view = read_view(tmp_path / "x.jpg", 96, one_crop(*box, (427, 640)))
     with Image.open(tmp_path / "x.jpg") as image:
         expected = F.resized_crop(pixels(image), *box, [96, 96], antialias=True)
-    assert np.array_equal(found, expected.permute(1, 2, 0))
+    assert np.array_equal(view, expected.permute(1, 2, 0))
 
 
 def test_images_in_memory_are_cropped_alike() -> None:
@@ -118,19 +121,26 @@ def test_images_are_turned_upright(orientation: int, name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("mode", "name"),
-    [("L", "x.jpg"), ("CMYK", "x.jpg"), ("P", "x.png"), ("1", "x.png"), ("RGBA", "x.webp"), ("RGBA", "x.png"),
-     ("LA", "x.png")],
-)  # fmt: skip
+    [
+        ("L", "x.jpg"),
+        ("CMYK", "x.jpg"),
+        ("P", "x.png"),
+        ("1", "x.png"),
+        ("RGBA", "x.webp"),
+        ("RGBA", "x.png"),
+        ("LA", "x.png"),
+    ],
+)
 def test_every_mode_becomes_rgb(mode: str, name: str, tmp_path: Path) -> None:
     """Equal to Pillow's own conversion of the file, and near to what was written."""
     image = photographs()[1].resize((64, 64)).convert(mode)
     image.save(tmp_path / name)
-    found = read_view(tmp_path / name, 56)
+    view = read_view(tmp_path / name, 56)
     with Image.open(tmp_path / name) as again:
         again.convert("RGB").save(tmp_path / "rgb.png")
-    assert np.array_equal(found, read_view(tmp_path / "rgb.png", 56))
+    assert np.array_equal(view, read_view(tmp_path / "rgb.png", 56))
     plain = F.center_crop(pixels(image.convert("RGB")), [56, 56]).permute(1, 2, 0).numpy()
-    assert np.abs(found.astype(float) - plain).mean() < 8
+    assert np.abs(view.astype(float) - plain).mean() < 8
 
 
 def test_sixteen_bits_of_grey_keep_the_upper_ones(tmp_path: Path) -> None:
@@ -152,7 +162,7 @@ def test_a_palette_with_transparency_needs_no_warning(tmp_path: Path) -> None:
 def test_decoding_at_a_smaller_size_is_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nearer to full decoding than the bilinear filter is to the bicubic one, on the same part of the image."""
+    """It is nearer to full decoding than the bilinear filter is to the bicubic one."""
     sizes, reduce = [], _decode._reduce
 
     def reduced(image: Image.Image, times: int) -> None:
@@ -166,9 +176,8 @@ def test_decoding_at_a_smaller_size_is_close(
             whole = image.resize((96, 64), Image.Resampling.BILINEAR)
             bicubic = np.asarray(image.resize((96, 64), Image.Resampling.BICUBIC))
         monkeypatch.setattr(_decode, "_reduce", reduced)
-        crop = one_crop(
-            16, 32, 400, 400, (427, 640)
-        )  # a multiple of 8, so that the part is the same one
+        # Multiples of 8, so that the part is the same one at an eighth of the size.
+        crop = one_crop(16, 32, 400, 400, (427, 640))
         views = [read_view(path, 48), read_view(path, 40, crop)]
         monkeypatch.setattr(_decode, "_reduce", lambda *_: None)
         full = [read_view(path, 48), read_view(path, 40, crop)]
@@ -178,7 +187,7 @@ def test_decoding_at_a_smaller_size_is_close(
 
 
 def test_no_more_than_needed_is_reduced(tmp_path: Path) -> None:
-    """A JPEG that is less than four times as large as wanted is decoded whole: torchvision's result, bit for bit."""
+    """A JPEG below four times the wanted size is decoded whole: torchvision's, bit for bit."""
     photographs()[0].save(tmp_path / "x.jpg")
     with Image.open(tmp_path / "x.jpg") as image:
         expected = F.resize(pixels(image), [128], antialias=True)

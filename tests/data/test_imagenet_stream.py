@@ -1,4 +1,4 @@
-"""Batches from files: the same ones however they are asked for, and what becomes of files that can't be read."""
+"""Batches from files: the same ones however they are asked for; files that can't be read."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_ranks_share_one_global_batch(tree: Path) -> None:
     alone = stream(load(tree).train, batch_size=6)
     ranks = [stream(load(tree).train, batch_size=3, rank=rank, world_size=2) for rank in (0, 1)]
     for step in (0, 2, 4):
-        images, labels = zip(*(each.batch(step) for each in ranks), strict=True)
+        images, labels = zip(*(rank.batch(step) for rank in ranks), strict=True)
         assert same((torch.cat(images), torch.cat(labels)), alone.batch(step))
 
 
@@ -106,13 +106,10 @@ def test_without_augmentation_images_are_those_of_the_evaluation(tree: Path) -> 
     seen = torch.cat([images for images, _ in batches])
     (fixed, labels), = evaluation_batches(validation, 8, MEAN, STD)  # fmt: skip
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
-    assert {image.numpy().tobytes() for image in seen} == {
-        image.numpy().tobytes() for image in fixed
-    }
-    pixels = (
-        torch.from_numpy(np.stack([read_view(validation.path(index), 24) for index in range(6)]))
-        / 255
-    )
+    contents = {image.numpy().tobytes() for image in fixed}
+    assert {image.numpy().tobytes() for image in seen} == contents
+    views = [read_view(validation.path(index), 24) for index in range(6)]
+    pixels = torch.from_numpy(np.stack(views)) / 255
     expected = ((pixels - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
     torch.testing.assert_close(fixed, expected, atol=1e-5, rtol=0)
 
@@ -136,10 +133,8 @@ def test_an_unreadable_image_is_named_counted_once_and_replaced(
     for path in paths:
         assert sum(path in record.message for record in caplog.records) == 1
     assert all("truncated" in record.message.lower() for record in caplog.records)
-    assert [record.message.rpartition("; ")[2] for record in caplog.records] == [
-        "1 of 16 so far",
-        "2 of 16 so far",
-    ]
+    counts = [record.message.rpartition("; ")[2] for record in caplog.records]
+    assert counts == ["1 of 16 so far", "2 of 16 so far"]
     again = batches_of(stream(load(own, max_corrupt=0.2).train, None, batch_size=12), 0, 3)
     assert all(same(*pair) for pair in zip(again, batches, strict=True))
     changed = 0
@@ -254,12 +249,13 @@ def test_a_batch_that_is_dropped_is_read_no_further(
 
 
 _ENDLESS = """
-import signal, sys
+import pathlib, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background
 from unas.data import Augmentation, BatchStream
 from unas.data.folder import ImageFolder
-data = ImageFolder(size=224, workers=2).load(__import__("pathlib").Path(sys.argv[1]))
-stream = BatchStream(data.train, 18, Augmentation(crop_share=0.1), data.mean, data.std, seed=0, stream="train")
+data = ImageFolder(size=224, workers=2).load(pathlib.Path(sys.argv[1]))
+crops = Augmentation(crop_share=0.1)
+stream = BatchStream(data.train, 18, crops, data.mean, data.std, seed=0, stream="train")
 for step in range(10**9):
     stream.batch(step)
     if step == 2:

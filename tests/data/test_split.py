@@ -11,6 +11,8 @@ import torch
 from unas.common.errors import UserError
 from unas.data import ImageData, ImagesInMemory, split
 
+SQUARE = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
+
 
 def numbered(labels: torch.Tensor) -> ImagesInMemory:
     """Images whose first pixels spell their own number."""
@@ -40,10 +42,10 @@ def test_split_is_a_stratified_partition(fraction: float, classes: int) -> None:
 def test_split_depends_on_the_seed_alone() -> None:
     image_set = numbered(torch.arange(500) % 10)
     torch.manual_seed(1)
-    first = numbers(split(image_set, 0.1, seed=1)[1])
+    validation = numbers(split(image_set, 0.1, seed=1)[1])
     torch.manual_seed(2)
-    assert numbers(split(image_set, 0.1, seed=1)[1]) == first
-    assert numbers(split(image_set, 0.1, seed=2)[1]) != first
+    assert numbers(split(image_set, 0.1, seed=1)[1]) == validation
+    assert numbers(split(image_set, 0.1, seed=2)[1]) != validation
 
 
 def test_every_image_is_equally_likely_to_validate() -> None:
@@ -64,12 +66,12 @@ def test_an_empty_part_is_refused(fraction: float) -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (torch.zeros(3, 1, 2, 2), torch.zeros(3, dtype=torch.long), "images are torch.float32 [3, 1, 2, 2]"),
-        (torch.zeros(3, 2, 2, dtype=torch.uint8), torch.zeros(3, dtype=torch.long), "images are torch.uint8 [3, 2, 2]"),
-        (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(2, dtype=torch.long), "labels are torch.int64 [2]"),
-        (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(3), "labels are torch.float32 [3]"),
+        (torch.zeros(3, 1, 2, 2), torch.zeros(3).long(), "images are torch.float32 [3, 1, 2, 2]"),
+        (torch.zeros(3, 2, 2).byte(), torch.zeros(3).long(), "images are torch.uint8 [3, 2, 2]"),
+        (torch.zeros(3, 1, 2, 2).byte(), torch.zeros(2).long(), "labels are torch.int64 [2]"),
+        (torch.zeros(3, 1, 2, 2).byte(), torch.zeros(3), "labels are torch.float32 [3]"),
     ],
-)  # fmt: skip
+)
 def test_image_set_refuses_what_is_none(
     images: torch.Tensor, labels: torch.Tensor, message: str
 ) -> None:
@@ -92,9 +94,9 @@ def test_image_set_is_indexed_and_moved() -> None:
         ({"train": numbered(torch.tensor([], dtype=torch.long))}, "train has no images"),
         ({"mean": (0.1, 0.2)}, "2 means and 1 standard deviations for 1 channels"),
         ({"class_names": ("a",)}, "1 class names for 3 classes"),
-        ({"test": ImagesInMemory(torch.zeros(1, 1, 2, 2).byte(), torch.tensor([0]))}, "test images are [1, 2, 2]"),
+        ({"test": ImagesInMemory(SQUARE, torch.tensor([0]))}, "test images are [1, 2, 2]"),
     ],
-)  # fmt: skip
+)
 def test_image_data_refuses_parts_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     part = numbered(torch.tensor([0, 1, 2]))
     fields: dict[str, Any] = {

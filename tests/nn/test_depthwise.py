@@ -41,8 +41,8 @@ def test_outcome_and_gradients_are_pytorchs(
     gradient = torch.randn_like(plain)
     ours = torch.autograd.grad(outcome, [images, conv.weight], gradient)
     theirs = torch.autograd.grad(plain, [images, conv.weight], gradient)
-    for found, expected in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for actual, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @compiled

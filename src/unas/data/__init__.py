@@ -8,7 +8,11 @@ from unas.data._images_in_memory import ImagesInMemory
 from unas.data._stream import BatchStream, evaluation_batches
 from unas.data.base import Dataset, ImageData, ImageSet, split
 
-registry: Registry[Dataset] = Registry("dataset", "unas.data", Dataset)  # type: ignore[type-abstract]
+registry: Registry[Dataset] = Registry(
+    "dataset",
+    "unas.data",
+    Dataset,  # type: ignore[type-abstract]
+)
 get = registry.get
 names = registry.names
 

@@ -95,12 +95,13 @@ def _hue(images: Tensor, factor: Tensor) -> Tensor:
     spread = high - low
     # Grey has differences of 0, so any scale will do.
     scale = spread.clamp(min=1e-9).mul_(6).reciprocal_()
-    # The largest channel says which third of the circle it is. Chosen by arithmetic: `where` is far
-    # slower on a CPU.
+    # The largest channel says in which third of the circle the hue is. Where `channel` is the
+    # largest, the sign is 0 and its third replaces the turn so far; elsewhere it is 1 and the turn
+    # stays. `torch.where` would say so, but is far slower on a CPU.
     turn = (red - green).mul_(scale).add_(2 / 3)
-    for difference, other, third in ((blue - red, green, 1 / 3), (green - blue, red, 0.0)):
-        here = difference.mul_(scale).add_(third)
-        turn = torch.addcmul(here, turn.sub_(here), (high - other).sign_())
+    for channel, difference, third in ((green, blue - red, 1 / 3), (red, green - blue, 0.0)):
+        turn_here = difference.mul_(scale).add_(third)
+        turn = torch.addcmul(turn_here, turn.sub_(turn_here), (high - channel).sign_())
     turn.add_(factor)
     turn.sub_(turn.floor()).mul_(6)
     # How much of the spread each channel has: a trapezium around its own hue.
@@ -112,6 +113,7 @@ def _hue(images: Tensor, factor: Tensor) -> Tensor:
     return torch.cat([torch.addcmul(low, share.clamp_(0, 1), spread) for share in shares], dim=1)
 
 
+# Each changes images [B, C, H, W] with factors [B, 1, 1, 1], and may do so in place.
 _FUNCTIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     _brightness,
     _contrast,

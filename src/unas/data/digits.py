@@ -28,10 +28,12 @@ class Digits(Dataset):
         """Return the images; `root` is not needed."""
         from sklearn.datasets import load_digits  # takes a second to import
 
-        pixels, labels = load_digits(return_X_y=True)
-        images = (torch.from_numpy(pixels) * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
+        pixels, labels = load_digits(return_X_y=True)  # pixels are from 0 to 16
+        scaled = torch.from_numpy(pixels) * (255 / 16)
+        images = scaled.round().to(torch.uint8).view(-1, 1, 8, 8)
+        everything = ImagesInMemory(images, torch.from_numpy(labels).long())
         # Seed 0 whatever the run's seed: the test images are always the same ones.
-        train, test = split(ImagesInMemory(images, torch.from_numpy(labels).long()), 0.2, seed=0)
+        train, test = split(everything, 0.2, seed=0)
         return ImageData(
             name="digits",
             train=train,
