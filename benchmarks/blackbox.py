@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from synthetic_table import synthetic_table
-from unas.common.files import write_json
+from unas.common.documents import write_json
 from unas.lab import blackbox
 from unas.lab.blackbox import BlackBoxMethod
 from unas.lab.blackbox.evolution import Evolution

@@ -28,7 +28,7 @@ import unas
 from unas import estimators
 from unas.budgets.budget import Budget
 from unas.budgets.steering import term_for
-from unas.common import files
+from unas.common import documents
 from unas.compute.hardware import cpu_name
 from unas.config import Config
 from unas.config.budgeted import with_budget_terms
@@ -74,7 +74,7 @@ def median_of_random(out: Path, quantity: str, networks: Blueprint, count: int) 
         )
         drawn = random_genotypes(networks.space, count, np.random.default_rng(0))
         values = [gauge(genotype).value for genotype in drawn]
-        files.write_json(path, {"values": values, "median": float(np.median(values))})
+        documents.write_json(path, {"values": values, "median": float(np.median(values))})
     return dict(json.loads(path.read_text()))
 
 
@@ -268,7 +268,7 @@ def main() -> None:
     print(about, flush=True)
     file = predictor(arguments.out, networks) if arguments.quantity == "latency" else None
     rows = trade_off(arguments, config, median, file)
-    files.write_json(
+    documents.write_json(
         arguments.out / "budget.json", {"about": about, "median": median, "rows": rows}
     )
     text = table(rows, arguments, about)

@@ -129,7 +129,10 @@ MISTAKES = {
         "train digits --genotype chain.json",
         "genotype.space is 'module'",
     ),
-    "genotype that is broken": ("train digits --genotype half.json", "half.json: not JSON"),
+    "genotype that is broken": (
+        "train digits --genotype half.json",
+        "half.json is empty or ends too soon",
+    ),
     "genotype with another option": (
         "train digits --genotype wrong.json",
         "is 'dil_conv_9x9'; the darts space has",

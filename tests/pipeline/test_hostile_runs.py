@@ -14,7 +14,7 @@ import unas
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.cli import main, output
-from unas.common import files
+from unas.common import documents
 from unas.common.errors import Interrupted, UserError
 from unas.runs.directory import RunDirectory
 from unas.runs.lock import RunLock
@@ -124,7 +124,7 @@ def test_a_file_is_not_written_through_a_link_that_waits_for_it(
     tmp_path: Path, outside: Path
 ) -> None:
     (tmp_path / f".summary.json.{os.getpid()}.tmp").symlink_to(outside)
-    files.write_json(tmp_path / "summary.json", {})
+    documents.write_json(tmp_path / "summary.json", {})
     assert outside.read_text() == "years of work"
     assert json.loads((tmp_path / "summary.json").read_text()) == {}
 

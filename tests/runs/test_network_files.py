@@ -124,9 +124,9 @@ def rewrite(
         (lambda path: path.write_bytes(b"\xff" * 100), "no whole safetensors file"),
         (
             lambda path: safetensors.torch.save_file({"a": torch.ones(1)}, path),
-            "not written by this unas",
+            "not a network; the document needs",
         ),
-        (lambda path: rewrite(path, version="2"), "not written by this unas"),
+        (lambda path: rewrite(path, version="2"), 'version is "2"; this unas reads version 1'),
         (lambda path: rewrite(path, options=None), "'options' is missing"),
         (lambda path: rewrite(path, options="{"), "options"),
         (lambda path: rewrite(path, options="[]"), "options"),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
 from unas.architecture.genotype import MAX_JSON_CHARACTERS, Genotype
 from unas.common.errors import UserError
-from unas.common.files import require_inside
+from unas.common.files import read_text, require_inside
 from unas.common.registry import one_of
 
 FILE_NAME = "genotype.json"
-_MAX_BYTES = 4 * MAX_JSON_CHARACTERS  # a character takes at most four bytes
+MAX_BYTES = 4 * MAX_JSON_CHARACTERS  # a character takes at most four bytes
 
 
 def list_genotypes() -> tuple[str, ...]:
@@ -36,37 +37,24 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
         if str(name_or_path).upper() == name.upper():
             file = resources.files("unas.architecture") / "genotypes" / f"{name}.json"
             return Genotype.from_json(file.read_text(encoding="utf-8"), name)
-    path = Path(name_or_path)
-    try:
-        if path.is_dir():
-            require_inside(path, [FILE_NAME])
-            path /= FILE_NAME
-            if not path.exists():
-                raise UserError(
-                    f"{path.parent} holds no {FILE_NAME}; is it a run directory whose search has ended?"
-                )
-        if not path.exists():
-            names = one_of(str(name_or_path).upper(), list_genotypes())
+    path = _file_of(name_or_path)
+    return Genotype.from_json(read_text(path, MAX_BYTES), str(path))
+
+
+def _file_of(name_or_path: str | Path) -> Path:
+    """Return the file that a path stands for: its own, or that of the run directory there."""
+    # os.path takes names that no file can have, which Path refuses with errors of its own.
+    if os.path.isdir(name_or_path):
+        directory = Path(name_or_path)
+        require_inside(directory, [FILE_NAME])
+        if not os.path.exists(directory / FILE_NAME):
             raise UserError(
-                f"genotype {str(name_or_path)!r}: no such file, and no published genotype; {names}"
+                f"{directory} holds no {FILE_NAME}; is it a run directory whose search has ended?"
             )
-        return Genotype.from_json(_read(path), str(path))
-    except UserError:
-        raise
-    except UnicodeDecodeError as error:
+        return directory / FILE_NAME
+    if not os.path.exists(name_or_path):
+        names = one_of(str(name_or_path).upper(), list_genotypes())
         raise UserError(
-            f"{path} is not text (byte {error.start}); a genotype is a JSON file"
-        ) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"genotype {str(name_or_path)!r} can't be read: {reason}") from error
-
-
-def _read(path: Path) -> str:
-    if not path.is_file():  # a pipe would be waited on forever
-        raise UserError(f"{path} is not a plain file; a genotype is a JSON file")
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise UserError(f"{path} is larger than {_MAX_BYTES} bytes; a genotype has a few thousand")
-    return content.decode()
+            f"genotype {str(name_or_path)!r}: no such file, and no published genotype; {names}"
+        )
+    return Path(name_or_path)

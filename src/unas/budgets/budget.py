@@ -186,8 +186,6 @@ def _backend(quantity: str, name: str | None, text: str) -> str | None:
             raise UserError(f"budget {text!r}: {quantity} has no backend; leave @{name} out")
         return None
     name = DEFAULT_BACKEND if name is None else name
-    # A budget may come from somebody else's file, which must not make us import somebody else's
-    # code.
     if name not in backends.names():
         raise UserError(
             f"budget {text!r}: backend {name!r} does not exist; {one_of(name, backends.names())}"

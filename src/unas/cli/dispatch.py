@@ -10,9 +10,10 @@ from typing import TextIO
 
 from unas import __version__
 from unas.cli.commands import COMMANDS, command_help, overview
-from unas.common.errors import UserError
+from unas.common.errors import Interrupted, RankZeroError, UserError
 from unas.common.registry import one_of
 from unas.common.text import printable
+from unas.compute.torchrun import rank
 
 USAGE_ERROR = 2
 _LONGEST = 2000  # characters of an error
@@ -34,24 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _dispatch(words)
         sys.stdout.flush()
+    except RankZeroError:  # rank 0 has told it
+        code = USAGE_ERROR
     except UserError as error:
-        is_told = type(error).__name__ == "RankZeroError"
-        return USAGE_ERROR if is_told else _fail(str(error), USAGE_ERROR)
+        code = _fail(str(error), USAGE_ERROR)
+    except Interrupted as error:
+        if rank() == 0:
+            print(printable(str(error)), file=sys.stderr)
+        code = 128 + error.signal_number
     except KeyboardInterrupt:
-        return _fail("stopped", 130)
+        code = _fail("stopped", 130)
     except BrokenPipeError:
         # The reader has gone; Python's own flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
+        code = 141
     except Exception as error:
-        # Matched by name and lazily, so that help needs neither torch nor the pipeline.
-        if type(error).__name__ == "Interrupted":
-            if _rank() == "0":
-                print(printable(str(error)), file=sys.stderr)
-            return 128 + int(getattr(error, "signal_number", 2))
-        if _is_out_of_memory(error):
-            return _fail("out of memory; use a smaller batch size, or fewer channels", 1)
-        raise
+        if not _is_out_of_memory(error):
+            raise
+        code = _fail("out of memory; use a smaller batch size, or fewer channels", 1)
     return code
 
 
@@ -76,11 +77,6 @@ def _dispatch(words: list[str]) -> int:
     )
 
 
-def _rank() -> str:
-    """Return the number of this process among those that torchrun has started, "0" when it is alone."""
-    return os.environ.get("RANK", "0")
-
-
 def _one_line(message: str) -> str:
     """Return a message without line ends and what else moves a terminal's cursor: a file's text may be in it."""
     text = printable(" ".join(message.splitlines()))
@@ -94,7 +90,8 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> int:
-    where = "" if _rank() == "0" else f"rank {_rank()}: "
+    number = rank()
+    where = f"rank {number}: " if number else ""
     print(f"error: {where}{_one_line(message)}", file=sys.stderr)
     return code
 

@@ -10,8 +10,8 @@ from unas.budgets.verdicts import judge_file
 from unas.cli.flags import parse
 from unas.cli.latency_options import file_of, shape_of
 from unas.cli.words import take_flag, take_name
+from unas.common.documents import write_json
 from unas.common.errors import UserError
-from unas.common.files import write_json
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from unas.cli.latency_options import (
 )
 from unas.cli.output import print_rows
 from unas.cli.words import take_name
+from unas.common.documents import write_json
 from unas.common.errors import UserError
-from unas.common.files import write_json
 from unas.latency import Fingerprint, Latency, measure_file
 from unas.latency import measure as measure_network
 from unas.latency.measurement import SAMPLES

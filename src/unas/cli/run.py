@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,10 @@ from unas.cli.composition import FLAGS, component_name, with_components
 from unas.cli.flags import flag_name, parse
 from unas.cli.output import print_dry_run, print_result
 from unas.cli.words import take_flag, take_name
+from unas.common.documents import parse_json
 from unas.common.errors import UserError
-from unas.common.files import parse_json, read_text
+from unas.common.files import read_text
+from unas.compute.torchrun import can_restart, rank
 from unas.config import Config
 from unas.config.budgeted import with_budget_terms
 from unas.config.components import one_line_errors, outside_names
@@ -74,15 +75,12 @@ def start(command: str, words: list[str]) -> int:
         Interrupted: the user stopped it.
     """
     name, options = configured(command, words)
-    is_main = (
-        os.environ.get("RANK", "0") == "0"
-    )  # of the processes that torchrun has started, if it has
+    is_main = rank() == 0
     if options.dry_run:
         if is_main:
             print_dry_run(options.config)
         return 0
-    can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
-    if not options.out and can_restart:
+    if not options.out and can_restart():
         raise UserError(
             "--out is missing; with --max-restarts a restarted run must find the directory of the first"
         )
@@ -94,12 +92,13 @@ def start(command: str, words: list[str]) -> int:
     print_result(result)
     if all(verdict["passed"] for verdict in result.summary.get("budgets", ())):
         return 0
-    if can_restart:  # torchrun would do the end of the run again, with the same outcome
+    if can_restart():  # torchrun would do the end of the run again, with the same outcome
         print(
             "exit code 0 for all that: torchrun --max-restarts would repeat the run's end",
             file=sys.stderr,
         )
-    return int(not can_restart)
+        return 0
+    return 1
 
 
 def configured(command: str, words: list[str]) -> tuple[str | None, Options]:

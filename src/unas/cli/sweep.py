@@ -15,8 +15,9 @@ from unas.cli.sweep_ray import run_on_ray
 from unas.cli.sweep_rows import Row, rows_of, seeds_of
 from unas.cli.sweep_table import Results
 from unas.cli.words import take_count, take_flag, take_name
+from unas.common.documents import read_json, write_json
 from unas.common.errors import UserError
-from unas.common.files import make_directory, read_json, write_json
+from unas.common.files import make_directory
 from unas.common.text import printable
 from unas.pipeline.opening import new_directory
 from unas.runs.interruption import StopSignal

@@ -15,9 +15,10 @@ from typing import IO
 
 from unas.cli.sweep_rows import Row
 from unas.common.files import write_error
+from unas.compute.hardware import cpu_count
+from unas.compute.torchrun import environment_of_one
 
 _PAUSE = 0.1
-_OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass
@@ -95,11 +96,8 @@ def _end(running: list[_Job]) -> None:
 
 
 def _start(row: Row, out: Path, slot: int, jobs: int, gpus: int) -> _Job:
-    environment = {key: value for key, value in os.environ.items() if key not in _OF_TORCHRUN}
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // jobs)))
+    environment = environment_of_one()
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // jobs)))
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = _gpus(gpus)[slot % gpus]
     path = out / f"{row.name}.log"

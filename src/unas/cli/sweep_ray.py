@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unas.cli.sweep_rows import Row
-from unas.common.errors import UserError
+from unas.common.errors import UserError, first_line
 
 _WAIT_FOR_LOCK = 120.0
 _RETRIES = 5  # enough for lost machines, and an end for a run that kills its own process every time
@@ -48,9 +48,8 @@ def run_on_ray(
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"--ray {address}: no cluster was found there ({reason}); start one with ray start"
+            f"--ray {address}: no cluster was found there ({first_line(error)}); start one with ray start"
         ) from error
     try:
         gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
@@ -69,7 +68,7 @@ def _outcome(ray: Any, reference: Any) -> tuple[int, str]:
     try:
         code, message = ray.get(reference)
     except ray.exceptions.RayError as error:
-        return 1, str(error).strip().partition("\n")[0]
+        return 1, first_line(error)
     return code, message
 
 

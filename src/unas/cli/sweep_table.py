@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from unas.cli.sweep_rows import Row
+from unas.common.documents import read_json
 from unas.common.errors import UserError
-from unas.common.files import read_json, write_text
+from unas.common.files import write_text
 from unas.pipeline.phases import ONNX_TOLERANCE
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"

@@ -1,9 +1,11 @@
-"""The three exceptions that everybody knows: a mistake of the user, one that rank 0 tells, and a wish to stop."""
+"""The three exceptions that everybody knows, and what a message says of all the others."""
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
+
+_LONGEST_LINE = 200  # characters
 
 
 class UserError(ValueError):
@@ -11,6 +13,19 @@ class UserError(ValueError):
 
     The command line prints it as it is and exits with code 2; a library caller sees a `ValueError`.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, cut to 200 characters; its type if it says nothing."""
+    line = str(error).strip().partition("\n")[0].strip()
+    return line[:_LONGEST_LINE] or type(error).__name__
+
+
+def kind_and_line(error: BaseException) -> str:
+    """Return an error of somebody else's code as its type and the first line of what it says."""
+    kind = type(error).__name__
+    line = first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
 
 
 class RankZeroError(UserError):

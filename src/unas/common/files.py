@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
 
 from unas.common.errors import UserError
 from unas.common.text import readable_size
 
 MAX_TEXT_BYTES = 64 * 2**20
-MAX_DEPTH = 50  # of JSON; what unas writes has a handful of levels
 
 
 def write_error(path: Path, error: OSError | ValueError, needed: int | None = None) -> UserError:
-    """Return the one line for a write to `path` that failed; `needed` is the size of the file in bytes."""
+    """Return the one line for a write to `path` that failed; `needed` is the file's size in bytes."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        need = "" if needed is None else f"{readable_size(needed)} needed, "
-        free = readable_size(shutil.disk_usage(path.parent).free)
-        return UserError(
-            f"{path}: the disk is full: {need}{free} free; make room, then go on with --resume"
-        )
+        sizes = [] if needed is None else [f"{readable_size(needed)} needed"]
+        with contextlib.suppress(OSError):
+            sizes.append(f"{readable_size(_free_bytes(path))} free")
+        room = f": {', '.join(sizes)}" if sizes else ""
+        return UserError(f"{path}: the disk is full{room}; make room, then go on with --resume")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return UserError(
         f"{path} can't be written: {reason}; use another --out or change its permissions"
     )
+
+
+def _free_bytes(path: Path) -> int:
+    """Return the free space where `path` is to be, whose directories may not all exist yet."""
+    existing = next(directory for directory in path.absolute().parents if directory.exists())
+    return shutil.disk_usage(existing).free
 
 
 def make_directory(path: Path) -> None:
@@ -116,27 +118,6 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def finite(value: Any) -> Any:
-    """Return a JSON value with null in place of every float that JSON can't hold."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
-
-
-def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return strict JSON: infinities and NaN become null."""
-    return json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file for people and programs, atomically and durably; NaN and infinities become null."""
-    write_text(path, to_json(value, indent=2) + "\n")
-
-
 def is_plain(path: Path) -> bool:
     """Return whether `path`, or what it links to, is an ordinary file; of a pipe, a reader would wait forever."""
     try:
@@ -171,54 +152,6 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
         raise UserError(
             f"{path} can't be read: {getattr(error, 'strerror', None) or error}"
         ) from error
-
-
-def _require_flat(value: Any) -> None:
-    """Refuse a document that is nested so deeply that a function which follows it would run out of stack."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        nested = (
-            each.values() if isinstance(each, dict) else each
-            for each in level
-            if isinstance(each, dict | list)
-        )
-        level = [item for each in nested for item in each if isinstance(item, dict | list)]
-        if not level:
-            return
-    raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def parse_json(text: str | bytes, name: str) -> Any:
-    """Parse strict JSON; `name` says in messages where it comes from.
-
-    Raises:
-        UserError: it isn't JSON, or ends too soon.
-    """
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-        _require_flat(value)
-        return value
-    except json.JSONDecodeError as error:
-        whole = error.pos < len(error.doc.rstrip())
-        what = "is not JSON" if whole else "is empty or ends too soon; is it truncated?"
-        raise UserError(
-            f"{name} {what} ({error.msg} at line {error.lineno}, column {error.colno})"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{name} is not JSON that unas writes: {error}") from error
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        UserError: it can't be read, isn't JSON, or is truncated.
-    """
-    return parse_json(read_text(path), str(path))
 
 
 def require_inside(directory: Path, names: Iterable[str] | None = None) -> None:

@@ -19,6 +19,15 @@ def one_of(name: str, names: tuple[str, ...]) -> str:
     return (f"did you mean {close[0]}? " if close else "") + "There are: " + ", ".join(names)
 
 
+def is_built_in(name: str) -> bool:
+    """Return whether a name is that of a component of this package, not of code from elsewhere.
+
+    A name in a file may be looked up only if it is: somebody else's file must not make us import
+    somebody else's code.
+    """
+    return ":" not in name
+
+
 def import_object(path: str, kind: str) -> object:
     """Import `package.module:name`.
 
@@ -67,7 +76,7 @@ class Registry(Generic[T]):
         Raises:
             UserError: there is no such component.
         """
-        if ":" in name:
+        if not is_built_in(name):
             return self._checked(import_object(name, self.kind), name)
         module_name = name.replace("-", "_").lower()
         if module_name not in self.names():

@@ -6,9 +6,14 @@ import json
 import re
 from typing import Any
 
+_LONGEST = 60
+_MARK = "\N{REPLACEMENT CHARACTER}"
+
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return a text with every character that prints nothing as JSON's `\uXXXX`: control, bidirectional, line ends.
+    r"""Return a text with every character that prints nothing as JSON's `\uXXXX`.
+
+    Those are control characters, line ends, and the marks that change a line's direction.
 
     Args:
         text: from a file, or from a person.
@@ -21,9 +26,16 @@ def _escaped(character: str) -> str:
     return re.sub("(....)", r"\\u\1", character.encode("utf-16-be", "surrogatepass").hex())
 
 
+def drawable(text: str) -> str:
+    """Return a text for XML or HTML, which can't hold every character: those that print nothing are marked."""
+    return "".join(c if c.isprintable() else _MARK for c in text)
+
+
 def readable_size(num_bytes: int) -> str:
     """Return a number of bytes as a person reads it."""
-    return f"{num_bytes / 2**20:.1f} MiB" if num_bytes >= 2**20 else f"{num_bytes / 2**10:.1f} KiB"
+    if num_bytes >= 2**20:
+        return f"{num_bytes / 2**20:.1f} MiB"
+    return f"{num_bytes / 2**10:.1f} KiB"
 
 
 def readable_time(seconds: float) -> str:
@@ -36,13 +48,11 @@ def readable_time(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-_LONGEST = 60
-
-
 def shown(value: Any) -> str:
     """Return a value for a message: short, on one line."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = json.dumps(value, ensure_ascii=False)
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

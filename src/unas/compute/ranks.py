@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from unas.common.errors import RankZeroError, UserError
+from unas.common.errors import RankZeroError, UserError, first_line
 
 T = TypeVar("T")
 _OF_OTHERS = re.compile("gloo|nccl|connection|timed out", re.IGNORECASE)
@@ -212,11 +212,6 @@ def others_needed(*, computes: bool = False) -> Iterator[None]:
             f"another process of this run has ended ({first_line(error)}); see its own message; "
             "go on with --resume, or let torchrun --max-restarts do it"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, cut to 200 characters."""
-    return str(error).strip().partition("\n")[0][:200]
 
 
 def _checksum(tensor: Tensor) -> Tensor:

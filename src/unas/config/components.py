@@ -9,8 +9,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_origin
 
 from unas import data, estimators, objectives, spaces
-from unas.common.errors import UserError
-from unas.common.registry import Registry, import_object
+from unas.common.errors import UserError, kind_and_line
+from unas.common.registry import Registry, import_object, is_built_in
 from unas.data import Dataset
 from unas.estimators import Estimator
 from unas.latency import backends
@@ -59,7 +59,7 @@ def _union(values: Iterable[Any]) -> set[str]:
 def is_outside(component: type) -> bool:
     """Return whether a component runs code from outside: a class of elsewhere, or a user's command."""
     base = base_of(component)
-    if base is None or ":" in NAMES[base].name_of(component):
+    if base is None or not is_built_in(NAMES[base].name_of(component)):
         return True
     return issubclass(component, Backend) and component.runs_foreign_code
 
@@ -136,5 +136,4 @@ def one_line_errors(what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        lines = str(error).splitlines() or [""]
-        raise UserError(f"{what}: {type(error).__name__}: {lines[0]}") from error
+        raise UserError(f"{what}: {kind_and_line(error)}") from error

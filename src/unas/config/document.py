@@ -8,8 +8,8 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
+from unas.common.documents import to_json
 from unas.common.errors import UserError
-from unas.common.files import parse_json, to_json
 from unas.common.registry import one_of
 from unas.common.text import shown
 from unas.config.components import (
@@ -23,10 +23,8 @@ from unas.config.components import (
 )
 from unas.config.run_config import Config
 from unas.config.values import check_value
+from unas.runs.names import CONFIG_FORMAT
 from unas.spaces import NetworkOptions
-
-FORMAT = "unas.config"
-VERSION = 1
 
 
 def config_to_json(config: Config) -> str:
@@ -37,7 +35,7 @@ def config_to_json(config: Config) -> str:
     Raises:
         UserError: a number is not finite, or a value is of no type that JSON can hold.
     """
-    return to_json({"format": FORMAT, "version": VERSION, **_encode(config, "")}, indent=2) + "\n"
+    return to_json({**CONFIG_FORMAT.head(), **_encode(config, "")}, indent=2) + "\n"
 
 
 def config_from_json(
@@ -54,16 +52,10 @@ def config_from_json(
     Raises:
         UserError: names the field by its dotted path.
     """
-    document = parse_json(text, source)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UserError(f'{source}: not a configuration; the document needs "format": "{FORMAT}"')
-    if document.get("version") != VERSION:
-        raise UserError(
-            f"{source}: version is {shown(document.get('version'))}; this unas reads version {VERSION}"
-        )
-    rest = {name: value for name, value in document.items() if name not in {"format", "version"}}
+    document = CONFIG_FORMAT.parse(text, source)
+    values = {name: value for name, value in document.items() if name not in CONFIG_FORMAT.head()}
     try:
-        return cast("Config", _Reader(trusted).instance(Config, rest, ""))
+        return cast("Config", _Reader(trusted).instance(Config, values, ""))
     except UserError as error:
         raise UserError(f"{source}: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape, quoteattr
 
+from unas.common.text import drawable
 from unas.drawing.cells import NUM_INPUTS, CellEdge, CellGraph, operation_label, state_label
 from unas.drawing.families import family_of
 from unas.drawing.layout import (
@@ -137,4 +138,4 @@ def _output(layout: CellLayout) -> str:
 
 def xml_text(text: str) -> str:
     """Return text for XML, which can hold no control characters."""
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return escape(drawable(text))

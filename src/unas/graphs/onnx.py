@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, first_line
 from unas.common.files import write_bytes
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
     try:
         session = open_session(path)
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise UserError(
-            f"{path} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}"
-        ) from error
+        raise UserError(f"{path} can't be opened by ONNX Runtime: {first_line(error)}") from error
     largest = 0.0
     for batch in (images, images[:1]):
         inputs = batch.detach().to(device="cpu", dtype=torch.float32).contiguous()

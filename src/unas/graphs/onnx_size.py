@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, first_line
 from unas.common.files import is_plain
 from unas.graphs.memory import Step, peak_bytes
 
@@ -87,9 +87,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     except (
         Exception
     ) as error:  # protobuf's, onnx's and the file system's errors share no base class
-        raise UserError(
-            f"{path} is no ONNX file: {(str(error).strip() or 'damaged').splitlines()[0][:200]}"
-        ) from error
+        raise UserError(f"{path} is no ONNX file: {first_line(error)}") from error
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
@@ -152,9 +150,7 @@ def _inferred(
     try:
         return onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx's error is no public class
-        raise UserError(
-            f"{path}: shapes can't be inferred: {str(error).splitlines()[0][:200]}"
-        ) from error
+        raise UserError(f"{path}: shapes can't be inferred: {first_line(error)}") from error
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:

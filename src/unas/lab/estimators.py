@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from unas import estimators as available
+from unas.common.documents import write_json
 from unas.common.errors import UserError
-from unas.common.files import make_directory, write_json, write_text
+from unas.common.files import make_directory, write_text
 from unas.common.registry import one_of
 from unas.compute.hardware import cpu_name
 from unas.estimators import Estimator

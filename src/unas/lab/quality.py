@@ -12,7 +12,7 @@ import numpy as np
 from unas import pipeline
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
-from unas.common import files
+from unas.common import documents, files
 from unas.compute.seeds import generator_for, step_seed
 from unas.config import Config
 from unas.estimators import draw_hard
@@ -121,7 +121,7 @@ def quality(
         "collapse": collapses,
         "random_skip_share": _mean_skip_share(config, drawn),
     }
-    files.write_json(out / "quality.json", report)
+    documents.write_json(out / "quality.json", report)
     return report | plotted(lambda path: write_plot(report, path), out / "quality.png")
 
 
@@ -153,7 +153,7 @@ def _search(
 
 def _collapse(config: Config, directory: Path, genotype: Genotype) -> dict[str, Any]:
     """Return what tells whether a search has collapsed: of the architecture it chose, and of its policy."""
-    found, summary = collapse(config.space, genotype), files.read_json(directory / SUMMARY)
+    found, summary = collapse(config.space, genotype), documents.read_json(directory / SUMMARY)
     return {
         "skip_share": found.figures().get("skip_share"),
         "normalised_entropy": summary.get("normalised_entropy"),
@@ -181,4 +181,4 @@ def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet
         seeded = replace(config, seed=step_seed(seed, "quality", 0) % 2**31, genotype=str(path))
         with work_in(seeded, directory, "train", resume=True, quiet=quiet) as work:
             train_network(work, genotype)
-    return float(files.read_json(directory / SUMMARY)["test_accuracy"])
+    return float(documents.read_json(directory / SUMMARY)["test_accuracy"])

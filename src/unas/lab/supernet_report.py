@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from unas.common.files import make_directory, write_json, write_text
+from unas.common.documents import write_json
+from unas.common.files import make_directory, write_text
 from unas.compute.hardware import cpu_name
 from unas.config import Config
 from unas.lab._figure import COLOURS, MARKERS, grid, new_figure, plotted, save_figure

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from unas.common.documents import parse_json
 from unas.common.errors import UserError
-from unas.common.files import parse_json, read_text
+from unas.common.files import read_text
 from unas.lab._csv_table import parse_csv
 from unas.lab._macro_table import parse_macro
 from unas.lab.table import ArchitectureTable

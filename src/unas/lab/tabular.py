@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unas.common.documents import write_json
 from unas.common.errors import UserError
-from unas.common.files import make_directory, write_json
+from unas.common.files import make_directory
 from unas.lab import blackbox
 from unas.lab._figure import plotted
 from unas.lab.comparison import compare

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, first_line
 from unas.latency import backends
 from unas.latency.backends import Backend, Clock
 from unas.latency.fingerprint import Fingerprint
@@ -208,7 +208,7 @@ def torch_device(device: str | torch.device) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"device is {str(device)!r}: {str(error).splitlines()[0]}; use cpu or cuda"
+            f"device is {str(device)!r}: {first_line(error)}; use cpu or cuda"
         ) from error
 
 

@@ -11,13 +11,18 @@ from torch import Tensor
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Layout, Policy, Sample
-from unas.common import files
+from unas.common.documents import Format, write_json
 from unas.common.errors import UserError
 from unas.costs.table import CostTable
 from unas.latency.fingerprint import Fingerprint
 from unas.spaces import SearchSpace
 
-FORMAT, VERSION = "unas.predictor", 1
+FORMAT = Format(
+    "unas.predictor",
+    1,
+    "a predictor",
+    ("space", "choices", "network", "fingerprint", "quality", "intercept_ms", "terms"),
+)
 
 
 @dataclass(frozen=True)
@@ -134,11 +139,10 @@ class Predictor:
         terms = [
             {"choices": list(block), "weights_ms": weights.tolist()} for block, weights in blocks
         ]
-        files.write_json(
+        write_json(
             path,
             {
-                "format": FORMAT,
-                "version": VERSION,
+                **FORMAT.head(),
                 "space": self.layout.space,
                 "choices": {name: list(options) for name, options in self.layout.choices.items()},
                 "network": dict(self.network),

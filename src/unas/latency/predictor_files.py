@@ -13,13 +13,10 @@ import torch
 from torch import Tensor
 
 from unas.architecture.policy import Layout
-from unas.common import files
 from unas.common.errors import UserError
 from unas.costs.table import CostTable
 from unas.latency.fingerprint import Fingerprint
-from unas.latency.predictor import FORMAT, VERSION, Predictor, Quality
-
-_FIELDS = ("space", "choices", "network", "fingerprint", "quality", "intercept_ms", "terms")
+from unas.latency.predictor import FORMAT, Predictor, Quality
 
 
 def load_predictor(path: Path) -> Predictor:
@@ -28,16 +25,8 @@ def load_predictor(path: Path) -> Predictor:
     Raises:
         UserError: the file is missing, damaged or no predictor.
     """
-    document, source = files.read_json(path), str(path)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise UserError(f'{source}: not a predictor; the document needs "format": "{FORMAT}"')
-    if document.get("version") != VERSION:
-        raise UserError(
-            f"{source}: version is {document.get('version')!r}; this unas reads version {VERSION}"
-        )
-    for name in _FIELDS:
-        if name not in document:
-            raise UserError(f"{source}: the field {name!r} is missing; is the file damaged?")
+    source = str(path)
+    document = FORMAT.read(path)
     if not isinstance(document["network"], dict):
         raise UserError(f"{source}: network is no object; is the file damaged?")
     return Predictor(

@@ -7,7 +7,7 @@ import pkgutil
 from typing import cast
 
 from unas.common.errors import UserError
-from unas.common.registry import import_object, one_of
+from unas.common.registry import import_object, is_built_in, one_of
 from unas.config import Config
 
 
@@ -26,7 +26,7 @@ def recipe(name: str) -> Config:
     Raises:
         UserError: there is no such recipe.
     """
-    if ":" in name:
+    if not is_built_in(name):
         function = import_object(name, "recipe")
     elif name.lower() in names():
         module_name = name.lower().replace("-", "_")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from unas.architecture.genotype import Genotype
-from unas.common.text import readable_size
+from unas.common.text import drawable, readable_size
 from unas.drawing import cell_lines, draw_svg
 from unas.report.figures import count
 from unas.report.markup import Markup, element
@@ -54,7 +54,7 @@ def _drawing(genotype: Genotype, run: RunData) -> Markup:
         )
     parameters = run.summary.number("parameters")
     subtitle = "" if parameters is None else f"{count(parameters)} parameters"
-    document = draw_svg(_clean(genotype), _printable(run.name), subtitle)
+    document = draw_svg(_clean(genotype), _label(run.name), subtitle)
     # Base64 needs no escaping, and is longer than what `text` lets through.
     source = Markup("data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode())
     alt = "; ".join(
@@ -66,12 +66,12 @@ def _drawing(genotype: Genotype, run: RunData) -> Markup:
 
 def _clean(genotype: Genotype) -> Genotype:
     """Return a genotype whose names an SVG can hold: printable, and not too long for a label."""
-    choices = {_printable(name): _printable(option) for name, option in genotype.choices.items()}
-    return Genotype(_printable(genotype.space), choices)
+    choices = {_label(name): _label(option) for name, option in genotype.choices.items()}
+    return Genotype(_label(genotype.space), choices)
 
 
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:_LONGEST])
+def _label(name: str) -> str:
+    return drawable(name[:_LONGEST])
 
 
 def _files(run: RunData) -> list[tuple[str, str]]:

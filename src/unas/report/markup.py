@@ -6,6 +6,8 @@ import html
 import math
 from collections.abc import Iterable
 
+from unas.common.text import drawable
+
 MAX_CHARACTERS = 2000  # of one text; what unas writes is shorter
 _CLOSED = frozenset({"meta", "img", "br", "col", "line", "path", "circle"})
 
@@ -22,9 +24,7 @@ def text(words: str) -> Markup:
     A run directory may be somebody else's, and neither format can hold a control character.
     """
     cut = words if len(words) <= MAX_CHARACTERS else words[:MAX_CHARACTERS] + "…"
-    return Markup(
-        html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut))
-    )
+    return Markup(html.escape(drawable(cut)))
 
 
 def join(parts: Iterable[str | None]) -> Markup:

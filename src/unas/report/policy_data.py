@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unas.common.documents import read_json
 from unas.common.errors import UserError
-from unas.common.files import read_json
 from unas.common.text import shown
 from unas.report.fields import Fields, is_figure
 

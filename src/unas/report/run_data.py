@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unas.architecture.genotype import FORMAT as GENOTYPE_FORMAT
-from unas.architecture.genotype import MAX_JSON_CHARACTERS, Genotype
+from unas.architecture.genotype import Genotype
+from unas.architecture.published import MAX_BYTES
+from unas.common.documents import read_json
 from unas.common.errors import UserError
-from unas.common.files import is_plain, parse_json, read_text
+from unas.common.files import is_plain
 from unas.common.text import shown
 from unas.report.fields import Fields, is_figure
 from unas.report.policy_data import Epoch, alarms_of, read_policy
@@ -18,6 +20,7 @@ from unas.report.series import Series
 from unas.runs.metrics import read_metrics
 from unas.runs.names import (
     CONFIG,
+    CONFIG_FORMAT,
     GENOTYPE,
     MANIFEST,
     METRICS,
@@ -28,7 +31,6 @@ from unas.runs.names import (
     require_run,
 )
 
-CONFIG_FORMAT = "unas.config"
 SEARCH, TRAINING = "search", "training"
 _MAX_NAMES = 60  # different figures of a phase; recipes have about ten
 _MAX_STEP = 2**53
@@ -80,11 +82,8 @@ def read_run(directory: Path) -> RunData:
         UserError: there is no run, or a file of it isn't what unas writes; names the file.
     """
     require_run(directory)
-    config = _object(directory / CONFIG)
-    if config.text("format") != CONFIG_FORMAT or config.number("version") != 1:
-        raise UserError(
-            f'{directory / CONFIG}: not a configuration; it needs "format": "{CONFIG_FORMAT}", "version": 1'
-        )
+    config_path = directory / CONFIG
+    config = Fields(CONFIG_FORMAT.read(config_path), str(config_path))
     path = directory / POLICY
     has_policy = is_plain(path)
     policy = read_policy(path) if has_policy else ()
@@ -111,22 +110,18 @@ def read_run(directory: Path) -> RunData:
 def _object(path: Path) -> Fields:
     if not os.path.lexists(path):
         return Fields({}, str(path))
-    return Fields.of(parse_json(read_text(path), str(path)), str(path))
+    return Fields.of(read_json(path), str(path))
 
 
 def _genotype(path: Path) -> Genotype | None:
     """Return a genotype that is not checked against its space: a report only draws it, and needs no torch."""
     if not os.path.lexists(path):
         return None
-    document = Fields.of(parse_json(read_text(path, 4 * MAX_JSON_CHARACTERS), str(path)), str(path))
-    if document.text("format") != GENOTYPE_FORMAT or document.number("version") != 1:
-        raise UserError(
-            f'{path}: not a genotype; it needs "format": "{GENOTYPE_FORMAT}", "version": 1'
-        )
+    document = Fields(GENOTYPE_FORMAT.read(path, MAX_BYTES), str(path))
     choices = dict(document.object("choices").named())
     if not choices or not document.text("space"):
         raise UserError(
-            f"{path}: space or choices is missing; write a genotype with `unas show GENOTYPE --json`"
+            f"{path}: space or choices is empty; write a genotype with `unas show GENOTYPE --json`"
         )
     return Genotype(document.text("space"), choices)
 

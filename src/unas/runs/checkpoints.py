@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, kind_and_line
 from unas.common.files import make_directory, remove_leftovers, write_bytes
 from unas.common.text import readable_size
 from unas.compute.finite import all_finite
@@ -251,6 +251,7 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         fix = "remove it to go on from the one before"
-        raise UserError(f"{checkpoint.path} doesn't fit this run ({why}); {fix}") from error
+        raise UserError(
+            f"{checkpoint.path} doesn't fit this run ({kind_and_line(error)}); {fix}"
+        ) from error

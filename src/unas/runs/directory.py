@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unas.common import files
+from unas.common import documents, files
 from unas.common.errors import UserError
 from unas.common.files import require_inside
 from unas.compute.ranks import Ranks
@@ -71,7 +71,7 @@ class RunDirectory:
         with contextlib.ExitStack() as undo:
             undo.callback(run.close)
             run._require_unused()
-            files.write_json(run.path(MANIFEST), dict(manifest))
+            documents.write_json(run.path(MANIFEST), dict(manifest))
             # Last, because it is what makes the directory a run: a kill before it leaves nothing to
             # resume.
             files.write_text(run.path(CONFIG), config_json)
@@ -130,12 +130,12 @@ class RunDirectory:
         return self.directory / name
 
     def read_json(self, name: str) -> Any:
-        """Return a JSON file of the run; raises UserError like `unas.common.files.read_json`."""
-        return files.read_json(self.path(name))
+        """Return a JSON file of the run; raises UserError like `unas.common.documents.read_json`."""
+        return documents.read_json(self.path(name))
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file of the run atomically; NaN and infinities become null."""
-        files.write_json(self.path(name), value)
+        documents.write_json(self.path(name), value)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run atomically."""

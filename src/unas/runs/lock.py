@@ -8,8 +8,9 @@ import socket
 import weakref
 from pathlib import Path
 
+from unas.common.documents import parse_json, to_json
 from unas.common.errors import UserError
-from unas.common.files import parse_json, to_json, write_error
+from unas.common.files import write_error
 
 
 class RunLock:

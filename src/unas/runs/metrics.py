@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unas.common.documents import parse_json, to_json
 from unas.common.errors import UserError
-from unas.common.files import is_plain, parse_json, to_json, write_error
+from unas.common.files import is_plain, write_error
 
 MAX_LINE_BYTES = 2**20
 

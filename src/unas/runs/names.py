@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unas.common.documents import Format
 from unas.common.errors import UserError
 from unas.common.files import is_plain, require_inside
+
+CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"

@@ -16,13 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from unas.architecture.genotype import Genotype
+from unas.common.documents import Format, parse_json
 from unas.common.errors import UserError
-from unas.common.files import is_plain, parse_json, require_inside, write_bytes
+from unas.common.files import is_plain, require_inside, write_bytes
 from unas.common.text import readable_size
 from unas.spaces import Blueprint, SearchSpace, create_network
 
 FILE_NAME = "model.safetensors"
-FORMAT, VERSION = "unas.network", "1"
+FORMAT = Format(
+    "unas.network", "1", "a network", ("genotype", "options", "num_classes", "image_channels")
+)
 MAX_BYTES = 4 * 2**30
 
 
@@ -42,8 +45,7 @@ def save_network(network: nn.Module, path: Path, genotype: Genotype, blueprint: 
     """
     options = asdict(blueprint.decided(genotype).options)
     metadata = {
-        "format": FORMAT,
-        "version": VERSION,
+        **FORMAT.head(),
         "genotype": genotype.to_json(),
         "options": json.dumps(options),
         "num_classes": str(blueprint.num_classes),
@@ -130,21 +132,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise UserError(
             f"{path} is no whole safetensors file ({error}); is it truncated?"
         ) from error
-    _check_metadata(metadata, path)
+    FORMAT.check(metadata, str(path))
     return metadata, weights
-
-
-def _check_metadata(metadata: Mapping[str, str], path: Path) -> None:
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise UserError(
-            f"{path} was not written by this unas: its format is {metadata.get('format')!r}"
-        )
-    fields = ("genotype", "options", "num_classes", "image_channels")
-    missing = [name for name in fields if name not in metadata]
-    if missing:
-        raise UserError(
-            f"{path}: the metadata field {missing[0]!r} is missing; write the file again"
-        )
 
 
 def _builder(

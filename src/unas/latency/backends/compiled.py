@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, kind_and_line
 from unas.latency.backends.base import Backend, Clock
 from unas.latency.backends.eager import clock, copy_to
 
@@ -42,10 +42,8 @@ class CompiledBackend(Backend):
         try:
             run()
         except Exception as error:  # compilers fail in many ways
-            reason = (str(error).strip().splitlines() or [""])[0][:200]
             raise UserError(
-                f"backend compiled: {type(error).__name__}: {reason}; "
-                "use --backend eager or onnxruntime"
+                f"backend compiled: {kind_and_line(error)}; use --backend eager or onnxruntime"
             ) from error
         return run
 

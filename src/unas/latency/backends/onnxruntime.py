@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import nn
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, first_line
 from unas.graphs.onnx import open_session
 from unas.graphs.quick_onnx import quick_onnx
 from unas.latency.backends.base import Backend, Clock
@@ -54,9 +54,7 @@ class OnnxRuntimeBackend(Backend):
             run = clock(open_session(path, threads), batch_shape)
             run()
         except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise UserError(
-                f"{path} can't be run by ONNX Runtime: {str(error).splitlines()[0]}"
-            ) from error
+            raise UserError(f"{path} can't be run by ONNX Runtime: {first_line(error)}") from error
         return run
 
     def version(self) -> str:
