@@ -1,4 +1,4 @@
-"""The mobile inverted bottleneck (MobileNetV2, arXiv 1801.04381, section 3; ProxylessNAS, section 4.1)."""
+"""The mobile inverted bottleneck (MobileNetV2, section 3; ProxylessNAS, section 4.1)."""
 
 from __future__ import annotations
 
@@ -55,11 +55,9 @@ class MBConv(nn.Module):
     ) -> None:
         super().__init__()
         inner = expansion * channels_in
-        self.expand = (
-            nn.Identity()
-            if expansion == 1
-            else ConvBNReLU6(channels_in, inner, 1, searching=searching)
-        )
+        self.expand: nn.Module = nn.Identity()
+        if expansion > 1:
+            self.expand = ConvBNReLU6(channels_in, inner, 1, searching=searching)
         # In place, as in `ConvBNReLU6`: no backward wants what the normalisation gave, and a
         # supernet holds many.
         self.filter = nn.Sequential(

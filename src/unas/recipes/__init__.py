@@ -38,7 +38,8 @@ def recipe(name: str) -> Config:
     config = cast("object", function() if callable(function) else None)
     if not isinstance(config, Config):
         raise UserError(
-            f"recipe {name!r} returned {type(config).__name__}; it must be a function returning a Config"
+            f"recipe {name!r} returned {type(config).__name__}; "
+            "it must be a function returning a Config"
         )
     return config
 

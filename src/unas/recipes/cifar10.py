@@ -1,4 +1,4 @@
-"""CIFAR-10: the published recipe (SPEC §6)."""
+"""CIFAR-10: the published recipe (UNAS, arXiv 1912.07651, section 4)."""
 
 from unas.config import Config
 from unas.data.cifar10 import Cifar10
@@ -8,7 +8,7 @@ from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
 
 def cifar10() -> Config:
-    """Return the published search and training: the configuration's defaults, with the published estimator."""
+    """Return the published search and training: the defaults, with the published estimator."""
     return Config(
         dataset=Cifar10(),
         space=DartsSpace(channels=16, layers=8),

@@ -1,4 +1,4 @@
-"""CIFAR-100: the published recipe (SPEC §6)."""
+"""CIFAR-100: the published recipe (UNAS, arXiv 1912.07651, section 4)."""
 
 from dataclasses import replace
 

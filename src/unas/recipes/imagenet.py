@@ -1,4 +1,4 @@
-"""ImageNet in the DARTS space: the published recipe (SPEC §6)."""
+"""ImageNet in the DARTS space: the published recipe (UNAS, arXiv 1912.07651, section 4)."""
 
 from unas.config import Config
 from unas.data import Augmentation

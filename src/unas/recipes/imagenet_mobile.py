@@ -1,4 +1,4 @@
-"""ImageNet in the ProxylessNAS space, toward a latency (UNAS, section 5.2)."""
+"""ImageNet in the ProxylessNAS space, toward a latency (UNAS, section 4.2)."""
 
 from dataclasses import replace
 
