@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -28,7 +27,8 @@ from torch import Tensor, nn
 from unas.compute.torchrun import joined
 from unas.recipes import recipe
 from unas.runs.checkpoints import Checkpoints
-from unas.searching import step as search_update
+from unas.searching import gradient as search_gradient
+from unas.searching import step as search_step
 from unas.searching.step import SearchStep
 
 Wait = Callable[[], None]
@@ -49,13 +49,14 @@ def unguarded(search: SearchStep) -> Iterator[None]:
         policy_optimiser.step()
         return True
 
-    plain: dict[str, Any] = {
-        "all_finite": lambda _: True,
-        "carried_by_gradient": lambda loss: loss,
-        "step_if_all_finite": step,
-    }
+    def carried(loss: Tensor) -> Tensor:
+        return loss
+
     with (
-        mock.patch.multiple(search_update, **plain),
+        mock.patch.object(search_gradient, "all_finite", return_value=True),
+        mock.patch.object(search_gradient, "carried_by_gradient", carried),
+        mock.patch.object(search_step, "carried_by_gradient", carried),
+        mock.patch.object(search_step, "step_if_all_finite", step),
         mock.patch.object(search, "_weight_updates", update_weights),
     ):
         yield

@@ -22,7 +22,8 @@ SUPPORT = Path(__file__).parents[1] / "support"
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the two processes found, and what one alone finds."""
     directory = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     words = [
         "torch.distributed.run",
         "--standalone",

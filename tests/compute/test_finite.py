@@ -19,7 +19,7 @@ from planted import CONFIG, batch, build
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas import estimators
 from unas.common.errors import UserError
-from unas.compute.finite import Skips, all_finite, carried_by_gradient, step_if_all_finite
+from unas.compute.finite import SkippedUpdates, all_finite, carried_by_gradient, step_if_all_finite
 from unas.compute.runtime import RuntimeConfig
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
@@ -80,7 +80,7 @@ def test_a_bad_latency_leaves_policy_and_estimator_as_they_were(
     )  # the weights know nothing of latencies, and go on
     monkeypatch.setattr(Latency, "readings", [])
     assert "skipped" in search(*batch(4))
-    assert search.skips.in_a_row == 0
+    assert search.skipped.in_a_row == 0
     assert all_finite(search.state_dict())
     assert everything(search)["policy"] != before["policy"]
 
@@ -189,14 +189,14 @@ def test_training_skips_what_torch_would_have_taken_in() -> None:
     with_skip(2, images, labels)
     without(0, images, labels)
     without(2, images, labels)
-    assert with_skip.skips.state_dict() == {"total": 1, "in_a_row": 0}
+    assert with_skip.skipped.state_dict() == {"total": 1, "in_a_row": 0}
     for name, value in without.network.state_dict().items():
         if "num_batches" not in name:
             assert with_skip.network.state_dict()[name].equal(value), name
 
 
 def test_counts_are_in_the_state() -> None:
-    skips, again = Skips(2), Skips(2)
+    skips, again = SkippedUpdates(2), SkippedUpdates(2)
     for is_updated in (False, True, False, False):
         skips.note(is_updated=is_updated)
     again.load_state_dict(skips.state_dict())

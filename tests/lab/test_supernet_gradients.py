@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def test_a_search_that_is_there_is_used_again_and_not_changed(
     assert again[0].variance == measured[0][0].variance
     assert before
     assert all(path.read_bytes() == old for path, old in before.items())
+
+
+def test_a_search_of_no_steps_is_measured_as_it_starts(tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    config = replace(recipe, search=replace(recipe.search, warm_up_epochs=0, epochs=0))
+    (row,) = supernet_gradients(config, {"reinforce": Reinforce()}, tmp_path, calls=20, quiet=True)
+    assert row.variance > 0
 
 
 def test_the_interval_covers_the_ratio_of_gaussians_whose_variances_are_known() -> None:

@@ -16,7 +16,7 @@ from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas.common.errors import Interrupted
 from unas.pipeline import phases as work
 from unas.runs.names import GENOTYPE, ONNX, SUMMARY
-from unas.searching.step import SearchStep
+from unas.searching.losses import Losses
 
 
 def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
@@ -40,12 +40,12 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
         return str(caught.value)
 
     run = tmp_path / "run"
-    # The only calls of `logits` outside of `losses` are those of the four candidates, on the first
+    # The only calls of `logits` outside of `Losses.__call__` are those of the four candidates, on the first
     # batch of three.
     with monkeypatch.context() as patch:
         patch.setattr(work, "EVALUATION_BATCH", 8)
-        patch.setattr(SearchStep, "losses", _losses_that_do_not_count)
-        message = stopped_in(SearchStep, "logits", 4)
+        patch.setattr(Losses, "__call__", _losses_that_do_not_count)
+        message = stopped_in(Losses, "logits", 4)
     assert message.startswith(
         f"stopped after search step {SEARCH_STEPS}, saved in {run}; go on with: unas run --resume "
     )
@@ -65,10 +65,10 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
     assert_same_artefacts(run, finished.directory)
 
 
-_logits = SearchStep.logits
+_logits = Losses.logits
 
 
-def _losses_that_do_not_count(self: SearchStep, images: Any, labels: Any, sample: Any) -> Any:
+def _losses_that_do_not_count(self: Losses, images: Any, labels: Any, sample: Any) -> Any:
     return torch.nn.functional.cross_entropy(
         _logits(self, images, sample), labels, reduction="none"
     )

@@ -12,6 +12,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
 from unas.compute.runtime import RuntimeConfig
 from unas.searching.choosing import Choice, ChoosingConfig, choose
+from unas.searching.losses import Losses
 from unas.searching.step import SearchStep
 
 
@@ -101,12 +102,12 @@ def test_the_same_search_gives_the_same_choice(
 def test_a_loss_that_is_not_a_number_is_never_the_best(
     search: SearchStep, batches: list[tuple[Tensor, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mode, logits = Genotype("darts", search.policy.mode()), SearchStep.logits
+    mode, logits = Genotype("darts", search.policy.mode()), Losses.logits
 
-    def broken(self: SearchStep, images: Tensor, sample: Sample) -> Tensor:
+    def broken(self: Losses, images: Tensor, sample: Sample) -> Tensor:
         return logits(self, images, sample) * (float("nan") if sample.genotypes() == [mode] else 1)
 
-    monkeypatch.setattr(SearchStep, "logits", broken)
+    monkeypatch.setattr(Losses, "logits", broken)
     best, choices = choose(search, ChoosingConfig(candidates=3), batches)
     assert best.genotype != mode
     assert best == min(choices[1:], key=lambda choice: choice.validation_loss)

@@ -22,7 +22,7 @@ from unas.architecture.policy import Policy
 from unas.common.errors import UserError
 from unas.nn.choice import OpChoice
 from unas.objectives import Evaluation, Objective, Term
-from unas.searching.collapse import Collapse, Skips, at_least, collapse
+from unas.searching.collapse import Collapse, SkipConnections, at_least, collapse
 from unas.searching.config import AdamConfig
 from unas.spaces.darts import DartsSpace
 from unas.spaces.module import ModuleSpace
@@ -126,7 +126,7 @@ def test_a_space_without_skips_has_no_share() -> None:
 def test_one_choice_with_a_skip_can_prove_nothing() -> None:
     space = ModuleSpace(lambda: nn.Sequential(OpChoice({"conv": nn.ReLU(), "skip": nn.Identity()})))
     found = collapse(space, Genotype("module", {"0": "skip"}))
-    assert found.skips == {"all": Skips(choices=1, taken=1, expected=1, alarm_from=None)}
+    assert found.skips == {"all": SkipConnections(choices=1, taken=1, expected=1, alarm_from=None)}
     assert found.alarms() == {}
 
 
@@ -154,7 +154,7 @@ def test_entropy_is_an_alarm_where_it_should_not_be(
 
 
 def test_skips_are_an_alarm_in_the_second_half() -> None:
-    found = Collapse("the policy's mode", {"all": Skips(8, 5, 4.0, 5)}, 0.5)
+    found = Collapse("the policy's mode", {"all": SkipConnections(8, 5, 4.0, 5)}, 0.5)
     assert found.alarms(0.49) == {}
     assert set(found.alarms(0.5)) == {"skips"}
 

@@ -20,8 +20,8 @@ from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.objectives.cross_entropy import CrossEntropy
-from unas.searching.config import AdamConfig, SearchConfig
-from unas.searching.cost import SupernetCost
+from unas.searching.config import AdamConfig, SampleKind, SearchConfig
+from unas.searching.cost import Batches
 from unas.searching.step import SearchStep
 from unas.spaces.darts import DartsSpace
 
@@ -156,7 +156,7 @@ def mean_cost(
 def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: Any) -> None:
     search = build(replace(CONFIG, estimator=ReinforceLeaveOneOut(draws=4), weights_on=weights_on))
     sample = draw_hard(search.policy, 4 * 3, torch.Generator().manual_seed(1))
-    cost = SupernetCost(search, batch(0))
+    cost = search.cost(Batches(*batch(0)), search.config.estimator)
     found = cost(sample)
     parts = (
         [4] if weights_on == "relaxed" else [1, 3]
@@ -171,6 +171,24 @@ def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: Any)
     if cost.train_losses is not None:
         assert cost.train_losses.requires_grad
         assert len(cost.train_losses) == B
+
+
+@pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
+def test_logged_terms_are_the_mean_over_all_drawn_architectures(weights_on: SampleKind) -> None:
+    search = build(replace(CONFIG, estimator=ReinforceLeaveOneOut(draws=4), weights_on=weights_on))
+    x, y, x_val, y_val = batch(0)
+    drawn: list[Tensor] = []
+
+    def note(_: object, arguments: tuple[Tensor, Sample], logits: Tensor) -> None:
+        images, sample = arguments
+        if sample.is_hard and images[:B].equal(x):
+            drawn.append(logits.detach())
+
+    search.supernet.register_forward_hook(note)
+    figures = search(x, y, x_val, y_val)
+    assert len(drawn) == (2 if weights_on == "hard" else 1)
+    logits, labels = torch.cat(drawn), y.repeat(4)
+    assert figures["cross_entropy"] == pytest.approx(float(F.cross_entropy(logits, labels)))
 
 
 @pytest.mark.parametrize("weights_on", ["relaxed", "hard"])

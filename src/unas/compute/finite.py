@@ -33,7 +33,7 @@ def carried_by_gradient(loss: Tensor) -> Tensor:
     return loss * (1 + 0 * loss.detach())
 
 
-class Skips:
+class SkippedUpdates:
     """Count the updates that were left out.
 
     Args:
@@ -176,21 +176,25 @@ def step_if_all_finite(optimiser: torch.optim.Optimizer) -> bool:
 
 
 def too_many(
-    phase: str, step: int, skips: Skips, figures: Mapping[str, float], good: str
+    phase: str, step: int, skipped: SkippedUpdates, figures: Mapping[str, float], good: str
 ) -> UserError:
     """Return the one line for a phase that has come to its end.
 
     Args:
         phase: its name, as in the configuration.
         step: the step that was not updated last.
-        skips: the counts.
+        skipped: how many updates were left out.
         figures: the terms of its loss, by name.
         good: the newest checkpoint with finite numbers, or what to say in its place.
     """
-    terms = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if name != "skipped")
-    rate = "search.weights.lr and search.policy.lr" if phase == "search" else f"{phase}.lr"
+    shown = {name: value for name, value in figures.items() if name != "skipped"}
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    rate = f"{phase}.lr"
+    if phase == "search":
+        rate = "search.weights.lr and search.policy.lr"
     return UserError(
-        f"{phase} step {step}: numbers are not finite in {skips.in_a_row} updates in a row, more than "
-        f"{phase}.max_skipped {skips.most} ({terms}); the last good checkpoint is {good}; nothing after it was saved; "
+        f"{phase} step {step}: numbers are not finite in {skipped.in_a_row} updates in a row, "
+        f"more than {phase}.max_skipped {skipped.most} ({terms}); "
+        f"the last good checkpoint is {good}; nothing after it was saved; "
         f"go on with --resume if it was the machine, else lower {rate} in a new run"
     )

@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -19,7 +18,8 @@ from unas.estimators import Estimator
 from unas.pipeline.opening import work_in
 from unas.pipeline.phases import find_genotype, new_search, search_streams
 from unas.runs.progress import Progress
-from unas.searching.cost import SupernetCost
+from unas.searching.cost import Batches
+from unas.searching.gradient import policy_gradients
 from unas.searching.step import SearchStep
 
 LEAST = 20  # calls of an estimator
@@ -35,8 +35,8 @@ class SupernetRow:
         is_unbiased: whether it says so.
         variance: trace of the covariance of one call's gradient, over batches and noise.
         ratio: that variance over the first estimator's.
-        ratio_low: lower end of its 95 % interval (bootstrap over calls).
-        ratio_high: its upper end.
+        ratio_low: lower end of the ratio's 95 % interval (bootstrap over calls).
+        ratio_high: upper end of the ratio's 95 % interval.
         estimate_ms: time of one estimate, median.
         step_ms: time of one estimate and of the weights' gradient after it, median: a whole step
             but for Adam.
@@ -85,56 +85,63 @@ def supernet_gradients(
     if calls < LEAST:
         raise UserError(f"calls is {calls}; it must be {LEAST} or more")
     search, train, validation = _trained(config, out / "search", quiet=quiet)
-    found = {name: _Record() for name in cases}
-    running = {name: case.start(search.policy.layout) for name, case in cases.items()}
-    first = search.steps
+    records = {name: _Record(case, search) for name, case in cases.items()}
     with Progress("estimators", calls, out, quiet=quiet) as progress:
         for turn in range(calls):
-            search.steps = first + turn  # which is what noise is counted by
-            batch = (*train.batch(search.steps), *validation.batch(search.steps))
-            for name, estimator in running.items():
-                search.estimator = estimator
-                found[name].take(search, batch)
+            step = search.steps + turn
+            batches = Batches(*train.batch(step), *validation.batch(step))
+            for record in records.values():
+                record.take(batches, step)
             progress.update(turn + 1)
-    return _rows(cases, found, skipped=calls // 10)
+    return _rows(records, skipped=calls // 10)
 
 
 class _Record:
     """What the calls of one estimator gave: gradients [R, D] and seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, case: Estimator, search: SearchStep) -> None:
+        self.case = case
+        self.search = search
+        self.estimator = case.start(search.policy.layout)
         self.gradients: list[Tensor] = []
         self.estimate_seconds: list[float] = []
         self.step_seconds: list[float] = []
 
-    def take(self, search: SearchStep, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-        """Call the search's estimator, and take the weights' gradient as a step does."""
-        start = _now(search)
-        cost = SupernetCost(search, batch)
-        gradients = search.policy_gradients(cost)
-        self.estimate_seconds.append(_now(search) - start)
-        torch.autograd.grad(search.weight_loss(cost), search.weights, materialize_grads=True)
-        self.step_seconds.append(_now(search) - start)
+    def take(self, batches: Batches, step: int) -> None:
+        """Call the estimator, and take the weights' gradient as a step of the search does."""
+        with self.search.losses.noise(self.search.seed, step):
+            self._take(batches, step)
+
+    def _take(self, batches: Batches, step: int) -> None:
+        search = self.search
+        start = self._now()
+        cost = search.cost(batches, self.case)
+        gradients = policy_gradients(
+            search.policy,
+            cost,
+            self.estimator,
+            search.policy_terms,
+            ranks=search.ranks,
+            seed=search.seed,
+            step=step,
+        )
+        self.estimate_seconds.append(self._now() - start)
+        loss = search.weight_loss(cost, step)
+        torch.autograd.grad(loss, search.weights, materialize_grads=True)
+        self.step_seconds.append(self._now() - start)
         self.gradients.append(torch.cat([gradient.double().to("cpu") for gradient in gradients]))
 
-    def after(self, skipped: int) -> _Record:
-        """Return what came after the first few calls."""
-        rest = _Record()
-        rest.gradients = self.gradients[skipped:]
-        rest.estimate_seconds = self.estimate_seconds[skipped:]
-        rest.step_seconds = self.step_seconds[skipped:]
-        return rest
+    def skip(self, calls: int) -> None:
+        """Forget the first few calls."""
+        del self.gradients[:calls], self.estimate_seconds[:calls], self.step_seconds[:calls]
 
-    @cached_property
     def stacked(self) -> Tensor:
-        """All gradients, [R, D]."""
+        """Return all gradients, [R, D]."""
         return torch.stack(self.gradients)
 
-
-def _now(search: SearchStep) -> float:
-    if search.runtime.device.type == "cuda":
-        torch.cuda.synchronize(search.runtime.device)
-    return time.perf_counter()
+    def _now(self) -> float:
+        self.search.runtime.synchronise()
+        return time.perf_counter()
 
 
 def _trained(
@@ -145,27 +152,28 @@ def _trained(
     with work_in(config, directory, "search", resume=True, quiet=True) as work:
         train, validation = search_streams(config, work.data)
         search = new_search(work, train.steps_per_epoch)
-        assert work.session.run.checkpoint is not None  # noqa: S101  a search ends with one
-        search.load_state_dict(work.session.run.checkpoint.state["search"])
+        checkpoint = work.session.run.checkpoint
+        if checkpoint is not None:  # a search of no steps saves none
+            search.load_state_dict(checkpoint.state["search"])
         return search, train, validation
 
 
-def _rows(
-    cases: Mapping[str, Estimator], found: Mapping[str, _Record], skipped: int
-) -> list[SupernetRow]:
+def _rows(records: Mapping[str, _Record], skipped: int) -> list[SupernetRow]:
     """Return the figures of all calls but the first few."""
-    kept = {name: record.after(skipped) for name, record in found.items()}
-    reference = next(iter(kept.values()))
+    for record in records.values():
+        record.skip(skipped)
+    reference = next(iter(records.values()))
     shares = _resampling(len(reference.gradients))
     rows = []
-    for name, record in kept.items():
-        ratio, low, high = _ratio(record.stacked, reference.stacked, shares)
+    for name, record in records.items():
+        estimates = record.stacked()
+        ratio, low, high = _ratio(estimates, reference.stacked(), shares)
         turns = zip(record.step_seconds, reference.step_seconds, strict=True)
-        step_ratio = statistics.median(own / its for own, its in turns)
+        step_ratio = statistics.median(seconds / its_seconds for seconds, its_seconds in turns)
         row = SupernetRow(
             estimator=name,
-            is_unbiased=cases[name].is_unbiased,
-            variance=float(record.stacked.var(0).sum()),
+            is_unbiased=record.case.is_unbiased,
+            variance=float(estimates.var(0).sum()),
             ratio=ratio,
             ratio_low=low,
             ratio_high=high,

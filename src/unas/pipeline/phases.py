@@ -222,7 +222,7 @@ def search_genotype(work: Work) -> Genotype:
         validation_accuracy=best.validation_accuracy,
         candidates=len(candidates),
         policy_entropy=float(step.policy.entropy().detach()),
-        skipped_search_updates=step.skips.total,
+        skipped_search_updates=step.skipped.total,
         normalised_entropy=collapse(config.space, step.policy).normalised_entropy,
         skip_share=found.figures().get("skip_share"),
         alarms=found.alarms() | alarms,
@@ -251,7 +251,7 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
         test_loss=loss,
         parameters=count_parameters(network),
         macs=count_macs(network, shape),
-        skipped_training_updates=step.skips.total,
+        skipped_training_updates=step.skipped.total,
     )
     return network
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from unas.common.errors import Interrupted, UserError
-from unas.compute.finite import Skips, too_many
+from unas.compute.finite import SkippedUpdates, too_many
 from unas.compute.ranks import Ranks
 from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
@@ -62,7 +62,7 @@ class Session:
         phase: str,
         total: int,
         state: Callable[[], Mapping[str, Any]],
-        skips: Skips,
+        skipped: SkippedUpdates,
         start: int = 0,
     ) -> Iterator[tuple[int, Callable[..., None]]]:
         """Yield (step, log) for each step that is left; save when it is time, at the end, and when asked to stop.
@@ -74,7 +74,7 @@ class Session:
             phase: its name.
             total: its number of steps.
             state: returns what a checkpoint holds, between two steps.
-            skips: the updates that were left out. While they follow on each other, nothing is saved
+            skipped: the updates that were left out. While they follow on each other, nothing is saved
                 in time, so that the checkpoints that are kept stay those from before.
             start: steps that are done.
 
@@ -108,10 +108,10 @@ class Session:
 
                 yield step, log
                 done = step + 1
-                if skips.are_too_many:
-                    raise too_many(phase, done, skips, last, self.run.newest_finite())
+                if skipped.are_too_many:
+                    raise too_many(phase, done, skipped, last, self.run.newest_finite())
                 number = self._stop_number()
-                if number or done == total or (clock.due(done) and not skips.in_a_row):
+                if number or done == total or (clock.due(done) and not skipped.in_a_row):
                     self.run.save_checkpoint(phase, done, state())
                     clock.saved(done)
                 if number:

@@ -161,7 +161,7 @@ def _evaluate(
     with evaluation_mode(search.supernet):
         for images, labels in batches:
             for i, sample in enumerate(samples):
-                logits = search.logits(images, sample)
+                logits = search.losses.logits(images, sample)
                 loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
                 correct = (logits.argmax(1) == labels).sum()
                 totals[i] += torch.tensor(

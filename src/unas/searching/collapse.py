@@ -26,7 +26,7 @@ SURE = 0.05  # of the entropy's maximum; a choice of two options has it at 99.4 
 
 
 @dataclass(frozen=True)
-class Skips:
+class SkipConnections:
     """How many of some choices are skip connections.
 
     Args:
@@ -64,7 +64,7 @@ class Collapse:
     """
 
     subject: str
-    skips: Mapping[str, Skips]
+    skips: Mapping[str, SkipConnections]
     normalised_entropy: float | None
 
     def figures(self) -> dict[str, float]:
@@ -154,7 +154,7 @@ def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
             p for name in names for option, p in probabilities[name].items() if option in SKIPS
         )
         least = _least_improbable([chances[name] for name in names], LEVEL / len(groups))
-        skips[group] = Skips(len(names), taken, expected, least)
+        skips[group] = SkipConnections(len(names), taken, expected, least)
     return Collapse("the architecture" if entropy is None else "the policy's mode", skips, entropy)
 
 

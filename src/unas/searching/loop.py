@@ -49,7 +49,7 @@ def search_loop(
 
     epoch, total = train.steps_per_epoch, total_steps(search.config, train.steps_per_epoch)
     warm_up = search.config.warm_up_epochs * epoch
-    for step, log in session.steps(PHASE, total, state, search.skips, start=search.steps):
+    for step, log in session.steps(PHASE, total, state, search.skipped, start=search.steps):
         search.runtime.compare_ranks(search.named_tensors(), PHASE, step)
         x, y = train.batch(step)
         figures = (

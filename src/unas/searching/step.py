@@ -1,33 +1,33 @@
-"""One step of the search: the policy, then the supernet's weights (UNAS, algorithm 1; SPEC §3)."""
+"""One step of the search: the policy, then the supernet's weights (UNAS, algorithm 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unas.architecture.policy import Policy, Sample
+from unas.architecture.policy import Policy
 from unas.common.errors import UserError
 from unas.compute.finite import (
-    Skips,
+    SkippedUpdates,
     WeightUpdates,
-    all_finite,
     carried_by_gradient,
     step_if_all_finite,
 )
 from unas.compute.ranks import Ranks
-from unas.compute.runtime import Runtime, seed_step
+from unas.compute.runtime import Runtime
 from unas.compute.seeds import generator_for
-from unas.estimators import RunningEstimator, draw_hard, draw_relaxed
+from unas.estimators import Estimator, draw_hard, draw_relaxed
 from unas.objectives import Objective, PolicyTerm, RunningTerm
 from unas.runs.checkpoints import load_into, whole
 from unas.searching.config import AdamConfig, SearchConfig
-from unas.searching.cost import SharedCost, SupernetCost, own_part
+from unas.searching.cost import Batches, SupernetCost
+from unas.searching.gradient import learners, policy_gradients
+from unas.searching.losses import Losses
+from unas.searching.sharing import own_part
 from unas.spaces import SearchSpace
 
 NO_TERMS: Mapping[str, RunningTerm] = MappingProxyType({})
@@ -64,35 +64,26 @@ class SearchStep:
         total_steps: int | None = None,
         policy_terms: Mapping[str, RunningTerm] = NO_TERMS,
     ) -> None:
-        for name, term in config.objectives.items():
-            term.check(space)
-            if isinstance(term, PolicyTerm) and name not in policy_terms:
-                raise UserError(
-                    f"objective {name} is about the deployed network of images of a size; give image_size"
-                )
-        self.image_terms = {
-            n: term for n, term in config.objectives.items() if isinstance(term, Objective)
-        }
-        self.policy_terms = policy_terms
-        self.space, self.config, self.runtime, self.seed = space, config, runtime, seed
+        self.space = space
+        self.config = config
+        self.runtime = runtime
+        self.seed = seed
         self.total_steps = total_steps
+        self.policy_terms = policy_terms
+        self.image_terms = _image_terms(space, config, policy_terms)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
+        self.weights = list(self.supernet.parameters())
+        self.losses = Losses(self.supernet, runtime)
         self.policy = Policy(space.choices, config.softening, space.registry_name)
         self.estimator = config.estimator.start(self.policy.layout)
-        self.weights = list(self.supernet.parameters())
         self.weight_optimiser = _adam(self.weights, config.weights)
         self.policy_optimiser = _adam(list(self.policy.parameters()), config.policy)
         self._weight_updates = WeightUpdates(self.supernet, self.weight_optimiser, config.clip_norm)
-        self.skips = Skips(config.max_skipped)
+        self.skipped = SkippedUpdates(config.max_skipped)
         self.steps = 0
         self.policy_steps = 0
-
-    @property
-    def ranks(self) -> Ranks:
-        """The processes that search together."""
-        return self.runtime.ranks
 
     def __call__(self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor) -> dict[str, float]:
         """Update the policy on a training and a validation batch, then the weights on the training batch.
@@ -106,128 +97,121 @@ class SearchStep:
         Returns:
             the terms of the cost and the training loss, by name.
         """
-        with self._network_noise():
-            cost = SupernetCost(self, (x, y, x_val, y_val))
+        with self.losses.noise(self.seed, self.steps):
+            cost = self.cost(Batches(x, y, x_val, y_val), self.config.estimator)
             is_policy_updated = self._update_policy(cost)
-            loss, are_weights_updated = self._update_weights(self.weight_loss(cost))
-        self.skips.note(is_updated=is_policy_updated and are_weights_updated)
+            loss, are_weights_updated = self._update_weights(self.weight_loss(cost, self.steps))
+        self.steps += 1
         self.policy_steps += 1
-        entropy = float(self.policy.entropy().detach())
-        terms = {**self.ranks.mean_figures(cost.terms), "train_loss": loss, "entropy": entropy}
-        for running in self.policy_terms.values():
-            terms |= running.figures(self.policy)
-        return terms | self.skips.figures()
-
-    def policy_gradients(self, cost: SupernetCost) -> tuple[Tensor, ...]:
-        """Return the estimator's gradient of the expected cost in the logits of each choice."""
-        generator = generator_for(self.seed, "search/policy", self.steps)
-        num_samples = self.own_architectures(len(cost.batch[0])) * self.ranks.size
-        shared = SharedCost(cost, self.ranks, num_samples)
-        policy_loss = self.estimator(
-            self.policy, shared, num_samples=num_samples, generator=generator
-        )
-        for name, term in self.policy_terms.items():
-            noise = generator_for(self.seed, f"search/terms/{name}", self.steps)
-            policy_loss = policy_loss + term.loss(self.policy, self.policy_steps, noise)
-        if not all_finite([each.state_dict() for each in self._learning]):
-            policy_loss = policy_loss * torch.nan
-        logits = list(self.policy.parameters())
-        keep = cost.train_losses is not None
-        return torch.autograd.grad(carried_by_gradient(policy_loss), logits, retain_graph=keep)
-
-    def weight_loss(self, cost: SupernetCost) -> Tensor:
-        """Return the mean training loss that the weights follow; of the cost's own forward if it has made one."""
-        x, y, *_ = cost.batch
-        return (
-            cost.train_losses if cost.train_losses is not None else self._drawn_losses(x, y)
-        ).mean()
+        self.skipped.note(is_updated=is_policy_updated and are_weights_updated)
+        figures = self.ranks.mean_figures(cost.figures())
+        figures["train_loss"] = loss
+        figures["entropy"] = float(self.policy.entropy().detach())
+        for term in self.policy_terms.values():
+            figures |= term.figures(self.policy)
+        return figures | self.skipped.figures()
 
     def warm_up(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        """Update the weights alone."""
-        with self._network_noise():
-            loss, is_updated = self._update_weights(self._drawn_losses(x, y).mean())
-        self.skips.note(is_updated=is_updated)
-        return {"train_loss": loss, **self.skips.figures()}
-
-    def logits(self, images: Tensor, sample: Sample) -> Tensor:
-        """Return the supernet's logits [B, classes] in float32, or more if the images have more."""
-        with self.runtime.autocast():
-            logits: Tensor = self.supernet(images, sample)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-    def losses(self, images: Tensor, labels: Tensor, sample: Sample) -> Tensor:
-        """Return the cross-entropy of each image, [B]."""
-        return F.cross_entropy(self.logits(images, sample), labels, reduction="none")
-
-    @contextmanager
-    def _network_noise(self) -> Iterator[None]:
-        """Make what the supernet itself draws (dropout) a function of the step, and leave torch's generators alone."""
-        device = self.runtime.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            seed_step(self.seed, "search/network", self.steps, self.ranks.rank)
-            yield
-
-    @property
-    def _learning(self) -> tuple[RunningEstimator, ...]:
-        """What learns from the costs of a step, beside the policy."""
-        return (self.estimator, *(term.estimator for term in self.policy_terms.values()))
-
-    def own_architectures(self, batch: int) -> int:
-        """Return how many architectures this process's so many images are shared out to, G/N of N processes."""
-        total = self.config.num_architectures(batch * self.ranks.size)
-        return self.ranks.share(total, "search.architectures_per_batch")
-
-    def named_tensors(self) -> dict[str, Tensor]:
-        """Return what is the same on every process after each step: the policy's logits and the weights."""
-        parts = {"policy": self.policy, "supernet": self.supernet}
-        return {
-            f"{part} {name}": p
-            for part, module in parts.items()
-            for name, p in module.named_parameters()
-        }
-
-    def _drawn_losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy of each image, [B], under a sample drawn for the weights alone."""
-        generator = generator_for(self.seed, "search/weights", self.steps)
-        num_samples = self.own_architectures(len(x)) * self.ranks.size
-        if self.config.weights_on == "hard":
-            sample = draw_hard(self.policy, num_samples, generator)
-        else:
-            sample = draw_relaxed(
-                self.policy, num_samples, self.config.relaxed_temperature, generator
-            ).detach()
-        return self.losses(x, y, own_part(sample, self.ranks, num_samples))
+        """Update the weights alone, under architectures that the policy draws."""
+        with self.losses.noise(self.seed, self.steps):
+            losses = self._drawn_losses(x, y, self.steps)
+            loss, is_updated = self._update_weights(losses.mean())
+        self.steps += 1
+        self.skipped.note(is_updated=is_updated)
+        return {"train_loss": loss, **self.skipped.figures()}
 
     def _update_policy(self, cost: SupernetCost) -> bool:
-        """Return whether the policy was updated; if not, no estimator has learned from the step."""
-        learning = self._learning
-        before = [estimator.state for estimator in learning]
-        self._set(self.policy_optimiser, self.config.policy, self.policy_gradients(cost))
+        """Return whether the policy was updated; if not, nothing has learned from the step."""
+        learning = learners(self.estimator, self.policy_terms)
+        known = [learner.state for learner in learning]
+        gradients = policy_gradients(
+            self.policy,
+            cost,
+            self.estimator,
+            self.policy_terms,
+            ranks=self.ranks,
+            seed=self.seed,
+            step=self.steps,
+        )
+        self._set(self.policy_optimiser, self.config.policy, gradients)
         is_updated = step_if_all_finite(self.policy_optimiser)
         self.policy_optimiser.zero_grad()
         if not is_updated:
-            for estimator, state in zip(learning, before, strict=True):
-                estimator.state = state
+            for learner, state in zip(learning, known, strict=True):
+                learner.state = state
         return is_updated
 
     def _update_weights(self, loss: Tensor) -> tuple[float, bool]:
-        """Return the loss, and whether the weights were updated."""
+        """Return the loss, the mean of all processes, and whether the weights were updated."""
         # An operation that no image went through has gradient zero, so every step updates every
         # weight.
         own = torch.autograd.grad(carried_by_gradient(loss), self.weights, materialize_grads=True)
         *gradients, loss = self.ranks.mean([*own, loss.detach()])
         self._set(self.weight_optimiser, self.config.weights, gradients)
-        self.steps += 1
         return self._weight_updates(loss)
 
     def _set(
         self, optimiser: torch.optim.Adam, config: AdamConfig, gradients: Sequence[Tensor]
     ) -> None:
         """Set the learning rate of this step and the gradients."""
+        fraction = self.steps / self.total_steps if self.total_steps else 0.0
         group = optimiser.param_groups[0]
-        group["lr"] = config.lr_at(self.steps / self.total_steps if self.total_steps else 0.0)
+        group["lr"] = config.lr_at(fraction)
         for parameter, gradient in zip(group["params"], gradients, strict=True):
             parameter.grad = gradient
+
+    def cost(self, batches: Batches, estimator: Estimator) -> SupernetCost:
+        """Return the cost of architectures on these batches, which keeps what the weights need."""
+        return SupernetCost(
+            self.losses,
+            self.space,
+            self.image_terms,
+            batches,
+            step=self.policy_steps,
+            architectures=self._own_architectures(len(batches.x)),
+            kept=self.config.weights_on if estimator.draws_from_policy else None,
+        )
+
+    def weight_loss(self, cost: SupernetCost, step: int) -> Tensor:
+        """Return the mean training loss that the weights follow, [].
+
+        Args:
+            cost: the cost of architectures in this step; the losses that it has kept are used.
+            step: the number of the search step; architectures are drawn by it if none were kept.
+        """
+        losses = cost.train_losses
+        if losses is None:
+            losses = self._drawn_losses(cost.batches.x, cost.batches.y, step)
+        return losses.mean()
+
+    def _drawn_losses(self, x: Tensor, y: Tensor, step: int) -> Tensor:
+        """Return the cross-entropy of each image, [B], under a sample drawn for the weights alone."""
+        noise = generator_for(self.seed, "search/weights", step)
+        num_samples = self._own_architectures(len(x)) * self.ranks.size
+        if self.config.weights_on == "hard":
+            sample = draw_hard(self.policy, num_samples, noise)
+        else:
+            temperature = self.config.relaxed_temperature
+            sample = draw_relaxed(self.policy, num_samples, temperature, noise).detach()
+        return self.losses(x, y, own_part(sample, self.ranks, num_samples))
+
+    def _own_architectures(self, images: int) -> int:
+        """Return how many architectures this process's images are shared out to: G/N of N processes."""
+        total = self.config.num_architectures(images * self.ranks.size)
+        return self.ranks.share(total, "search.architectures_per_batch")
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that search together."""
+        return self.runtime.ranks
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return what is the same on every process after each step: the policy's logits and the weights."""
+        tensors: dict[str, Tensor] = {}
+        for part, module in (("policy", self.policy), ("supernet", self.supernet)):
+            for name, parameter in module.named_parameters():
+                tensors[f"{part} {name}"] = parameter
+        return tensors
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a search needs to go on, apart from its configuration."""
@@ -240,22 +224,44 @@ class SearchStep:
             "policy_optimiser": self.policy_optimiser.state_dict(),
             "steps": self.steps,
             "policy_steps": self.policy_steps,
-            "skips": self.skips.state_dict(),
+            "skips": self.skipped.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        for name in ("supernet", "policy", "estimator"):
-            getattr(self, name).load_state_dict(state[name])
+        self.supernet.load_state_dict(state["supernet"])
+        self.policy.load_state_dict(state["policy"])
+        self.estimator.load_state_dict(state["estimator"])
         for name, term in self.policy_terms.items():
             term.load_state_dict(state["policy_terms"][name])
         load_into(self.weight_optimiser, state["weight_optimiser"])
         load_into(self.policy_optimiser, state["policy_optimiser"])
         self._weight_updates.keep()
-        self.skips.load_state_dict(
-            state.get("skips", {"total": 0, "in_a_row": 0})
-        )  # an older unas had none
-        self.steps, self.policy_steps = (whole(state[name]) for name in ("steps", "policy_steps"))
+        if "skips" in state:  # they were not counted from the first
+            self.skipped.load_state_dict(state["skips"])
+        self.steps = whole(state["steps"])
+        self.policy_steps = whole(state["policy_steps"])
+
+
+def _image_terms(
+    space: SearchSpace, config: SearchConfig, policy_terms: Mapping[str, RunningTerm]
+) -> dict[str, Objective]:
+    """Return the terms of the cost that are about images.
+
+    Raises:
+        UserError: a term means nothing in this space, or one of the others isn't started.
+    """
+    image_terms = {}
+    for name, term in config.objectives.items():
+        term.check(space)
+        if isinstance(term, Objective):
+            image_terms[name] = term
+        elif isinstance(term, PolicyTerm) and name not in policy_terms:
+            raise UserError(
+                f"objective {name} is about the deployed network of images of a size; "
+                "give image_size"
+            )
+    return image_terms
 
 
 def _adam(parameters: list[nn.Parameter], config: AdamConfig) -> torch.optim.Adam:

@@ -24,7 +24,7 @@ def training_loop(training: TrainingStep, train: BatchStream, session: Session) 
             training.load_state_dict(checkpoint.state)
         start = checkpoint.step
     total = training.config.epochs * train.steps_per_epoch
-    for step, log in session.steps(PHASE, total, training.state_dict, training.skips, start):
+    for step, log in session.steps(PHASE, total, training.state_dict, training.skipped, start):
         training.runtime.compare_ranks(training.named_tensors(), PHASE, step)
         log(**training(step, *train.batch(step)))
     training.share_statistics()

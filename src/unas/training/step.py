@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from unas.common.errors import UserError
-from unas.compute.finite import Skips, WeightUpdates, carried_by_gradient
+from unas.compute.finite import SkippedUpdates, WeightUpdates, carried_by_gradient
 from unas.compute.ranks import others_needed
 from unas.compute.runtime import Runtime, seed_step
 from unas.data import Augmentation
@@ -115,7 +115,7 @@ class TrainingStep:
             weight_decay=config.weight_decay,
         )
         self._updates = WeightUpdates(self.network, self.optimiser, config.clip_norm)
-        self.skips = Skips(config.max_skipped)
+        self.skipped = SkippedUpdates(config.max_skipped)
 
     def __call__(self, step: int, images: Tensor, labels: Tensor) -> dict[str, float]:
         """Update the weights on a batch: normalised images [B, C, H, W], labels [B]; return the loss.
@@ -133,8 +133,8 @@ class TrainingStep:
             loss = self._loss(images, labels)
             carried_by_gradient(loss).backward()  # type: ignore[no-untyped-call]
         value, is_updated = self._updates(loss)
-        self.skips.note(is_updated=is_updated)
-        return self.runtime.ranks.mean_figures({"loss": value, **self.skips.figures()})
+        self.skipped.note(is_updated=is_updated)
+        return self.runtime.ranks.mean_figures({"loss": value, **self.skipped.figures()})
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with self.runtime.autocast():
@@ -160,14 +160,14 @@ class TrainingStep:
     def state_dict(self) -> dict[str, Any]:
         """Return all that a training needs to go on, apart from its configuration."""
         network, optimiser = self.network.state_dict(), self.optimiser.state_dict()
-        return {"network": network, "optimiser": optimiser, "skips": self.skips.state_dict()}
+        return {"network": network, "optimiser": optimiser, "skips": self.skipped.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         load_into(self.optimiser, state["optimiser"])
         self._updates.keep()
-        self.skips.load_state_dict(
+        self.skipped.load_state_dict(
             state.get("skips", {"total": 0, "in_a_row": 0})
         )  # an older unas had none
 
