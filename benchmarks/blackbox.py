@@ -1,7 +1,8 @@
 r"""Compare black-box searches at equal queries on NAS-Bench-Macro and on synthetic tables.
 
-Example: python benchmarks/blackbox.py --table nas-bench-macro_cifar10.json --seeds 50 --markdown
-    docs/blackbox.md \ --plot docs/images/blackbox.png
+Example:
+    python benchmarks/blackbox.py --table nas-bench-macro_cifar10.json --seeds 50 \
+        --markdown docs/blackbox.md --plot docs/images/blackbox.png
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unas.compute.hardware import cpu_name
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
 from synthetic_table import synthetic_table
 from unas.common.documents import write_json
 from unas.lab import blackbox
@@ -30,27 +35,29 @@ from unas.lab.table_files import read_table
 CHECKPOINTS = (50, 100, 200)
 GOAL = 0.2  # percent
 NOTES = """
-Rank: 100·(1 + how many architectures are better)/N, of the best found so far; mean ± standard error over seeds. An
-architecture that is asked for again counts once, for every method alike, so evolution and the policies repeat
-themselves free of charge; a method whose last 1000 questions brought nothing new ends early and keeps its best.
-`to {goal} %`: queries until the rank is at most that (seeds that never reach it count as all the queries).
-`optimum`: share of seeds that found the best architecture of the table.
+Rank: 100·(1 + how many architectures are better)/N, of the best found so far; mean ± standard error
+over seeds. An architecture that is asked for again counts once, for every method alike, so
+evolution and the policies repeat themselves free of charge; a method whose last 1000 questions
+brought nothing new ends early and keeps its best. `to {goal} %`: queries until the rank is at most
+that (seeds that never reach it count as all the queries). `optimum`: share of seeds that found the
+best architecture of the table.
 
-Options were chosen with other seeds (1000 and on) and other metrics than are scored here: the accuracy of the first of
-the three trainings, and, for `surrogate_policy`, also two synthetic tables of another shape. `evolution` has the best
-of six settings of P and S tried on the former (P 20, S 10); the published ones (P 100, S 25) are beside it. That first
-training is one of the three in the mean, and a space is the same space by any metric: the NAS-Bench-Macro tables here
-are unseen numbers, not an unseen problem. The synthetic table is unseen, but of the kind tuned on.
+Options were chosen with other seeds (1000 and on) and other metrics than are scored here: the
+accuracy of the first of the three trainings, and, for `surrogate_policy`, also two synthetic tables
+of another shape. `evolution` has the best of six settings of P and S tried on the former (P 20, S
+10); the published ones (P 100, S 25) are beside it. That first training is one of the three in the
+mean, and a space is the same space by any metric: the NAS-Bench-Macro tables here are unseen
+numbers, not an unseen problem. The synthetic table is unseen, but of the kind tuned on.
 """
 
 
 def methods() -> dict[str, BlackBoxMethod]:
-    found = {name: blackbox.get(name)() for name in blackbox.names()}
-    return found | {"evolution (P 100, S 25)": Evolution(population=100, tournament=25)}
+    built_in = {name: blackbox.get(name)() for name in blackbox.names()}
+    return built_in | {"evolution (P 100, S 25)": Evolution(population=100, tournament=25)}
 
 
 def penalised(table: ArchitectureTable) -> ArchitectureTable:
-    """Return the table with the metric accuracy − 2·log₂(parameters/10⁶): another optimum, and a rougher way there."""
+    """Return the table with the metric accuracy − 2·log₂(parameters/10⁶), a rougher one."""
     score = table.metric("mean_acc") - 2 * np.log2(table.metric("params") / 1e6)
     return replace(table, metrics={**table.metrics, "acc_minus_params": score})
 
@@ -76,36 +83,28 @@ def comparisons(path: Path, queries: int, seeds: int) -> Iterator[tuple[str, Com
         )
 
 
-def processor() -> str:
-    """Return the processor's name."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def checkpoints(queries: int) -> list[int]:
     """Return after how many queries the table tells the rank, the last one included."""
     return [q for q in CHECKPOINTS if q < queries] + [queries]
 
 
 def rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
-    for name, found in sorted(
-        comparison.found.items(), key=lambda item: item[1].rank[:, -1].mean()
-    ):
-        rank, seeds = found.rank, len(found.rank)
+    by_rank = sorted(comparison.found.items(), key=lambda item: item[1].rank[:, -1].mean())
+    for name, curves in by_rank:
+        rank = curves.rank
         cells = [rank[:, q - 1] for q in checkpoints(rank.shape[1])]
         reached = np.where((rank <= GOAL).any(1), (rank <= GOAL).argmax(1) + 1, rank.shape[1])
-        best = (found.report[:, -1] == comparison.best_possible).mean()
-        error = 1 / seeds**0.5
+        report = curves.report[:, -1]
+        optimum = (report == comparison.best_possible).mean()
+        error = 1 / len(rank) ** 0.5
         yield (
             name,
             *(f"{c.mean():.3f} ± {c.std(ddof=1) * error:.3f}" for c in cells),
             f"{reached.mean():.0f} ± {reached.std(ddof=1) * error:.0f}",
-            f"{found.report[:, -1].mean():.3f} ± {found.report[:, -1].std(ddof=1) * error:.3f}",
-            f"{100 * best:.0f} %",
-            f"{np.mean(found.queries_made):.0f}",
-            f"{found.seconds:.2f}",
+            f"{report.mean():.3f} ± {report.std(ddof=1) * error:.3f}",
+            f"{100 * optimum:.0f} %",
+            f"{np.mean(curves.queries_made):.0f}",
+            f"{curves.seconds:.2f}",
         )
 
 
@@ -119,9 +118,27 @@ def section(title: str, comparison: Comparison) -> str:
         "method", *(f"rank at {q} (%)" for q in checkpoints(queries)), f"queries to {GOAL} %",
         f"{comparison.report} at the end", "optimum", "queries made", "s a seed",
     )  # fmt: skip
-    head = f"## {title}\n\n{len(comparison.table):,} architectures, best {comparison.best_possible:.3f}.\n"
+    size = f"{len(comparison.table):,} architectures, best {comparison.best_possible:.3f}."
+    head = f"## {title}\n\n{size}\n"
     ruled = ("---", *["---:"] * (len(columns) - 1))
     return "\n".join([head, line(columns), line(ruled), *map(line, rows(comparison))]) + "\n"
+
+
+def head(arguments: argparse.Namespace) -> str:
+    """Return what stands above the tables: machine, versions, command, notes, the picture."""
+    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__}"
+    words = sys.argv[1:]
+    command = [arguments.table.name if word == str(arguments.table) else word for word in words]
+    text = (
+        "# Black-box searches at equal queries\n\n"
+        f"{cpu_name()}, 1 thread; {versions}, NumPy {np.__version__}; "
+        f"n = {arguments.seeds} seeds, {arguments.queries} queries each.\n\n"
+        f"Command: `python {shlex.join(['benchmarks/blackbox.py', *command])}`\n"
+        f"{NOTES.format(goal=GOAL)}"
+    )
+    if arguments.plot:
+        text += f"\n![Best so far and rank against queries](images/{arguments.plot.name})\n"
+    return text.rstrip() + "\n"
 
 
 def main() -> None:
@@ -140,33 +157,20 @@ def main() -> None:
     if arguments.seeds < 2:
         parser.error(f"--seeds is {arguments.seeds}; a spread needs 2 or more")
     torch.set_num_threads(1)  # the tensors are tiny
-    words = [
-        arguments.table.name if word == str(arguments.table) else word for word in sys.argv[1:]
-    ]
-    picture = (
-        f"![Best so far and rank against queries](images/{arguments.plot.name})\n\n"
-        if arguments.plot
-        else ""
-    )
-    head = (
-        "# Black-box searches at equal queries\n\n"
-        f"{processor()}, 1 thread; Python {platform.python_version()}, PyTorch {torch.__version__}, "
-        f"NumPy {np.__version__}; n = {arguments.seeds} seeds, {arguments.queries} queries each.\n\n"
-        f"Command: `python {shlex.join(['benchmarks/blackbox.py', *words])}`\n{NOTES.format(goal=GOAL)}\n{picture}"
-    )
-    parts, found = [head.rstrip() + "\n"], {}
-    print(parts[0], flush=True)
+    sections = [head(arguments)]
+    curves = {}
+    print(sections[0], flush=True)
     for title, comparison in comparisons(arguments.table, arguments.queries, arguments.seeds):
-        found[title] = comparison.to_json()
-        parts.append(section(title, comparison))
-        print(parts[-1], flush=True)
+        curves[title] = comparison.to_json()
+        sections.append(section(title, comparison))
+        print(sections[-1], flush=True)
     if arguments.markdown:
-        arguments.markdown.write_text("\n".join(parts), encoding="utf-8")
+        arguments.markdown.write_text("\n".join(sections), encoding="utf-8")
     if arguments.json:
-        write_json(arguments.json, found)
+        write_json(arguments.json, curves)
     if arguments.plot:
         arguments.plot.parent.mkdir(parents=True, exist_ok=True)
-        write_plot(found, arguments.plot)
+        write_plot(curves, arguments.plot)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Is a budget kept, and what does it cost? `digits` under budgets of a share of the median random architecture.
+"""Run `digits` under budgets of a share of the median random architecture: kept, and at what cost.
 
-python benchmarks/budget.py --out runs/budget [--quantity latency|macs|params] [--shares 60 80 100]
-[--seeds 5]
+    python benchmarks/budget.py --out runs/budget [--quantity latency|macs|params]
+        [--shares 60 80 100] [--seeds 5]
 
 Writes budget.json, budget.md and budget.png into --out, and policy.png: the policy's expected
 latency over the steps of a search with rebar and one with reinforce. Every run is a run directory
@@ -43,7 +43,7 @@ from unas.spaces import Blueprint
 
 mpl.use("Agg")
 NAMES = {"latency": "latency (ms)", "macs": "multiply-adds", "params": "parameters"}
-TOLERANCE = 0.05  # the issue's: met by the exported file within 5 %
+TOLERANCE = 0.05  # the share by which a file over the limit still counts as near it
 
 
 def short(arguments: argparse.Namespace) -> Config:
@@ -82,10 +82,10 @@ def predictor(out: Path, networks: Blueprint) -> str:
     """Return the file of a predictor that all runs share."""
     path = out / "predictor.json"
     if not path.exists():
-        found = fit_predictor(
+        fitted = fit_predictor(
             networks.space, networks.options, networks.image_shape, "onnxruntime", held_out=8
         )
-        found.save(path)
+        fitted.save(path)
     return str(path)
 
 
@@ -138,23 +138,26 @@ def table(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace, abou
     lines = [
         about,
         "",
-        "| limit, % of median | limit | value, mean | PASS | within 5 % | test accuracy, mean ± s.d. |",
+        "| limit, % of median | limit | value, mean | PASS | within 5 % "
+        "| test accuracy, mean ± s.d. |",
         "|---" * 6 + "|",
     ]
     for share in arguments.shares:
-        own = [row for row in rows if row["share"] == share]
-        accuracy, values = [row["accuracy"] for row in own], [row["value"] for row in own]
-        within = sum(row["value"] <= (1 + TOLERANCE) * row["limit"] for row in own)
-        passed = sum(row["passed"] for row in own)
-        spread = np.std(accuracy, ddof=1) if len(own) > 1 else float("nan")
+        at_share = [row for row in rows if row["share"] == share]
+        count = len(at_share)
+        accuracy = [row["accuracy"] for row in at_share]
+        values = [row["value"] for row in at_share]
+        within = sum(row["value"] <= (1 + TOLERANCE) * row["limit"] for row in at_share)
+        passed = sum(row["passed"] for row in at_share)
+        spread = np.std(accuracy, ddof=1) if count > 1 else float("nan")
         cells = [
             str(share),
-            f"{own[0]['limit']:.4g}",
+            f"{at_share[0]['limit']:.4g}",
             f"{np.mean(values):.4g}",
-            f"{passed} of {len(own)}",
+            f"{passed} of {count}",
         ]
         cells += [
-            f"{within} of {len(own)}",
+            f"{within} of {count}",
             f"{100 * np.mean(accuracy):.2f} ± {100 * spread:.2f} %",
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -168,11 +171,11 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], quantity: str, path: Path)
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     limits = sorted({row["limit"] for row in rows})
     for limit, marker in zip(limits, "osD^v<>*", strict=False):
-        own = [row for row in rows if row["limit"] == limit]
+        at_limit = [row for row in rows if row["limit"] == limit]
         axes.axvline(limit, color="0.7", linewidth=1, linestyle="--")
         axes.plot(
-            [r["value"] for r in own],
-            [100 * r["accuracy"] for r in own],
+            [row["value"] for row in at_limit],
+            [100 * row["accuracy"] for row in at_limit],
             marker,
             color="0.2",
             label=f"limit {limit:.4g} ms" if quantity == "latency" else f"limit {limit:,.0f}",
@@ -216,9 +219,8 @@ def policy_curves(arguments: argparse.Namespace, config: Config, median: float, 
             color="0.1",
             label=name,
         )
-        print(
-            f"{name}: expected latency at the end {lines[-1]['expected_latency_ms']:.4g} ms, limit {limit:.4g} ms"
-        )
+        last = lines[-1]["expected_latency_ms"]
+        print(f"{name}: expected latency at the end {last:.4g} ms, limit {limit:.4g} ms")
     axes.axhline(limit, color="0.6", linewidth=1, label="limit")
     axes.axhline(0.95 * limit, color="0.6", linewidth=1, linestyle=":", label="target: 95 % of it")
     axes.set_xlabel("search step")
@@ -259,7 +261,10 @@ def main() -> None:
     median = median_of_random(arguments.out, arguments.quantity, networks, arguments.random)[
         "median"
     ]
-    versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}"
+    versions = (
+        f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, "
+        f"Python {platform.python_version()}"
+    )
     search_epochs = f"{arguments.warm_up_epochs} + {arguments.search_epochs} search"
     epochs = f"{search_epochs} and {arguments.training_epochs} training epochs"
     random = f"median of {arguments.random} random architectures {median:.4g}"

@@ -1,6 +1,6 @@
-"""Damage what a run has saved, fill its disk, forbid it to write: what is lost, and what the user reads.
+"""Damage what a run has saved, fill its disk, forbid it to write; see what is lost and said.
 
-python benchmarks/damage.py [--steps 20] [--every 5]
+    python benchmarks/damage.py [--steps 20] [--every 5]
 
 The disk full and the read-only directory are a small tmpfs, which needs root; without it they are
 left out. The run is a loop of steps with a state of 1 MiB, saved every so many steps, killed after
@@ -100,10 +100,8 @@ def on_small_disk(directory: Path, every: int) -> None:
     disk = directory / "disk"
     with small_disk(disk, 4):
         with RunDirectory.create(disk / "run", "{}", {}) as run:
-            try:
-                save_steps(
-                    run, 1, 4 * every, every, 3 * 2**19
-                )  # the third finds no room beside two
+            try:  # the third checkpoint finds no room beside two
+                save_steps(run, 1, 4 * every, every, 3 * 2**19)
             except UserError as error:
                 print(f"disk full, two checkpoints there: {str(error).replace(str(disk), 'DISK')}")
         with RunDirectory.resume(disk / "run", {}) as run:

@@ -32,9 +32,8 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     if depthwise_kernel() is None:
         raise SystemExit("there is no C compiler, so nothing to compare")
-    print(
-        f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, median of {repeats}"
-    )
+    where = f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{where}, median of {repeats}")
     print("| images | filter | dilation | PyTorch, ms | ours, ms | ratio |")
     print("|---|---|---:|---:|---:|---:|")
     for batch, channels, side in SIZES:
@@ -65,11 +64,11 @@ def main() -> None:
 
             theirs(), ours()
             pairs = [(milliseconds(theirs), milliseconds(ours)) for _ in range(repeats)]
-            plain, fast = (statistics.median(times) for times in zip(*pairs, strict=True))
+            plain = statistics.median(pair[0] for pair in pairs)
+            fast = statistics.median(pair[1] for pair in pairs)
             name = f"[{', '.join(map(str, shape))}]"
-            print(
-                f"| {name} | {kernel}×{kernel} | {dilation} | {plain:.3f} | {fast:.3f} | {plain / fast:.1f} |"
-            )
+            times = f"{plain:.3f} | {fast:.3f} | {plain / fast:.1f}"
+            print(f"| {name} | {kernel}×{kernel} | {dilation} | {times} |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Fuzz what reads files and flags: changed valid inputs, for so many minutes.
 
-python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--memory 6]
+    python benchmarks/fuzz.py [--minutes 10] [--seed 0] [--memory 6]
 
 Anything but a result or one line is a finding, and so is code that ran, or memory beyond the limit
 (in GiB). The last lines are a table of the inputs. The same seed gives the same inputs, in another
@@ -46,13 +46,12 @@ RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:ru
 LONGEST = 180  # seconds for one input
 PATIENCE = 15  # seconds until a run is asked to stop
 SLOW = ("--help", "-h")  # tyro's help is not what is looked for
-is_late = (
-    threading.Event()
-)  # whether the input took longer: set even where the error below is caught on its way
+# Whether the input took longer: set even where the error below is caught on its way.
+is_late = threading.Event()
 
 
 class TooLongError(BaseException):
-    """An input takes too long; no `except OSError` or `except Exception` of what is fuzzed may take it for its own."""
+    """An input takes too long; no `except Exception` of what is fuzzed may take it for its own."""
 
 
 def flags_finding(draw: random.Random) -> str | None:
@@ -71,25 +70,12 @@ def flags_finding(draw: random.Random) -> str | None:
 
 
 def words_finding(draw: random.Random) -> str | None:
-    """Do a command that only reads with random words; the recipe of a run is code that its user names."""
+    """Do a command that only reads, with random words: no recipe is named, which is code."""
     name = draw.choice(
         [*(set(COMMANDS) - {"run", "search", "train", "sweep", "lab"}), "", "\x00", "--version"]
     )
-    words = [
-        str(
-            draw.choice(
-                [
-                    *hostile.HOSTILE,
-                    "UNAS_CIFAR10",
-                    "--json",
-                    "--svg",
-                    "check",
-                    "--budget",
-                    "macs<=1M",
-                ]
-            )
-        )[:999]
-    ]
+    known = ["UNAS_CIFAR10", "--json", "--svg", "check", "--budget", "macs<=1M"]
+    words = [str(draw.choice([*hostile.HOSTILE, *known]))[:999]]
     words += [str(draw.choice(hostile.HOSTILE))[:99] for _ in range(draw.randrange(3))]
     return _outcome("commands", lambda: command([name, *words]), [name, *words])
 
@@ -134,11 +120,10 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
 
 
 def _changed(path: Path, content: bytes, draw: random.Random) -> bytes:
-    """Return a changed content; of a checkpoint, half of the time one that its checksum doesn't betray."""
-    is_signed = path.suffix == ".ckpt" and draw.random() < 0.5
-    return (
-        hostile.changed_checkpoint(content, draw) if is_signed else hostile.mutated(content, draw)
-    )
+    """Return a changed content; a checkpoint gets a fitting checksum half of the time."""
+    if path.suffix == ".ckpt" and draw.random() < 0.5:
+        return hostile.changed_checkpoint(content, draw)
+    return hostile.mutated(content, draw)
 
 
 def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str | None:
@@ -148,11 +133,8 @@ def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str |
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = action()
     except UserError as error:
-        return (
-            None
-            if len(str(error).splitlines()) == 1
-            else f"{name}: several lines: {str(error)[:200]!r} of {words}"
-        )
+        several = f"{name}: several lines: {str(error)[:200]!r} of {words}"
+        return several if len(str(error).splitlines()) > 1 else None
     except SystemExit as error:
         return None if not error.code else f"{name}: exit code {error.code} of {words}"
     except (Exception, TooLongError) as error:
@@ -172,20 +154,22 @@ def _too_long(*_: object) -> None:
     raise TooLongError(f"more than {LONGEST} s")
 
 
-def _found(
+def _finding(
     name: str, target: Callable[[random.Random], str | None], draw: random.Random
 ) -> str | None:
     """Return what went wrong with one input, or None."""
     is_late.clear()
-    found = None
+    finding = None
     try:
         signal.alarm(LONGEST)
-        found = target(draw)
+        finding = target(draw)
     except TooLongError:
         pass  # told below
     finally:
         signal.alarm(0)
-    return found or (f"{name}: more than {LONGEST} s" if is_late.is_set() else None)
+    if finding is None and is_late.is_set():
+        return f"{name}: more than {LONGEST} s"
+    return finding
 
 
 def _flags() -> list[str]:
@@ -247,19 +231,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)  # while nothing runs that could be stopped
     number, until = 0, time.monotonic() + 60 * arguments.minutes
     while time.monotonic() < until:
-        name = min(targets, key=lambda each: seconds[each])  # each kind gets the same time
+        name = min(targets, key=seconds.__getitem__)  # every kind gets the same time
         began = time.monotonic()
-        found = _found(name, targets[name], random.Random(f"{arguments.seed} {number}"))  # noqa: S311
+        draw = random.Random(f"{arguments.seed} {number}")  # noqa: S311
+        finding = _finding(name, targets[name], draw)
         seconds[name] += time.monotonic() - began
         counts[name] += 1
-        if found:
-            findings[found] += 1
-            if findings[found] == 1:
-                print(f"input {number}: {found}", flush=True)
+        if finding:
+            findings[finding] += 1
+            if findings[finding] == 1:
+                print(f"input {number}: {finding}", flush=True)
         number += 1
-    print(
-        f"{platform.platform()}, {cpu_name()}, Python {platform.python_version()}, seed {arguments.seed}"
-    )
+    where = f"{platform.platform()}, {cpu_name()}, Python {platform.python_version()}"
+    print(f"{where}, seed {arguments.seed}")
     print("| read | inputs | minutes |\n|---|---|---|")
     for name in targets:
         print(f"| {name} | {counts[name]} | {seconds[name] / 60:.1f} |")

@@ -1,6 +1,6 @@
-"""Time our pipeline from JPEG files to batches against a plain loop over torchvision's ImageFolder, in turn.
+"""Time JPEG files to batches, ours against a plain loop over torchvision's ImageFolder.
 
-python benchmarks/image_folder.py [--size 224] [--repeats 7] [--images 128]
+    python benchmarks/image_folder.py [--size 224] [--repeats 7] [--images 128]
 
 Both run on one core. What counts is processor time, of all threads together: other work on the
 machine disturbs it less than time on the wall, and threads don't make it look better.
@@ -56,7 +56,7 @@ def write_tree(root: Path, images: int) -> float:
 
 
 def plain(root: Path, part: str, transforms: list[Any]) -> Callable[[], Iterator[Any]]:
-    """Return the usual loop: a PIL image at a time through torchvision's transforms, then stacked."""
+    """Return the usual loop: one PIL image at a time through torchvision, then stacked."""
     last = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     images = ImageFolder(str(root / part), v2.Compose([*transforms, *last]))
     return lambda: iter(DataLoader(images, BATCH, shuffle=part == "train", drop_last=True))
@@ -115,13 +115,15 @@ def main() -> None:
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}, Pillow {PIL.__version__}"
+    versions = (
+        f"torch {torch.__version__}, torchvision {torchvision.__version__}, "
+        f"Pillow {PIL.__version__}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         size = write_tree(Path(folder), arguments.images)
         print(f"{cpu_name()}, one core, {versions}")
-        print(
-            f"{arguments.images} files of 500 × 375 ({size:.0f} KiB), to {arguments.size}, batches of {BATCH}"
-        )
+        files = f"{arguments.images} files of 500 × 375 ({size:.0f} KiB)"
+        print(f"{files}, to {arguments.size}, batches of {BATCH}")
         print("| batches | plain, images/s a core | ours | ratio | least to largest |")
         print("|---|---:|---:|---:|---:|")
         for name, theirs, ours in rows(Path(folder), arguments.size):
@@ -129,13 +131,12 @@ def main() -> None:
             pairs = [
                 (images_a_second(theirs), images_a_second(ours)) for _ in range(arguments.repeats)
             ]
-            slow, fast = (statistics.median(values) for values in zip(*pairs, strict=True))
-            ratios = [ours / plain for plain, ours in pairs]
+            slow = statistics.median(pair[0] for pair in pairs)
+            fast = statistics.median(pair[1] for pair in pairs)
+            ratios = [fast / slow for slow, fast in pairs]
+            ratio = f"**{statistics.median(ratios):.2f}**"
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            print(
-                f"| {name} | {slow:.0f} | {fast:.0f} | **{statistics.median(ratios):.2f}** | {spread} |",
-                flush=True,
-            )
+            print(f"| {name} | {slow:.0f} | {fast:.0f} | {ratio} | {spread} |", flush=True)
 
 
 if __name__ == "__main__":

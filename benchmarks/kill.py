@@ -1,6 +1,6 @@
-"""Kill a small run with SIGKILL at random instants, resume it each time, and compare what it ends with bit for bit.
+"""Kill a small run at random instants, resume it each time, compare its end bit for bit.
 
-python benchmarks/kill.py [--kills 100] [--seed 0] [--out DIR]
+    python benchmarks/kill.py [--kills 100] [--seed 0] [--out DIR]
 
 Every life of a run is a process of its own, forked from one that has the imports done, so that a
 kill costs what the run does and not five seconds of importing PyTorch. Several kills fall on one
@@ -60,7 +60,7 @@ IMPORTED = (
 
 
 @dataclass
-class Found:
+class Tally:
     """What the kills did."""
 
     places: collections.Counter[str] = field(default_factory=collections.Counter)
@@ -126,8 +126,8 @@ def lost_steps(directory: Path) -> int:
     """Return how many steps were logged after the newest checkpoint."""
     if not (directory / METRICS).is_file():
         return 0
-    found = Checkpoints(directory / CHECKPOINTS).load_newest()
-    phase, step = (found.phase, found.step) if found else ("search", 0)
+    newest = Checkpoints(directory / CHECKPOINTS).load_newest()
+    phase, step = (newest.phase, newest.step) if newest else ("search", 0)
     later = [
         line
         for line in read_metrics(directory / METRICS)
@@ -154,7 +154,7 @@ def compare(directory: Path, whole: Path) -> list[str]:
 
 
 def one_run(
-    directory: Path, lasts: list[float], kills: int, draw: random.Random, found: Found
+    directory: Path, lasts: list[float], kills: int, draw: random.Random, tally: Tally
 ) -> None:
     """Kill and resume a run until it has come to its end; no more than `kills` times.
 
@@ -163,14 +163,14 @@ def one_run(
     while True:
         until = phase(directory) + (draw.random() < 1 / 3)
         seconds = draw.uniform(0, lasts[until]) if until < len(PHASES) else 0
-        until = until if found.places.total() < kills else len(PHASES)
+        until = until if tally.places.total() < kills else len(PHASES)
         code, _ = wait(start(directory), directory, until, seconds)
         if code is None:
-            found.places[PHASES[phase(directory)]] += 1
-            found.lost.append(lost_steps(directory))
+            tally.places[PHASES[phase(directory)]] += 1
+            tally.lost.append(lost_steps(directory))
             continue
         if code:
-            found.failed += 1
+            tally.failed += 1
             print(f"{directory}: exit code {code}", flush=True)
         return
 
@@ -184,7 +184,7 @@ def main() -> None:
     out = arguments.out or Path(tempfile.mkdtemp(prefix="unas-kill-"))
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    whole, draw, found = out / "whole", random.Random(arguments.seed), Found()  # noqa: S311
+    whole, draw, tally = out / "whole", random.Random(arguments.seed), Tally()  # noqa: S311
     code, reached = wait(start(whole), whole, len(PHASES), 0)
     if code:
         raise SystemExit(f"the run without kills failed: {whole.with_suffix('.out')}")
@@ -196,25 +196,24 @@ def main() -> None:
         f"a run without kills: {sum(lasts):.1f} s ({shares}); a checkpoint every {interval} steps",
         flush=True,
     )
-    while found.places.total() < arguments.kills:
-        directory = out / f"run{found.runs}"
-        before = found.places.total()
-        one_run(directory, lasts, arguments.kills, draw, found)
-        found.runs += 1
-        found.resumed += found.places.total() - before
-        found.different += [f"{directory.name}/{name}" for name in compare(directory, whole)]
-        print(f"run {found.runs}: {found.places.total() - before} kills", flush=True)
+    while tally.places.total() < arguments.kills:
+        directory = out / f"run{tally.runs}"
+        before = tally.places.total()
+        one_run(directory, lasts, arguments.kills, draw, tally)
+        tally.runs += 1
+        tally.resumed += tally.places.total() - before
+        tally.different += [f"{directory.name}/{name}" for name in compare(directory, whole)]
+        print(f"run {tally.runs}: {tally.places.total() - before} kills", flush=True)
     minutes = (time.monotonic() - began) / 60
-    where = ", ".join(f"{count} in {name}" for name, count in sorted(found.places.items()))
-    print(f"{found.places.total()} kills ({where}) on {found.runs} runs in {minutes:.1f} min")
-    print(f"{found.resumed - found.failed} resumed, {found.failed} failed")
+    where = ", ".join(f"{count} in {name}" for name, count in sorted(tally.places.items()))
+    print(f"{tally.places.total()} kills ({where}) on {tally.runs} runs in {minutes:.1f} min")
+    print(f"{tally.resumed - tally.failed} resumed, {tally.failed} failed")
+    mean = sum(tally.lost) / len(tally.lost)
+    print(f"steps done again after a kill: at most {max(tally.lost)}, mean {mean:.2f}")
     print(
-        f"steps done again after a kill: at most {max(found.lost)}, mean {sum(found.lost) / len(found.lost):.2f}"
+        f"artefacts that differ from the run without kills: {', '.join(tally.different) or 'none'}"
     )
-    print(
-        f"artefacts that differ from the run without kills: {', '.join(found.different) or 'none'}"
-    )
-    sys.exit(bool(found.different or found.failed))
+    sys.exit(bool(tally.different or tally.failed))
 
 
 if __name__ == "__main__":

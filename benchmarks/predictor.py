@@ -1,7 +1,7 @@
-"""Compare the latency predictor with the published procedure: error on unseen architectures, and what it cost.
+"""Compare the latency predictor with the published procedure: its error, and its cost.
 
-python benchmarks/predictor.py [--quick] [--spaces darts proxylessnas] [--backends eager
-onnxruntime] [--rounds 8]
+    python benchmarks/predictor.py [--quick] [--spaces darts proxylessnas]
+        [--backends eager onnxruntime] [--rounds 8]
 
 The published procedure measures 10,000 architectures drawn uniformly, ten times each, and fits a
 ridge regression to the one-hot architecture. Here it is measured with fewer architectures (the
@@ -44,21 +44,14 @@ ALPHAS = np.logspace(-3, 3, 13)
 
 
 def one_hot(space: spaces.SearchSpace, genotypes: Sequence[Genotype]) -> np.ndarray:
-    rows = [
-        [
-            float(option == g.choices[name])
-            for name, options in space.choices.items()
-            for option in options
-        ]
-        for g in genotypes
-    ]
+    columns = [(name, option) for name, options in space.choices.items() for option in options]
+    rows = [[float(g.choices[name] == option) for name, option in columns] for g in genotypes]
     return np.array(rows)
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
-    return 100 * float(np.mean(np.abs(predicted - measured) / measured)), spearman(
-        predicted, measured
-    )
+    percent = 100 * float(np.mean(np.abs(predicted - measured) / measured))
+    return percent, spearman(predicted, measured)
 
 
 def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
@@ -69,7 +62,7 @@ def ridge(x: np.ndarray, y: np.ndarray, x_test: np.ndarray) -> np.ndarray:
 def measured_one_after_the_other(
     timer: NetworkTimer, genotypes: Sequence[Genotype]
 ) -> tuple[np.ndarray, float]:
-    """Return the median of ten forwards of each network, after one, and the seconds of these ten."""
+    """Return each network's median of ten forwards after one, and the seconds of all tens."""
     medians, seconds = [], 0.0
     with prepared(timer.input_shape, timer.backend, timer.device, timer.threads) as (
         backend,
@@ -97,17 +90,14 @@ def compare(name: str, backend: str, held_out: int, drawn: Sequence[int], rounds
     predictor = fit_predictor(space, options, shape, backend, threads=1, held_out=0)
     times, seconds = measured_one_after_the_other(timer, learning)
     after = timer(others, generator).milliseconds
-    truth = np.sqrt(
-        before * after
-    )  # a machine that became slower meanwhile is then unfair to neither
+    # A machine that became slower meanwhile is then unfair to neither.
+    truth = np.sqrt(before * after)
     ours = predictor.predict(Sample.from_genotypes(predictor.layout, others)).double().numpy()
 
     x, x_test = one_hot(space, learning), one_hot(space, others)
     published = {n: errors(ridge(x[:n], times[:n], x_test), truth) for n in drawn}
-    noise = (
-        times
-        / predictor.predict(Sample.from_genotypes(predictor.layout, learning)).double().numpy()
-    )
+    learnt = predictor.predict(Sample.from_genotypes(predictor.layout, learning)).double().numpy()
+    noise = times / learnt
     many = random_genotypes(space, PUBLISHED, generator)
     pretended = predictor.predict(Sample.from_genotypes(predictor.layout, many)).double().numpy()
     pretended *= generator.choice(noise, PUBLISHED)
@@ -144,13 +134,17 @@ def main() -> None:
         "--rounds", type=int, default=8, help="of the held-out architectures, before and after"
     )
     arguments = parser.parse_args()
-    held_out, drawn, rounds = (
-        (30, (40,), 3) if arguments.quick else (120, (100, 200, 400), arguments.rounds)
-    )
+    held_out, drawn, rounds = 120, [100, 200, 400], arguments.rounds
+    if arguments.quick:
+        held_out, drawn, rounds = 30, [40], 3
     torch.set_num_threads(1)
-    versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}"
+    versions = (
+        f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, "
+        f"Python {platform.python_version()}"
+    )
     print(
-        f"{cpu_name()}, 1 thread, {versions}; {held_out} architectures held out, {rounds} rounds of 3 forwards each"
+        f"{cpu_name()}, 1 thread, {versions}; {held_out} architectures held out, "
+        f"{rounds} rounds of 3 forwards each"
     )
     print(
         "; ".join(f"{name}: {SIZES[name][0]}, images {SIZES[name][1]}" for name in arguments.spaces)

@@ -1,7 +1,7 @@
-"""What it costs that a run can't be lost: search steps with the guards and without them, in turn, in one process.
+"""Time search steps with their guards and without them, in turn: what safety costs.
 
-python benchmarks/safety.py digits [--steps 100], or
-torchrun --standalone --nproc-per-node 2 benchmarks/safety.py digits [--steps 100]
+    python benchmarks/safety.py digits [--steps 100]
+    torchrun --standalone --nproc-per-node 2 benchmarks/safety.py digits [--steps 100]
 
 Guards are what a step does against numbers that are not finite. What is done now and then or
 outside of a step (checksums of several processes, their reduction, the wish to stop, checkpoints on
@@ -108,11 +108,11 @@ def main() -> None:
     ):
         runtime = config.runtime.build()
         search = SearchStep(config.space, config.search, 10, arguments.channels, runtime)
-        own = ranks.share(config.search.batch_size, "search.batch_size")
+        share = ranks.share(config.search.batch_size, "search.batch_size")
         x = torch.randn(
-            own, arguments.channels, arguments.size, arguments.size, device=runtime.device
+            share, arguments.channels, arguments.size, arguments.size, device=runtime.device
         )
-        y = torch.randint(10, (own,), device=runtime.device)
+        y = torch.randint(10, (share,), device=runtime.device)
         wait = runtime.synchronise
 
         def plain() -> float:
@@ -138,7 +138,7 @@ def main() -> None:
             if ranks.is_main:
                 checkpoints.save("search", next(numbers), {"search": search.state_dict()})
 
-        parts = {
+        timed_alone = {
             f"checksum, every {every} steps": (
                 lambda: ranks.require_equal(named, "now"),
                 every * step,
@@ -149,16 +149,17 @@ def main() -> None:
                 config.checkpoint.every_seconds,
             ),
         }
+        where = f"{ranks.size} process(es), {runtime.describe()}, torch {torch.__version__}"
         lines = [
-            f"{arguments.recipe}, {ranks.size} process(es), {runtime.describe()}, torch {torch.__version__}, "
-            f"{own} images each: step without {1000 * step:.1f} ms (n = {arguments.steps})",
+            f"{arguments.recipe}, {where}, {share} images each: "
+            f"step without {1000 * step:.1f} ms (n = {arguments.steps})",
             f"guards: ratio {ratio:.4f} (95 %: {low:.4f} to {high:.4f})",
         ]
         total = ratio - 1
-        for name, (function, whole) in parts.items():
-            found = median_of(function, 20, wait)
-            total += found / whole
-            lines.append(f"{name}: {1000 * found:.3f} ms, {100 * found / whole:.3f} %")
+        for name, (function, whole) in timed_alone.items():
+            taken = median_of(function, 20, wait)
+            total += taken / whole
+            lines.append(f"{name}: {1000 * taken:.3f} ms, {100 * taken / whole:.3f} %")
         lines.append(f"together: {100 * total:.2f} %")
         if ranks.is_main:
             print("\n".join(lines), flush=True)

@@ -1,7 +1,7 @@
 """Time one search step against the plain one, in turn in one process.
 
-python benchmarks/search_step.py PATH/baseline_step.py [--batch 32] [--channels 16] [--layers 8]
-[--pairs 5]
+python benchmarks/search_step.py PATH/baseline_step.py [--batch 32] [--channels 16]
+[--layers 8] [--pairs 5]
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def main() -> None:
         space = replace(config.space, channels=arguments.channels, layers=arguments.layers, bn=bn)
         steps[bn] = unas.search_step(replace(config, space=space), device=arguments.device)
 
-    what = cpu_name() if device.type == "cpu" else device_name(device)
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    print(f"{what}{threads}, torch {torch.__version__}, Python {platform.python_version()}")
+    where = device_name(device)
+    if device.type == "cpu":
+        where = f"{cpu_name()}, {torch.get_num_threads()} threads"
+    print(f"{where}, torch {torch.__version__}, Python {platform.python_version()}")
     print(
         f"C {arguments.channels}, L {arguments.layers}, B {arguments.batch}, {arguments.precision}"
     )
@@ -77,17 +78,13 @@ def main() -> None:
             if pair:  # the first one warms up
                 times[name].append(elapsed)
         if pair:
-            print(
-                f"pair {pair}: "
-                + ", ".join(f"{name} {taken[-1]:.3f} s" for name, taken in times.items()),
-                flush=True,
-            )
+            latest = ", ".join(f"{name} {taken[-1]:.3f} s" for name, taken in times.items())
+            print(f"pair {pair}: {latest}", flush=True)
     for name, taken in times.items():
         ratios = [plain / ours for plain, ours in zip(times["baseline"], taken, strict=True)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(
-            f"{name}: median {statistics.median(taken):.3f} s, ratio {statistics.median(ratios):.2f} ({spread})"
-        )
+        median = f"{statistics.median(taken):.3f} s, ratio {statistics.median(ratios):.2f}"
+        print(f"{name}: median {median} ({spread})")
 
 
 if __name__ == "__main__":

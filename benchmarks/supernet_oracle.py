@@ -1,4 +1,4 @@
-"""Compare the supernets with the plain ones of the tests; print the largest relative differences as a table.
+"""Compare the supernets with the plain ones of the tests; print the largest differences.
 
 Float64, so that what is left is rounding and a mistake of any size shows. Example:
 
@@ -28,13 +28,14 @@ COLUMNS = ("space", "sample", "BatchNorm", "G", "logits", "weight gradients", "s
 SIZES = {"darts, cifar stem": 16, "darts, imagenet stem": 64, "proxylessnas": 64}
 MODES: Any = (("relaxed", "batch"), ("hard", "batch"), ("hard", "routed"))
 NOTES = """
-The oracles (`tests/spaces/plain_supernet.py`, `plain_proxyless.py`) compute every operation on every edge, multiply and
-sum; with routed BatchNorm they run an operation on exactly the images whose architecture picked it. Largest absolute
-difference in units of the largest value of the same tensor; gradients of a random linear function of the logits, of
-every weight and of every weight of the sample. The engine doesn't run what a hard sample leaves out, so those
-weights of the sample get a gradient of zero, where the oracle's dense sum has one; the table compares the picked ones.
-A shift that the next BatchNorm removes has a gradient of zero: of those (all of ProxylessNAS's projections), rounding
-is compared.
+The oracles (`tests/support/plain_supernet.py`, `plain_proxyless.py`) compute every operation on
+every edge, multiply and sum; with routed BatchNorm they run an operation on exactly the images
+whose architecture picked it. Largest absolute difference in units of the largest value of the same
+tensor; gradients of a random linear function of the logits, of every weight and of every weight of
+the sample. The engine doesn't run what a hard sample leaves out, so those weights of the sample get
+a gradient of zero, where the oracle's dense sum has one; the table compares the picked ones. A
+shift that the next BatchNorm removes has a gradient of zero: of those (all of ProxylessNAS's
+projections), rounding is compared.
 """
 
 
@@ -47,8 +48,8 @@ def rows(batch: int, channels: int, layers: int) -> Iterator[tuple[str, ...]]:
                     space = DartsSpace(
                         channels=channels, layers=layers, stem=cast("Any", name.split()[1]), bn=bn
                     )
-                found = compare(space, num_samples, kind == "hard", batch=batch, size=size)
-                values = (found.output, found.weights, found.sample)
+                largest = compare(space, num_samples, kind == "hard", batch=batch, size=size)
+                values = (largest.output, largest.weights, largest.sample)
                 yield (name, kind, bn, str(num_samples), *(f"{value:.1e}" for value in values))
 
 
@@ -68,15 +69,15 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     if arguments.batch < 4 or arguments.batch % 4:
-        parser.error(
-            f"--batch is {arguments.batch}; it must be a multiple of 4, since 4 architectures share it"
-        )
+        parser.error(f"--batch is {arguments.batch}; 4 architectures share it: a multiple of 4")
     torch.set_num_threads(1)
+    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__}"
     head = (
         "# The supernets against plain ones\n\n"
-        f"{platform.machine()}, 1 thread; Python {platform.python_version()}, PyTorch {torch.__version__}; float64; "
-        f"B = {arguments.batch}; DARTS: C = {arguments.channels}, L = {arguments.layers}, 7 operations, images of 16 "
-        "(cifar) and 64 (imagenet) pixels; ProxylessNAS: width 0.1, all 21 layers, 64 pixels; seed 0.\n\n"
+        f"{platform.machine()}, 1 thread; {versions}; float64; B = {arguments.batch}; "
+        f"DARTS: C = {arguments.channels}, L = {arguments.layers}, 7 operations, "
+        "images of 16 (cifar) and 64 (imagenet) pixels; "
+        "ProxylessNAS: width 0.1, all 21 layers, 64 pixels; seed 0.\n\n"
         f"Command: `python {shlex.join(['benchmarks/supernet_oracle.py', *sys.argv[1:]])}`\n"
         f"{NOTES}"
     )

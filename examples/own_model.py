@@ -21,7 +21,7 @@ def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> n
 
 
 class SmallNet(nn.Module):
-    """Two blocks whose kernels are to be found, and a head that takes what comes out of either of them, or both."""
+    """Two blocks whose kernels are to be found, and a head that reads either of them, or both."""
 
     def __init__(self, num_classes: int = 10, image_channels: int = 3, width: int = 16) -> None:
         super().__init__()

@@ -40,10 +40,10 @@ def test_an_input_that_takes_too_long_is_found_whatever_is_caught_on_its_way(
         return 0
 
     draw = random.Random(0)  # noqa: S311
-    found = fuzz._found("files", lambda _: fuzz._outcome("files", read, ["x"]), draw)
-    assert found is not None
-    assert "more than" in found
-    assert fuzz._found("files", lambda _: None, draw) is None  # the next one isn't blamed
+    finding = fuzz._finding("files", lambda _: fuzz._outcome("files", read, ["x"]), draw)
+    assert finding is not None
+    assert "more than" in finding
+    assert fuzz._finding("files", lambda _: None, draw) is None  # the next one isn't blamed
 
 
 @pytest.mark.parametrize(
