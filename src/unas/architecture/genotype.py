@@ -26,7 +26,10 @@ class ChoiceTable(ABC):
     @classmethod
     @abstractmethod
     def all_choices(cls) -> Mapping[str, tuple[str, ...]] | None:
-        """Return every choice of the space with all options it can have; None where only an instance knows."""
+        """Return every choice of the space with all options it can have.
+
+        None where only an instance knows.
+        """
 
 
 space_registry: Registry[ChoiceTable] = Registry("space", "unas.spaces", ChoiceTable)  # type: ignore[type-abstract]
@@ -75,9 +78,8 @@ class Genotype:
             )
         document = FORMAT.parse(text, source)
         choices = document["choices"]
-        if not isinstance(choices, dict) or not all(
-            isinstance(option, str) for option in choices.values()
-        ):
+        is_table = isinstance(choices, dict)
+        if not is_table or not all(isinstance(option, str) for option in choices.values()):
             raise UserError(f"{source}: choices must map each choice's name to an option's name")
         genotype = cls(str(document["space"]), choices)
         if is_built_in(genotype.space):
@@ -94,26 +96,29 @@ class Genotype:
         """
         for name in self.choices:
             if name not in table:
+                known = _described(name, tuple(table))
                 raise UserError(
-                    f"{source}: {name!r} is not a choice of the {self.space} space; {_few(name, table)}"
+                    f"{source}: {name!r} is not a choice of the {self.space} space; {known}"
                 )
         missing = [name for name in table if name not in self.choices]
         if missing:
+            options = ", ".join(table[missing[0]])
             raise UserError(
-                f"{source}: {len(missing)} of the {self.space} space's {len(table)} choices are missing, "
-                f"the first is {missing[0]!r}; give it one of {', '.join(table[missing[0]])}"
+                f"{source}: {len(missing)} of the {self.space} space's {len(table)} choices are "
+                f"missing, the first is {missing[0]!r}; give it one of {options}"
             )
         for name, option in self.choices.items():
             if option not in table[name]:
+                options = ", ".join(table[name])
                 raise UserError(
-                    f"{source}: choices[{name!r}] is {option!r}; the {self.space} space has {', '.join(table[name])}"
+                    f"{source}: choices[{name!r}] is {option!r}; "
+                    f"the {self.space} space has {options}"
                 )
 
 
-def _few(name: str, table: Mapping[str, tuple[str, ...]]) -> str:
-    names = tuple(table)
-    return (
-        one_of(name, names)
-        if len(names) <= 8
-        else one_of(name, names).split("There are")[0] + f"it has {len(names)} choices"
-    )
+def _described(name: str, names: tuple[str, ...]) -> str:
+    """Return the end of an error line: a choice's close match, and all others if they are few."""
+    description = one_of(name, names)
+    if len(names) <= 8:
+        return description
+    return description.partition("There are")[0] + f"it has {len(names)} choices"

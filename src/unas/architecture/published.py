@@ -1,4 +1,4 @@
-"""Genotypes by name or from files: the published ones, one JSON file, or a run directory's result."""
+"""Genotypes by name or from files: published ones, a JSON file, a run directory's result."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from unas.common.files import read_text, require_inside
 from unas.common.registry import one_of
 
 FILE_NAME = "genotype.json"
+_PUBLISHED = resources.files("unas.architecture") / "genotypes"
 MAX_BYTES = 4 * MAX_JSON_CHARACTERS  # a character takes at most four bytes
 
 
 def list_genotypes() -> tuple[str, ...]:
     """Return the names of the published genotypes, sorted."""
-    files = (resources.files("unas.architecture") / "genotypes").iterdir()
-    return tuple(
-        sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
-    )
+    names = [file.name for file in _PUBLISHED.iterdir() if file.name.endswith(".json")]
+    return tuple(sorted(name.removesuffix(".json") for name in names))
 
 
 def load_genotype(name_or_path: str | Path) -> Genotype:
@@ -35,8 +34,8 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
     """
     for name in list_genotypes():
         if str(name_or_path).upper() == name.upper():
-            file = resources.files("unas.architecture") / "genotypes" / f"{name}.json"
-            return Genotype.from_json(file.read_text(encoding="utf-8"), name)
+            text = (_PUBLISHED / f"{name}.json").read_text(encoding="utf-8")
+            return Genotype.from_json(text, name)
     path = _file_of(name_or_path)
     return Genotype.from_json(read_text(path, MAX_BYTES), str(path))
 

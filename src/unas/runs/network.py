@@ -59,10 +59,10 @@ def save_network(network: nn.Module, path: Path, genotype: Genotype, blueprint: 
 
 
 def _in_fixed_order(content: bytes) -> tuple[bytes, memoryview]:
-    """Return the parts of a safetensors file with its metadata sorted: the library writes them in a random order.
+    """Return the parts of a safetensors file with its metadata sorted.
 
-    A file is the header's length in 8 bytes, the header in JSON, and the tensors, which it places
-    from its own end on.
+    The library writes the metadata in a random order. A file is the header's length in 8 bytes,
+    the header in JSON, and the tensors, which it places from its own end on.
     """
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
@@ -87,7 +87,8 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
             holds.
     """
     path = Path(path)
-    if os.path.isdir(path):  # unlike Path's, it takes a name that no file can have
+    # Unlike Path's, this takes a name that no file can have.
+    if os.path.isdir(path):
         require_inside(path, [FILE_NAME])
         path /= FILE_NAME
     metadata, weights = _read(path)
@@ -127,7 +128,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             # Copied, so that a file that is replaced or cut later does no harm.
-            weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  not a mapping
+            names = list(file.keys())
+            weights = {name: file.get_tensor(name).clone() for name in names}
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} is no whole safetensors file ({error}); is it truncated?"
