@@ -75,7 +75,7 @@ def rows(
 
     def stream(augmentation: Augmentation) -> Callable[[], Iterator[Any]]:
         batches = BatchStream(
-            data.train, BATCH, augmentation, MEAN, STD, seed=0, stream="benchmark"
+            data.train, BATCH, augmentation, data.normalisation, seed=0, stream="benchmark"
         )
         return lambda: map(batches.batch, range(batches.steps_per_epoch))
 
@@ -95,7 +95,7 @@ def rows(
     yield (
         "evaluation",
         plain(root, "val", middle),
-        lambda: evaluation_batches(data.test, BATCH, MEAN, STD),
+        lambda: evaluation_batches(data.test, BATCH, data.normalisation),
     )
 
 

@@ -9,8 +9,10 @@ import torch
 from scipy import stats
 
 from unas.common.errors import UserError
-from unas.data import Augmentation, BatchStream, ImagesInMemory, evaluation_batches
+from unas.compute.ranks import ONE_PROCESS, Ranks
+from unas.data import Augmentation, BatchStream, ImagesInMemory, Normalisation, evaluation_batches
 
+NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=4)
 
 
@@ -26,13 +28,14 @@ def make(
     count: int = 40,
     batch_size: int = 8,
     augmentation: Augmentation | None = AUGMENTATION,
+    *,
     seed: int = 0,
     stream: str = "train",
-    **ranks: int,
+    ranks: Ranks = ONE_PROCESS,
 ) -> BatchStream:
-    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    images = image_set(count)
     return BatchStream(
-        image_set(count), batch_size, augmentation, mean, std, seed=seed, stream=stream, **ranks
+        images, batch_size, augmentation, NORMALISATION, seed=seed, stream=stream, ranks=ranks
     )
 
 
@@ -75,9 +78,7 @@ def test_images_left_out_change_with_the_epoch() -> None:
 def test_images_belong_to_their_labels() -> None:
     stream = make(augmentation=None)
     images, labels = stream.batch(3)
-    ((expected, _),) = evaluation_batches(
-        image_set(40).subset(labels), 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
-    )
+    ((expected, _),) = evaluation_batches(image_set(40).subset(labels), 8, NORMALISATION)
     assert torch.equal(images, expected)
     assert images.shape == (8, 3, 8, 8)
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -109,7 +110,7 @@ def test_the_same_image_is_augmented_anew_each_step() -> None:
 def test_ranks_share_one_global_batch(world_size: int) -> None:
     alone = make(batch_size=8)
     ranks = [
-        make(batch_size=8 // world_size, rank=r, world_size=world_size) for r in range(world_size)
+        make(batch_size=8 // world_size, ranks=Ranks(r, world_size)) for r in range(world_size)
     ]
     assert {stream.steps_per_epoch for stream in ranks} == {alone.steps_per_epoch}
     for step in (0, 4, 5, 12):
@@ -123,11 +124,11 @@ def test_ranks_share_one_global_batch(world_size: int) -> None:
     [
         ({"batch_size": 41}, "batch_size is 41, but train has 40 images; make it 40 or less"),
         (
-            {"batch_size": 16, "world_size": 3},
+            {"batch_size": 16, "ranks": Ranks(0, 3)},
             r"batch_size is 16 on each of 3 ranks \(48 together\), "
             "but train has 40 images; make it 13 or less",
         ),
-        ({"batch_size": 1, "world_size": 41}, "use fewer ranks"),
+        ({"batch_size": 1, "ranks": Ranks(0, 41)}, "use fewer ranks"),
         ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
     ],
 )
@@ -138,7 +139,7 @@ def test_a_batch_larger_than_the_data_is_refused(arguments: dict[str, Any], mess
 
 @pytest.mark.parametrize("batch_size", [1, 6, 40, 64])
 def test_evaluation_sees_everything_in_order(batch_size: int) -> None:
-    batches = list(evaluation_batches(image_set(40), batch_size, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
+    batches = list(evaluation_batches(image_set(40), batch_size, NORMALISATION))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(40))
     pixels = torch.cat([images for images, _ in batches]).double()

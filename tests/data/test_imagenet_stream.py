@@ -19,7 +19,15 @@ from PIL import Image
 
 from image_tree import wnid, write_image_tree
 from unas.common.errors import UserError
-from unas.data import Augmentation, BatchStream, ImageSet, evaluation_batches, split
+from unas.compute.ranks import ONE_PROCESS, Ranks
+from unas.data import (
+    Augmentation,
+    BatchStream,
+    ImageSet,
+    Normalisation,
+    evaluation_batches,
+    split,
+)
 from unas.data._decode import read_view
 from unas.data.folder import ImageFolder
 
@@ -27,6 +35,7 @@ AUGMENTATION = Augmentation(
     crop_share=0.08, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2
 )
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+NORMALISATION = Normalisation(MEAN, STD)
 
 
 @pytest.fixture
@@ -43,9 +52,11 @@ def stream(
     images: ImageSet,
     augmentation: Augmentation | None = AUGMENTATION,
     batch_size: int = 4,
-    **ranks: int,
+    ranks: Ranks = ONE_PROCESS,
 ) -> BatchStream:
-    return BatchStream(images, batch_size, augmentation, MEAN, STD, seed=3, stream="train", **ranks)
+    return BatchStream(
+        images, batch_size, augmentation, NORMALISATION, seed=3, stream="train", ranks=ranks
+    )
 
 
 def batches_of(batches: BatchStream, start: int, stop: int) -> list[tuple[torch.Tensor, ...]]:
@@ -84,7 +95,7 @@ def test_nothing_read_ahead_changes_a_batch(tree: Path, monkeypatch: pytest.Monk
 
 def test_ranks_share_one_global_batch(tree: Path) -> None:
     alone = stream(load(tree).train, batch_size=6)
-    ranks = [stream(load(tree).train, batch_size=3, rank=rank, world_size=2) for rank in (0, 1)]
+    ranks = [stream(load(tree).train, batch_size=3, ranks=Ranks(rank, 2)) for rank in (0, 1)]
     for step in (0, 2, 4):
         images, labels = zip(*(rank.batch(step) for rank in ranks), strict=True)
         assert same((torch.cat(images), torch.cat(labels)), alone.batch(step))
@@ -104,7 +115,7 @@ def test_without_augmentation_images_are_those_of_the_evaluation(tree: Path) -> 
     _, validation = split(load(tree).train, 1 / 3, seed=0)
     batches = batches_of(stream(validation, None, batch_size=3), 0, 2)
     seen = torch.cat([images for images, _ in batches])
-    (fixed, labels), = evaluation_batches(validation, 8, MEAN, STD)  # fmt: skip
+    (fixed, labels), = evaluation_batches(validation, 8, NORMALISATION)  # fmt: skip
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
     contents = {image.numpy().tobytes() for image in fixed}
     assert {image.numpy().tobytes() for image in seen} == contents
@@ -116,7 +127,7 @@ def test_without_augmentation_images_are_those_of_the_evaluation(tree: Path) -> 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 18, 50])
 def test_evaluation_sees_everything_in_order(tree: Path, batch_size: int) -> None:
-    batches = list(evaluation_batches(load(tree).train, batch_size, MEAN, STD))
+    batches = list(evaluation_batches(load(tree).train, batch_size, NORMALISATION))
     assert [len(labels) for _, labels in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 6 + [1] * 6 + [2] * 6
 
@@ -169,7 +180,7 @@ def test_a_name_that_moves_the_cursor_is_told_without_control_characters(
 
 def test_an_unreadable_image_is_left_out_of_the_evaluation(own: Path) -> None:
     spoil(own, 0, 1)
-    batches = list(evaluation_batches(load(own, max_corrupt=0.2).train, 2, MEAN, STD))
+    batches = list(evaluation_batches(load(own, max_corrupt=0.2).train, 2, NORMALISATION))
     assert torch.cat([labels for _, labels in batches]).tolist() == [0] * 4 + [1] * 6
     assert len(batches) == 5  # the first would be empty
 
@@ -187,7 +198,7 @@ def test_more_than_the_share_stops_the_run(own: Path) -> None:
             batches.batch(0)
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=message):
-        list(evaluation_batches(data.test, 4, MEAN, STD))
+        list(evaluation_batches(data.test, 4, NORMALISATION))
 
 
 @pytest.mark.parametrize(
@@ -255,7 +266,7 @@ from unas.data import Augmentation, BatchStream
 from unas.data.folder import ImageFolder
 data = ImageFolder(size=224, workers=2).load(pathlib.Path(sys.argv[1]))
 crops = Augmentation(crop_share=0.1)
-stream = BatchStream(data.train, 18, crops, data.mean, data.std, seed=0, stream="train")
+stream = BatchStream(data.train, 18, crops, data.normalisation, seed=0, stream="train")
 for step in range(10**9):
     stream.batch(step)
     if step == 2:

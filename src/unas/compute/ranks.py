@@ -171,6 +171,9 @@ class Ranks:
             raise (UserError if self.is_main else RankZeroError)(text)
 
 
+ONE_PROCESS = Ranks()
+
+
 def _send(value: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(dict(value), buffer)

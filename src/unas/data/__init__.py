@@ -6,7 +6,7 @@ from unas.common.registry import Registry
 from unas.data._augment import Augmentation, augment, normalise
 from unas.data._images_in_memory import ImagesInMemory
 from unas.data._stream import BatchStream, evaluation_batches
-from unas.data.base import Dataset, ImageData, ImageSet, split
+from unas.data.base import Dataset, ImageData, ImageSet, Normalisation, split
 
 registry: Registry[Dataset] = Registry(
     "dataset",
@@ -23,6 +23,7 @@ __all__ = [
     "ImageData",
     "ImageSet",
     "ImagesInMemory",
+    "Normalisation",
     "augment",
     "evaluation_batches",
     "get",

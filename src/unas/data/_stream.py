@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from unas.common.errors import UserError
+from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.seeds import generator_for
 from unas.data._augment import Augmentation, Decisions, apply, draw, normalise
 from unas.data._crops import draw_crops
-from unas.data.base import ImageSet, PendingBatch
+from unas.data.base import ImageSet, Normalisation, PendingBatch
 
 
 class BatchStream:
@@ -32,12 +33,10 @@ class BatchStream:
         image_set: the images, on the device that the batches are to be on.
         batch_size: how many images one rank's batch has.
         augmentation: what is done at random to the images; None for nothing.
-        mean: mean of each channel, on a scale where 255 is 1.
-        std: standard deviation of each channel, on a scale where 255 is 1.
+        normalisation: of the augmented images.
         seed: the run's seed.
         stream: the stream's name; streams of different names are independent.
-        rank: which rows of the global batch, 0 ≤ rank < world_size.
-        world_size: number of ranks.
+        ranks: who shares the global batch, and which rows are this rank's.
 
     Raises:
         UserError: there are not enough images for one batch.
@@ -48,25 +47,22 @@ class BatchStream:
         image_set: ImageSet,
         batch_size: int,
         augmentation: Augmentation | None,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
+        normalisation: Normalisation,
         *,
         seed: int,
         stream: str,
-        rank: int = 0,
-        world_size: int = 1,
+        ranks: Ranks = ONE_PROCESS,
     ) -> None:
-        _check_batch_size(batch_size, world_size, stream, len(image_set))
+        _check_batch_size(batch_size, ranks.size, stream, len(image_set))
         self.image_set = image_set
         self.batch_size = batch_size
-        self._global_batch = batch_size * world_size
+        self._global_batch = batch_size * ranks.size
         self.steps_per_epoch = len(image_set) // self._global_batch
         self._augmentation = augmentation or Augmentation()
-        self._mean = mean
-        self._std = std
+        self._normalisation = normalisation
         self._seed = seed
         self._stream = stream
-        self._start = rank * batch_size
+        self._start = ranks.rank * batch_size
         self._stop = self._start + batch_size
         # The order of the newest epoch is kept only to save time.
         self._newest_epoch = -1
@@ -86,7 +82,8 @@ class BatchStream:
         self._pending = pending
         reading, decisions = pending.pop(step)
         images, labels = reading.result()
-        return apply(images, self._augmentation, decisions, self._mean, self._std), labels
+        mean, std = self._normalisation.mean, self._normalisation.std
+        return apply(images, self._augmentation, decisions, mean, std), labels
 
     def _begin(self, step: int) -> tuple[PendingBatch, Decisions]:
         """Begin to read the images of a batch, and draw what happens to them."""
@@ -137,22 +134,19 @@ def _check_batch_size(batch_size: int, world_size: int, stream: str, num_images:
 def evaluation_batches(
     image_set: ImageSet,
     batch_size: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    *,
-    rank: int = 0,
-    world_size: int = 1,
+    normalisation: Normalisation,
+    ranks: Ranks = ONE_PROCESS,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all images in order, only normalised, in batches like those of `BatchStream.batch`.
 
     The last batch may be smaller. Images that can't be read are left out. With several ranks, each
-    gets every `world_size`-th batch.
+    gets every N-th batch of N.
 
     Raises:
         UserError: too many images can't be read.
     """
     indices = torch.arange(len(image_set), device=image_set.labels.device)
-    starts = range(rank * batch_size, len(indices), world_size * batch_size)
+    starts = range(ranks.rank * batch_size, len(indices), ranks.size * batch_size)
     waiting = deque(indices[start : start + batch_size] for start in starts)
     pending: deque[PendingBatch] = deque()
     while waiting or pending:
@@ -160,4 +154,4 @@ def evaluation_batches(
             pending.append(image_set.read(waiting.popleft()))
         images, labels = pending.popleft().result()
         if len(labels):  # none, where no image of the batch can be read
-            yield normalise(images, mean, std), labels
+            yield normalise(images, normalisation.mean, normalisation.std), labels

@@ -68,6 +68,19 @@ class ImageSet(ABC):
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Normalisation:
+    """What makes the pixels of each channel vary by 1 around 0.
+
+    Args:
+        mean: mean of each channel, on a scale where 255 is 1.
+        std: standard deviation of each channel, on that scale.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """A dataset that has been loaded.
@@ -129,6 +142,11 @@ class ImageData:
     def image_shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width)."""
         return self.train.image_shape
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Return how images are normalised before a network sees them."""
+        return Normalisation(self.mean, self.std)
 
     def to(self, device: torch.device) -> ImageData:
         """Return the same images on `device`."""

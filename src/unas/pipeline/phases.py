@@ -13,7 +13,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.budgets.contract import as_summary
 from unas.common.errors import UserError
-from unas.compute.ranks import Ranks
+from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.runtime import Runtime
 from unas.compute.seeds import step_seed
 from unas.config import Config
@@ -35,7 +35,6 @@ from unas.spaces import Blueprint
 from unas.training import TrainingStep, evaluate, training_loop
 from unas.training.loop import PHASE as TRAINING
 
-ONE_PROCESS = Ranks()
 ONNX_TOLERANCE = 1e-4
 EVALUATION_BATCH = 256
 
@@ -183,10 +182,10 @@ def _stream(
     ranks: Ranks,
     augmentation: Augmentation | None = None,
 ) -> BatchStream:
-    own = ranks.share(batch_size, f"{name.partition('/')[0]}.batch_size")
-    rows = {"rank": ranks.rank, "world_size": ranks.size}
+    share = ranks.share(batch_size, f"{name.partition('/')[0]}.batch_size")
+    normalisation = data.normalisation
     return BatchStream(
-        images, own, augmentation, data.mean, data.std, seed=config.seed, stream=name, **rows
+        images, share, augmentation, normalisation, seed=config.seed, stream=name, ranks=ranks
     )
 
 
@@ -274,9 +273,8 @@ class OwnBatches(Iterable[tuple[Tensor, Tensor]]):
     images: ImageSet
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        data, ranks = self.work.data, self.work.ranks
-        sizes = {"rank": ranks.rank, "world_size": ranks.size}
-        yield from evaluation_batches(self.images, EVALUATION_BATCH, data.mean, data.std, **sizes)
+        normalisation = self.work.data.normalisation
+        yield from evaluation_batches(self.images, EVALUATION_BATCH, normalisation, self.work.ranks)
 
 
 def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
@@ -316,5 +314,5 @@ def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
 
 def first_images(images: ImageSet, work: Work, count: int = 64) -> Tensor:
     """Return the first few images, normalised."""
-    batch, _ = next(evaluation_batches(images, count, work.data.mean, work.data.std))
+    batch, _ = next(evaluation_batches(images, count, work.data.normalisation))
     return batch
