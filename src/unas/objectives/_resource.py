@@ -13,6 +13,7 @@ from unas.architecture.policy import Layout, Policy, Sample
 from unas.common.errors import UserError
 from unas.costs.gauges import Gauge
 from unas.costs.table import CostTable
+from unas.estimators import RunningEstimator
 from unas.objectives.base import PolicyTerm, RunningTerm, Setting
 
 PREDICTED = 32  # architectures a step where they are predicted, which costs next to nothing
@@ -85,6 +86,8 @@ class RunningCost(RunningTerm):
         table: the cost as a sum over choices, exact or approximate; None until it is prepared.
         is_exact: the table is exact.
     """
+
+    estimator: RunningEstimator
 
     def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge) -> None:
         self.term, self.setting, self.gauge = term, setting, gauge

@@ -121,11 +121,12 @@ class PolicyTerm(Term):
 class RunningTerm(ABC):
     """A policy term during a search.
 
-    `estimator` estimates its gradient where it has to be estimated, and is all that learns from a
-    step.
+    Attributes:
+        estimator: estimates the term's gradient, and is all that learns from a step; None where the
+            gradient is known.
     """
 
-    estimator: RunningEstimator
+    estimator: RunningEstimator | None = None
 
     @abstractmethod
     def prepare(self) -> None:

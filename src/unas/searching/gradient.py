@@ -60,4 +60,5 @@ def learners(
     estimator: RunningEstimator, terms: Mapping[str, RunningTerm]
 ) -> list[RunningEstimator]:
     """Return all that learns from the costs of a step, beside the policy."""
-    return [estimator, *(term.estimator for term in terms.values())]
+    of_terms = [term.estimator for term in terms.values() if term.estimator is not None]
+    return [estimator, *of_terms]
