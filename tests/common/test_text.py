@@ -1,9 +1,10 @@
 import json
+import pickle
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unas.common.errors import first_line, kind_and_line
+from unas.common.errors import UserError, first_line, kind_and_line
 from unas.common.text import drawable, printable, shown
 
 
@@ -35,6 +36,16 @@ def test_a_drawable_text_keeps_its_length_and_what_prints(text: str) -> None:
     drawn = drawable(text)
     assert len(drawn) == len(text)
     assert all(a == (b if b.isprintable() else "\ufffd") for a, b in zip(drawn, text, strict=True))
+
+
+@given(st.text())
+def test_the_message_of_a_user_error_is_one_line_that_prints(text: str) -> None:
+    error = UserError(text)
+    assert str(error).isprintable()
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - as it comes from another process
+    assert str(copy) == str(error)
+    if text.isprintable():
+        assert str(error) == text
 
 
 def test_an_error_is_told_in_one_line_whatever_it_says() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from unas.common.text import printable
+
 _LONGEST_LINE = 200  # characters
 
 
@@ -12,7 +14,12 @@ class UserError(ValueError):
     """Bad input: the message is one line that names the field, the value and the fix.
 
     The command line prints it as it is and exits with code 2; a library caller sees a `ValueError`.
+    Names of files are in many messages, and whoever made a file chose its name: what would break
+    the line or move a terminal's cursor is escaped.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(" ".join(message.splitlines())))
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, kind_and_line
 from unas.common.text import printable
 
 _log = logging.getLogger("unas.data")
@@ -68,9 +68,9 @@ def fetch(dataset: str, remote: RemoteFile, path: Path, note: str = "") -> None:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it holds the connection
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"{dataset}: {path} is not there and can't be downloaded ({reason}); "
+            f"{dataset}: {path} is not there and can't be downloaded "
+            f"({kind_and_line(error)}); "
             f"get {remote.name} (md5 {remote.md5}) from {remote.page} and put it at {path}{note}"
         ) from error
     finally:

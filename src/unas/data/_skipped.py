@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from unas.common.errors import UserError
+from unas.common.errors import UserError, kind_and_line
 from unas.common.text import printable
 
 _log = logging.getLogger("unas.data")
@@ -39,7 +39,7 @@ class SkippedFiles:
         Raises:
             UserError: they are too many.
         """
-        reason = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        reason = kind_and_line(error)
         with self._lock:
             if path not in self._reasons:
                 self._reasons[path] = reason
@@ -47,14 +47,10 @@ class SkippedFiles:
         self.check()
 
     def _log_newest(self, path: str, reason: str) -> None:
-        _log.warning(
-            "%s: %s can't be read (%s) and is skipped; %d of %d so far",
-            self._dataset,
-            printable(path),  # a file's name may hold codes that move the terminal's cursor
-            reason,
-            len(self._reasons),
-            self._total,
-        )
+        # Whoever made the file chose its name, which may hold codes that move a terminal's cursor.
+        file = printable(f"{path} can't be read ({reason})")
+        line = "%s: %s and is skipped; %d of %d so far"
+        _log.warning(line, self._dataset, file, len(self._reasons), self._total)
 
     def check(self) -> None:
         """Refuse to go on if the files are too many.
@@ -69,5 +65,5 @@ class SkippedFiles:
         raise UserError(
             f"{self._dataset}: {count} of {self._total} images can't be read, "
             f"more than dataset.max_corrupt {self._most}; "
-            f"the last is {printable(path)} ({reason}); replace them, or raise it"
+            f"the last is {path} ({reason}); replace them, or raise it"
         )
