@@ -15,10 +15,11 @@ def training_loop(training: TrainingStep, train: BatchStream, session: Session) 
 
     Args:
         training: the network and its optimiser.
-        train: all training images.
+        train: batches of all training images.
         session: where to log and save; its checkpoint, if it is of this phase, is where to go on.
     """
-    start, checkpoint = 0, session.run.checkpoint
+    start = 0
+    checkpoint = session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == PHASE:
         with fitting(checkpoint):
             training.load_state_dict(checkpoint.state)

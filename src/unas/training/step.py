@@ -1,4 +1,4 @@
-"""Training a network from scratch (SPEC §6)."""
+"""Training a network from scratch: the published recipe by default (UNAS, section 4)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class TrainingConfig:
 
     Args:
         epochs: epochs of the whole training.
-        warm_up_epochs: the learning rate rises linearly over the first so many.
+        warm_up_epochs: epochs at the start over which the learning rate rises linearly.
         batch_size: images a step.
         lr: largest learning rate of SGD; it falls to 0 along a cosine.
-        momentum: of SGD.
+        momentum: momentum of SGD.
         weight_decay: L2 penalty.
         clip_norm: largest norm of the gradient.
         label_smoothing: share of the target that is spread over all classes.
         auxiliary_weight: weight of the auxiliary head's loss, where the network has one.
-        augmentation: of the training images.
+        augmentation: what is done at random to the training images.
         max_skipped: how many updates in a row may be left out because a number in them is not
             finite.
 
@@ -55,33 +55,29 @@ class TrainingConfig:
     max_skipped: int = 20
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("epochs", 0),
-            ("warm_up_epochs", 0),
-            ("batch_size", 1),
-            ("lr", 0),
-            ("weight_decay", 0),
-            ("auxiliary_weight", 0),
-            ("max_skipped", 0),
-        ):
-            if not getattr(self, name) >= least:
-                raise UserError(
-                    f"training.{name} is {getattr(self, name)}; it must be {least} or more"
-                )
+        self._require_at_least(1, "batch_size")
+        self._require_at_least(0, "epochs", "warm_up_epochs", "max_skipped")
+        self._require_at_least(0, "lr", "weight_decay", "auxiliary_weight")
         if not self.clip_norm > 0:
             raise UserError(f"training.clip_norm is {self.clip_norm}; it must be more than 0")
         for name in ("momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(
-                    f"training.{name} is {getattr(self, name)}; it must be at least 0 and below 1"
-                )
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise UserError(f"training.{name} is {value}; it must be at least 0 and below 1")
+
+    def _require_at_least(self, least: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not value >= least:
+                raise UserError(f"training.{name} is {value}; it must be {least} or more")
 
     def lr_at(self, epoch: float) -> float:
         """Return the learning rate after a number of epochs, which may be a fraction."""
         if epoch < self.warm_up_epochs:
             return self.lr * epoch / self.warm_up_epochs
-        rest = max(self.epochs - self.warm_up_epochs, 1e-12)
-        return self.lr * (1 + math.cos(math.pi * (epoch - self.warm_up_epochs) / rest)) / 2
+        falling_epochs = max(self.epochs - self.warm_up_epochs, 1e-12)
+        angle = math.pi * (epoch - self.warm_up_epochs) / falling_epochs
+        return self.lr * (1 + math.cos(angle)) / 2
 
 
 class TrainingStep:
@@ -92,8 +88,8 @@ class TrainingStep:
         config: how to train.
         runtime: device, precision and the processes that train together; their gradients are
             averaged.
-        seed: of drop-path and dropout.
-        steps_per_epoch: for the learning rate's schedule.
+        seed: the run's seed, on which drop-path and dropout depend.
+        steps_per_epoch: steps after which the learning rate's schedule counts one epoch.
     """
 
     def __init__(
@@ -105,7 +101,9 @@ class TrainingStep:
         steps_per_epoch: int,
     ) -> None:
         self.network = network.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config, self.runtime, self.seed = config, runtime, seed
+        self.config = config
+        self.runtime = runtime
+        self.seed = seed
         self.steps_per_epoch = steps_per_epoch
         self._replica = _replica(self.network) if runtime.ranks.size > 1 else self.network
         self.optimiser = torch.optim.SGD(
@@ -118,9 +116,14 @@ class TrainingStep:
         self.skipped = SkippedUpdates(config.max_skipped)
 
     def __call__(self, step: int, images: Tensor, labels: Tensor) -> dict[str, float]:
-        """Update the weights on a batch: normalised images [B, C, H, W], labels [B]; return the loss.
+        """Update the weights on a batch and return the figures of the step.
 
         Of several processes, each has its own part of the batch, and the loss is the mean of all.
+
+        Args:
+            step: the number of the step, from 0.
+            images: normalised images [B, C, H, W].
+            labels: their classes [B].
         """
         epoch = step / self.steps_per_epoch
         seed_step(self.seed, "training/network", step, self.runtime.ranks.rank)
@@ -129,7 +132,8 @@ class TrainingStep:
         # The last of a step's updates, so that warm-up's first step has a learning rate above zero.
         self.optimiser.param_groups[0]["lr"] = self.config.lr_at((step + 1) / self.steps_per_epoch)
         self._replica.train()
-        with others_needed(computes=True):  # DistributedDataParallel averages gradients in backward
+        # DistributedDataParallel averages gradients in the backward pass.
+        with others_needed(computes=True):
             loss = self._loss(images, labels)
             carried_by_gradient(loss).backward()  # type: ignore[no-untyped-call]
         value, is_updated = self._updates(loss)
@@ -142,14 +146,13 @@ class TrainingStep:
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         smoothing = self.config.label_smoothing
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        for other in auxiliary:
-            loss = loss + self.config.auxiliary_weight * F.cross_entropy(
-                other.float(), labels, label_smoothing=smoothing
-            )
+        for logits in auxiliary:
+            auxiliary_loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+            loss = loss + self.config.auxiliary_weight * auxiliary_loss
         return loss
 
     def share_statistics(self) -> None:
-        """Take BatchNorm's statistics of rank 0, which is what it saves: after a step, each rank has its own."""
+        """Take BatchNorm's statistics of rank 0, which saves them: in a step each has its own."""
         self.runtime.ranks.copy_from_main(self.network.buffers())
         self._updates.keep()
 
@@ -159,17 +162,19 @@ class TrainingStep:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a training needs to go on, apart from its configuration."""
-        network, optimiser = self.network.state_dict(), self.optimiser.state_dict()
-        return {"network": network, "optimiser": optimiser, "skips": self.skipped.state_dict()}
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "skips": self.skipped.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         load_into(self.optimiser, state["optimiser"])
         self._updates.keep()
-        self.skipped.load_state_dict(
-            state.get("skips", {"total": 0, "in_a_row": 0})
-        )  # an older unas had none
+        if "skips" in state:  # they were not counted from the first
+            self.skipped.load_state_dict(state["skips"])
 
 
 def _replica(network: nn.Module) -> nn.Module:
@@ -178,8 +183,8 @@ def _replica(network: nn.Module) -> nn.Module:
     It averages gradients while the backward pass still runs, and hands BatchNorm's statistics of
     rank 0 to all.
     """
-    # Which parameters a decided network uses never changes; those behind an input that was not
-    # picked, it never does.
+    # Which parameters a decided network uses never changes: those behind an input that was not
+    # picked are never used.
     return DistributedDataParallel(network, static_graph=True)
 
 
