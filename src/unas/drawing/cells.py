@@ -70,8 +70,13 @@ def cells_of(genotype: Genotype) -> tuple[CellGraph, ...]:
         if edge is None:
             return ()
         edges_of_cell.setdefault(cell_name, []).append(edge)
-    cells = tuple(CellGraph(name, tuple(edges)) for name, edges in edges_of_cell.items())
-    return cells if all(_has_no_gap(cell) for cell in cells) else ()
+    cells = []
+    for cell_name, edges in edges_of_cell.items():
+        cell = CellGraph(cell_name, tuple(edges))
+        if not _has_every_node(cell):
+            return ()
+        cells.append(cell)
+    return tuple(cells)
 
 
 def _read_slots(genotype: Genotype) -> dict[tuple[str, int, int], dict[str, str]] | None:
@@ -96,7 +101,8 @@ def _read_edge(node: int, options: dict[str, str]) -> CellEdge | None:
     return CellEdge(int(source), node, options["op"])
 
 
-def _has_no_gap(cell: CellGraph) -> bool:
+def _has_every_node(cell: CellGraph) -> bool:
+    """Return whether no number of a node is left out."""
     return all(cell.slots(node) for node in range(cell.num_nodes))
 
 
