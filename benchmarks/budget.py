@@ -26,17 +26,14 @@ import torch
 
 import unas
 from unas import estimators
+from unas.budgets import quantities
 from unas.budgets.budget import Budget
-from unas.budgets.steering import term_for
+from unas.budgets.effort import Effort
 from unas.common import documents
 from unas.compute.hardware import cpu_name
 from unas.config import Config
-from unas.config.budgeted import with_budget_terms
 from unas.costs.blocks import random_genotypes
-from unas.costs.gauges import COUNTS, Counter, Gauge
-from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
 from unas.latency.fitting import fit_predictor
-from unas.latency.gauges import Stopwatch
 from unas.objectives.latency import LatencyTerm
 from unas.runs.metrics import read_metrics
 from unas.spaces import Blueprint
@@ -67,11 +64,8 @@ def median_of_random(out: Path, quantity: str, networks: Blueprint, count: int) 
     """Return the figures of random architectures, measured once for all runs."""
     path = out / f"random-{quantity}.json"
     if not path.exists():
-        gauge: Gauge = (
-            Counter(networks, COUNTS[quantity])
-            if quantity in COUNTS
-            else Stopwatch(networks, OnnxRuntimeBackend())
-        )
+        example = f"{quantity}<={quantities.get(quantity).example}"
+        gauge = Budget.parse(example).gauge(networks, "cpu", Effort())
         drawn = random_genotypes(networks.space, count, np.random.default_rng(0))
         values = [gauge(genotype).value for genotype in drawn]
         documents.write_json(path, {"values": values, "median": float(np.median(values))})
@@ -90,15 +84,15 @@ def predictor(out: Path, networks: Blueprint) -> str:
 
 
 def budgeted(config: Config, text: str, predictor_file: str | None) -> Config:
-    config = replace(config, budgets=(text,))
-    term = term_for(Budget.parse(text))
+    """Return a run with a budget, and with a predictor that is not fitted anew."""
+    budget = Budget.parse(text)
+    config = replace(config, budgets=(budget,))
+    term = budget.term()
     if isinstance(term, LatencyTerm) and predictor_file is not None:
-        objectives = {
-            **config.search.objectives,
-            "latency": replace(term, predictor=predictor_file),
-        }
+        term = replace(term, predictor=predictor_file)
+        objectives = {**config.search.objectives, "latency": term}
         config = replace(config, search=replace(config.search, objectives=objectives))
-    return with_budget_terms(config)
+    return config
 
 
 def run(config: Config, directory: Path) -> dict[str, Any]:

@@ -1,9 +1,17 @@
 """Budgets as people type them, right and wrong, and verdicts at the limit."""
 
+from dataclasses import replace
+
 import pytest
 
-from unas.budgets.budget import Budget, judge, parse_budgets
+from unas.budgets import quantities
+from unas.budgets.budget import Budget, read_budgets
+from unas.budgets.verdicts import judge
 from unas.common.errors import UserError
+from unas.costs.reading import Reading
+from unas.latency.backends.command import CommandBackend
+
+COMMAND = CommandBackend("clock {model}")
 
 
 @pytest.mark.parametrize(
@@ -29,17 +37,33 @@ from unas.common.errors import UserError
 def test_a_budget_is_read_and_written_back(
     text: str, quantity: str, limit: float, shown: str
 ) -> None:
-    budget = Budget.parse(text)
-    assert budget.quantity == quantity
+    budget = Budget.parse(text, {"command": COMMAND})
+    assert budget.quantity == quantities.get(quantity)()
     assert budget.limit == pytest.approx(limit)
     assert str(budget) == shown
-    again = Budget.parse(str(budget))
-    assert (again.quantity, again.unit, again.backend) == (
-        budget.quantity,
-        budget.unit,
-        budget.backend,
-    )
-    assert again.limit == pytest.approx(budget.limit)
+    assert Budget.parse(str(budget), {"command": COMMAND}) == budget
+
+
+@pytest.mark.parametrize("share", [0.95, 1 / 3, 0.1 + 0.2])
+def test_a_limit_that_nobody_typed_is_written_so_that_it_can_be_read_back(share: float) -> None:
+    for text in ("latency<=0.1214ms", "memory<=64KiB", "params<=1234567"):
+        budget = Budget.parse(text)
+        budget = replace(budget, limit=share * budget.limit)
+        assert Budget.parse(str(budget)) == budget
+
+
+def test_a_command_without_its_line_is_refused_with_both_ways_to_give_it() -> None:
+    with pytest.raises(UserError, match=r"--command, in Python as CommandBackend\(command=…\)"):
+        Budget.parse("latency<=8ms@command")
+    budget = replace(Budget.parse("latency<=8ms"), backend=COMMAND)
+    assert str(budget) == "latency<=8ms@command"
+
+
+def test_a_quantity_has_a_backend_or_none() -> None:
+    with pytest.raises(UserError, match="budget on macs: the quantity has no backend"):
+        replace(Budget.parse("macs<=6M"), backend=COMMAND)
+    with pytest.raises(UserError, match="budget on latency: the quantity needs a backend"):
+        replace(Budget.parse("latency<=8ms"), backend=None)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +79,10 @@ def test_a_budget_is_read_and_written_back(
             "latency<=8ms@onnxruntim",
             "backend 'onnxruntim' does not exist; did you mean onnxruntime?",
         ),
-        ("latency<=8ms@os:system", "backend 'os:system' does not exist"),
+        ("latency<=8ms@os:system", "backend 'os:system' is not a subclass of unas"),
+        ("os:system<=8", "quantity 'os:system' is not a subclass of unas"),
+        ("no_such_module:Depth<=8", "no module 'no_such_module'"),
+        ("no_such_module:Depth=8", "can't be read; write it like no_such_module:Depth<=100"),
         ("latency<=8ms@", "backend '' does not exist"),
         ("macs<=6M@eager", "macs has no backend; leave @eager out"),
         ("latency>=8ms", "can't be read; write it like latency<=8ms@onnxruntime"),
@@ -77,9 +104,11 @@ def test_a_wrong_budget_gives_one_line(text: str, part: str) -> None:
 
 
 def test_two_budgets_for_one_thing_are_refused() -> None:
-    assert len(parse_budgets(["latency<=8ms@eager", "latency<=8ms@onnxruntime", "macs<=6M"])) == 3
+    assert len(read_budgets(["latency<=8ms@eager", "latency<=8ms@onnxruntime", "macs<=6M"])) == 3
+    phones = [replace(Budget.parse("latency<=8ms"), backend=CommandBackend(line)) for line in "ab"]
+    assert read_budgets(phones) == tuple(phones)
     with pytest.raises(UserError, match="there are two for latency"):
-        parse_budgets(["latency<=8ms", "latency<=9ms@onnxruntime"])
+        read_budgets(["latency<=8ms", "latency<=9ms@onnxruntime"])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +124,7 @@ def test_two_budgets_for_one_thing_are_refused() -> None:
 def test_the_whole_interval_must_be_within_the_budget(
     value: float, low: float, high: float, passed: bool, is_undecided: bool
 ) -> None:
-    verdict = judge(Budget.parse("latency<=8ms"), value, low, high)
+    verdict = judge(Budget.parse("latency<=8ms"), Reading(value, low, high))
     assert verdict.passed is passed
     line = verdict.line()
     assert line.startswith("PASS " if passed else "FAIL ")
@@ -104,10 +133,10 @@ def test_the_whole_interval_must_be_within_the_budget(
 
 
 def test_an_exact_figure_has_no_interval() -> None:
-    verdict = judge(Budget.parse("memory<=2MiB"), 2**21)
+    verdict = judge(Budget.parse("memory<=2MiB"), Reading.exact(2**21))
     assert verdict.passed
     assert verdict.line() == "PASS memory<=2MiB: 2MiB"
-    assert not judge(Budget.parse("macs<=600M"), 600_000_001).passed
+    assert not judge(Budget.parse("macs<=600M"), Reading.exact(600_000_001)).passed
 
 
 @pytest.mark.parametrize(
@@ -125,4 +154,4 @@ def test_an_exact_figure_has_no_interval() -> None:
 def test_what_is_over_by_little_does_not_read_like_the_limit(
     text: str, value: float, line: str
 ) -> None:
-    assert judge(Budget.parse(text), value).line() == line
+    assert judge(Budget.parse(text), Reading.exact(value)).line() == line

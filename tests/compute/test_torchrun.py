@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 import unas
 from plain_model import plain_recipe
+from unas.budgets.budget import read_budgets
 from unas.common.errors import Interrupted
 from unas.runs.directory import RunDirectory
 from unas.runs.names import GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS
@@ -180,7 +181,9 @@ def stopping_after(where: tuple[str, int], log: Callable[..., None]) -> Callable
 def test_budgets_are_counted_and_measured_by_one_rank_for_all(tmp_path: Path) -> None:
     """The counted one binds; the measured one is met by anything, so that no clock decides what is found."""
     budgets = ("macs<=20k", "latency<=10s@onnxruntime")
-    alone = unas.run(replace(plain_recipe(), budgets=budgets), tmp_path / "alone", quiet=True)
+    alone = unas.run(
+        replace(plain_recipe(), budgets=read_budgets(budgets)), tmp_path / "alone", quiet=True
+    )
     run = tmp_path / "run"
     words = [word for budget in budgets for word in ("--budget", budget)]
     code, output, errors = torchrun("-m", "unas", "run", RECIPE, "--out", str(run), *words)

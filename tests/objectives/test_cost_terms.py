@@ -181,7 +181,7 @@ def test_memory_is_no_sum_and_is_counted() -> None:
     assert (
         running.read(sample).tolist()
         == expected
-        == [Counter(BLUEPRINT, COUNTS["memory"])(g).value for g in ALL[:5]]
+        == [Counter(BLUEPRINT, peak_memory)(g).value for g in ALL[:5]]
     )
 
 

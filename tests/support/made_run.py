@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from unas.architecture.genotype import Genotype
+from unas.budgets.budget import read_budgets
 from unas.config.document import config_to_json
 from unas.recipes import recipe
 from unas.report import write_report
@@ -110,7 +111,7 @@ def made_run(directory: Path, stage: str = "finished", seed: int = 0, **figures:
     """Make a run that has come as far as `stage`, one of `STAGES`; `figures` replace those of its summary."""
     at = STAGES.index(stage)
     directory.mkdir(parents=True)
-    config = replace(recipe("digits"), budgets=BUDGETS, seed=seed)
+    config = replace(recipe("digits"), budgets=read_budgets(BUDGETS), seed=seed)
     (directory / "config.json").write_text(config_to_json(config))
     manifest = {
         "started": "2026-11-24T16:35:02+00:00", "command": ["/bin/unas", "run", "digits", "--out", str(directory)],

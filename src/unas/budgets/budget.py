@@ -1,204 +1,167 @@
-"""Budgets: what a network may cost at most, as typed, and the verdict on a measured figure."""
+"""A budget: the most that a network may cost."""
 
 from __future__ import annotations
 
-import math
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from unas.common.errors import UserError
+from unas.budgets import quantities
+from unas.budgets.effort import Effort
+from unas.budgets.onnx_file import OnnxFile
+from unas.budgets.quantities import Quantity
+from unas.budgets.text import BudgetText
+from unas.common.errors import UserError, one_line_errors
 from unas.common.registry import one_of
+from unas.costs.gauges import Gauge
+from unas.costs.reading import Reading
 from unas.latency import backends
 from unas.latency.backends import Backend
+from unas.objectives import CostTerm
+from unas.spaces import Blueprint
 
-# The units of each quantity, and how much one of them is in the base unit, which comes first.
-UNITS: dict[str, dict[str, float]] = {
-    "latency": {"ms": 1.0, "us": 1e-3, "µs": 1e-3, "s": 1e3},
-    "macs": {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
-    "params": {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
-    "memory": {
-        "B": 1.0,
-        "kB": 1e3,
-        "MB": 1e6,
-        "GB": 1e9,
-        "KiB": 2.0**10,
-        "MiB": 2.0**20,
-        "GiB": 2.0**30,
-    },
-    "energy": {"mJ": 1.0, "uJ": 1e-3, "µJ": 1e-3, "J": 1e3},
-}
-DEFAULT_BACKEND = "onnxruntime"  # a run ends in an ONNX file
-_FORM = re.compile(r"\s*(\w+)\s*<=\s*([0-9.eE+-]*[0-9.])\s*([^\W\d_]*)\s*(?:@\s*(\S*))?\s*")
+NOTHING_ELSE: Mapping[str, Backend] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a network may cost.
+    """The most that a network may cost, for one image.
 
     Args:
-        quantity: a key of `UNITS`.
-        limit: in the base unit: ms, multiply-adds, parameters, bytes or mJ.
-        unit: the one that was typed, in which figures are shown.
-        backend: what a latency is measured with; None for the other quantities.
+        quantity: what is limited.
+        limit: the most of it, in its base unit.
+        unit: the unit that figures are shown in.
+        backend: what measures it; None where the quantity has none.
+
+    Raises:
+        UserError: the quantity needs a backend, or has none.
     """
 
-    quantity: str
+    quantity: Quantity
     limit: float
     unit: str
-    backend: str | None = None
+    backend: Backend | None = None
+
+    def __post_init__(self) -> None:
+        if (self.backend is None) != (self.quantity.default_backend is None):
+            needs = "needs a backend" if self.backend is None else "has no backend"
+            raise UserError(f"budget on {self.quantity.name}: the quantity {needs}")
 
     @classmethod
-    def parse(cls, text: str) -> Budget:
+    def parse(cls, text: str, known: Mapping[str, Backend] = NOTHING_ELSE) -> Budget:
         """Read a budget such as "latency<=8ms@onnxruntime", "macs<=600M" or "memory<=200MB".
+
+        Classes from outside that it names, `package.module:Class`, are imported: a text that comes
+        from a file has to be trusted first.
+
+        Args:
+            text: the budget.
+            known: what the name of a backend means, where it doesn't mean the one of that name with
+                all its options as they are by default.
 
         Raises:
             UserError: it isn't of that form; the quantity, the unit or the backend doesn't exist.
         """
-        match = _FORM.fullmatch(text)
-        name = re.split(r"[\s<=>]", text.strip(), maxsplit=1)[0]
-        if match is None and name in UNITS:
-            raise UserError(f"budget {text!r} can't be read; write it like {_example(name)}")
-        quantity, number, unit, backend = match.groups() if match else (name, "0", "", None)
-        if quantity not in UNITS:
-            raise UserError(
-                f"budget {text!r}: quantity {quantity!r} does not exist; {one_of(quantity, tuple(UNITS))}"
-            )
-        units = UNITS[quantity]
-        if unit not in units:
-            what = f"unit {unit!r} does not exist" if unit else "the unit is missing"
-            raise UserError(f"budget {text!r}: {what}; {one_of(unit, tuple(filter(None, units)))}")
-        return cls(
-            quantity, _positive(number, text) * units[unit], unit, _backend(quantity, backend, text)
-        )
+        typed = BudgetText.of(text)
+        quantity = _quantity(typed)
+        limit = typed.limit(type(quantity))
+        return cls(quantity, limit, typed.unit, _backend(quantity, typed, known))
 
     def __str__(self) -> str:
-        at = f"@{self.backend}" if self.backend else ""
-        limit = self._written(self.limit, 6)
-        if float(limit) * UNITS[self.quantity][self.unit] != self.limit:
-            limit = self._written(self.limit, 15)
-        return f"{self.quantity}<={limit}{self.unit}{at}"
+        at = f"@{backends.registry.name_of(type(self.backend))}" if self.backend else ""
+        name = quantities.registry.name_of(type(self.quantity))
+        return f"{name}<={self._exact_limit()}{self.unit}{at}"
 
     def show(self, value: float) -> str:
-        """Return a figure in the budget's unit: "7.31ms"; a count that is over the limit doesn't read like it."""
-        if self.quantity in {"latency", "energy"}:
-            return f"{self._written(value, 4)}{self.unit}"  # measured ones have no more digits
-        is_like_limit = value > self.limit and self._written(value, 6) == self._written(
-            self.limit, 6
-        )
-        return f"{self._written(value, 15 if is_like_limit else 6)}{self.unit}"
+        """Return a figure in the budget's unit, such as "7.31ms".
+
+        A count that is over the limit is shown with all digits if with fewer it would read like it.
+        """
+        if self.quantity.digits is not None:
+            return f"{self._written(value, self.quantity.digits)}{self.unit}"
+        written = self._written(value, 6)
+        if value > self.limit and written == self._written(self.limit, 6):
+            written = self._written(value, 15)
+        return f"{written}{self.unit}"
+
+    def gauge(self, blueprint: Blueprint, device: str, effort: Effort) -> Gauge:
+        """Return what reads the quantity of an architecture's network; see `Quantity`."""
+        return self.quantity.gauge(self, blueprint, device, effort)
+
+    def of_file(self, file: OnnxFile, device: str, effort: Effort) -> Reading:
+        """Return the figure of an ONNX file; see `Quantity`."""
+        return self.quantity.of_file(self, file, device, effort)
+
+    def term(self) -> CostTerm:
+        """Return the term that steers a search toward the budget."""
+        return self.quantity.term(self)
+
+    @property
+    def aim(self) -> float:
+        """What a search is steered to, in the quantity's base unit."""
+        return self.quantity.aim * self.limit
+
+    def _exact_limit(self) -> str:
+        """Return the limit in the budget's unit, in as few digits as it can be read back from."""
+        for digits in (6, 15):
+            written = self._written(self.limit, digits)
+            if float(written) * self._unit_size == self.limit:
+                return written
+        return self._written(self.limit, 17)
 
     def _written(self, value: float, digits: int) -> str:
-        return f"{value / UNITS[self.quantity][self.unit]:.{digits}g}"
+        return f"{value / self._unit_size:.{digits}g}"
+
+    @property
+    def _unit_size(self) -> float:
+        return self.quantity.units[self.unit]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a network meets a budget.
-
-    Args:
-        budget: the budget.
-        value: the network's figure, in the budget's base unit.
-        low: the lower end of its 95 % confidence interval; the value itself where it is exact.
-        high: the upper end.
-        passed: the whole interval is within the budget.
-        note: what else to know, for example that the measurement was noisy.
-    """
-
-    budget: Budget
-    value: float
-    low: float
-    high: float
-    passed: bool
-    note: str = ""
-
-    def line(self) -> str:
-        """Return the verdict for people, on one line: "PASS latency<=8ms@onnxruntime: 7.31ms (95 %: 7.29ms to …)"."""
-        show = self.budget.show
-        interval = f" (95 %: {show(self.low)} to {show(self.high)})" if self.low < self.high else ""
-        undecided = self.low <= self.budget.limit < self.high
-        notes = [
-            *(["the interval holds the limit: take more samples"] if undecided else []),
-            self.note,
-        ]
-        rest = "".join(f"; {note}" for note in notes if note)
-        return (
-            f"{'PASS' if self.passed else 'FAIL'} {self.budget}: {show(self.value)}{interval}{rest}"
-        )
-
-
-def judge(
-    budget: Budget,
-    value: float,
-    low: float | None = None,
-    high: float | None = None,
-    note: str = "",
-) -> Verdict:
-    """Return the verdict on a figure: it passes if its whole 95 % interval is within the budget.
-
-    Args:
-        budget: the budget.
-        value: the figure, in the budget's base unit.
-        low: the lower end of its interval; the value by default.
-        high: the upper end; the value by default.
-        note: what else to know.
-    """
-    upper = value if high is None else high
-    return Verdict(budget, value, value if low is None else low, upper, upper <= budget.limit, note)
-
-
-def parse_budgets(texts: list[str] | tuple[str, ...]) -> tuple[Budget, ...]:
-    """Read several budgets.
+def read_budgets(
+    items: Iterable[Budget | str], known: Mapping[str, Backend] = NOTHING_ELSE
+) -> tuple[Budget, ...]:
+    """Return budgets, those that are text being read; see `Budget.parse`.
 
     Raises:
-        UserError: one can't be read, or two are about the same quantity and backend.
+        UserError: one can't be read, or two are about the same thing.
     """
-    found = tuple(Budget.parse(text) for text in texts)
-    seen: set[tuple[str, str | None]] = set()
-    for budget in found:
-        if (budget.quantity, budget.backend) in seen:
-            raise UserError(
-                f"budget {str(budget)!r}: there are two for {budget.quantity}; leave one out"
-            )
-        seen.add((budget.quantity, budget.backend))
-    return found
+    budgets: list[Budget] = []
+    for item in items:
+        budget = item if isinstance(item, Budget) else Budget.parse(item, known)
+        for other in budgets:
+            if (other.quantity, other.backend) == (budget.quantity, budget.backend):
+                name = budget.quantity.name
+                raise UserError(f"budget {str(budget)!r}: there are two for {name}; leave one out")
+        budgets.append(budget)
+    return tuple(budgets)
 
 
-def created(name: str, command: str | None, timeout_seconds: float = 60.0) -> Backend:
-    """Return the backend called `name`, with the command line that it calls if it calls one."""
-    if "command" not in backends.options_of(backends.get(name)):
-        return backends.create(name)
-    return backends.create(name, command=command or "", timeout_seconds=timeout_seconds)
-
-
-def _positive(number: str, text: str) -> float:
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise UserError(f"budget {text!r}: the limit is {number!r}; it must be a number above 0")
-    return value
-
-
-def _backend(quantity: str, name: str | None, text: str) -> str | None:
-    if quantity != "latency":
-        if name is not None:
-            raise UserError(f"budget {text!r}: {quantity} has no backend; leave @{name} out")
-        return None
-    name = DEFAULT_BACKEND if name is None else name
-    if name not in backends.names():
+def _quantity(typed: BudgetText) -> Quantity:
+    with one_line_errors(f"budget {typed.text!r}"):
+        quantity = quantities.get(typed.quantity)()
+    if ":" in typed.quantity and quantity.name in quantities.names():
         raise UserError(
-            f"budget {text!r}: backend {name!r} does not exist; {one_of(name, backends.names())}"
+            f"budget {typed.text!r}: {typed.quantity} is called {quantity.name!r}, as a quantity of "
+            "unas is; give it another name"
         )
-    return name
+    return quantity
 
 
-def _example(quantity: str) -> str:
-    examples = {
-        "latency": "8ms@onnxruntime",
-        "macs": "600M",
-        "params": "4M",
-        "memory": "200MB",
-        "energy": "50mJ",
-    }
-    return f"{quantity}<={examples[quantity]}"
+def _backend(quantity: Quantity, typed: BudgetText, known: Mapping[str, Backend]) -> Backend | None:
+    name = quantity.default_backend if typed.backend is None else typed.backend
+    if quantity.default_backend is None:
+        if name is not None:
+            raise UserError(
+                f"budget {typed.text!r}: {quantity.name} has no backend; leave @{name} out"
+            )
+        return None
+    assert name is not None  # noqa: S101  there is a default
+    if name in known:
+        return known[name]
+    if ":" not in name and name not in backends.names():
+        raise UserError(
+            f"budget {typed.text!r}: backend {name!r} does not exist; "
+            f"{one_of(name, backends.names())}"
+        )
+    with one_line_errors(f"budget {typed.text!r}"):
+        return backends.create(name)

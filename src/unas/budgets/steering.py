@@ -1,42 +1,48 @@
-"""The term that steers a search toward a budget."""
+"""The terms that steer a search toward its budgets."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
-from unas.budgets.budget import Budget, created
-from unas.objectives import CostTerm, LimitTerm, Term
-from unas.objectives.energy import EnergyTerm
-from unas.objectives.latency import LatencyTerm
-from unas.objectives.macs import MacsTerm
-from unas.objectives.memory import MemoryTerm
-from unas.objectives.params import ParamsTerm
-
-WEIGHT = (
-    10.0  # of a cost that is over its limit by all of the limit: 1 % too much counts as 0.1 nats
-)
-# Part of the limit that a measured cost is steered to, for the error of a prediction and a clock's
-# noise
-AIM = 0.95
+from unas.budgets.budget import Budget
+from unas.latency import backends
+from unas.objectives import CostTerm, Term
 
 
-def lowered(term: Term, limit: float) -> Term:
-    """Return a term that aims above a limit with the aim that a budget's own term would have; any other as it is."""
-    if not isinstance(term, CostTerm) or term.most <= limit:
-        return term
-    if isinstance(term, LatencyTerm):
-        return replace(term, target_ms=AIM * limit)
-    aim = AIM * limit if isinstance(term, EnergyTerm) else limit
-    return replace(term, limit=aim) if isinstance(term, LimitTerm) else term
+def steered(objectives: Mapping[str, Term], budgets: Sequence[Budget]) -> dict[str, Term]:
+    """Return the terms of a search with one for each budget, none of which aims above it.
+
+    A term that is about a budget already keeps its weight and its other options.
+    """
+    terms = dict(objectives)
+    for budget in budgets:
+        is_steered = False
+        for name, term in terms.items():
+            if steers_toward(term, budget):
+                terms[name] = _lowered(term, budget)
+                is_steered = True
+        if not is_steered:
+            terms[_free_name(budget, terms)] = budget.term()
+    return terms
 
 
-def term_for(budget: Budget, command: str | None = None) -> Term:
-    """Return the term that steers toward a budget."""
-    limit = budget.limit
-    if budget.backend is not None:
-        backend = created(budget.backend, command)
-        return LatencyTerm(weight=WEIGHT / limit, target_ms=AIM * limit, backend=backend)
-    if budget.quantity == "energy":
-        return EnergyTerm(weight=WEIGHT, limit=AIM * limit)
-    counted = {"macs": MacsTerm, "params": ParamsTerm, "memory": MemoryTerm}[budget.quantity]
-    return counted(weight=WEIGHT, limit=limit)
+def steers_toward(term: Term, budget: Budget) -> TypeGuard[CostTerm]:
+    """Return whether a term lowers what a budget limits."""
+    return isinstance(term, CostTerm) and term.is_about(budget.quantity.name, budget.backend)
+
+
+def _lowered(term: CostTerm, budget: Budget) -> CostTerm:
+    """Return a term that doesn't aim above a budget; one that aims lower stays as it is."""
+    return term if term.most <= budget.limit else term.aimed_at(budget.aim)
+
+
+def _free_name(budget: Budget, terms: Mapping[str, Term]) -> str:
+    """Return the name that the log has for a budget's term, next to the others."""
+    name = budget.quantity.name
+    if name in terms and budget.backend is not None:
+        backend = backends.registry.name_of(type(budget.backend))
+        name = f"{name}_{backend.rpartition(':')[2].lower()}"
+    while name in terms:
+        name = f"{name}_budget"
+    return name

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from unas.budgets.budget import Verdict, parse_budgets
-from unas.budgets.verdicts import judge_file
+from unas.budgets.effort import Effort
+from unas.budgets.onnx_file import OnnxFile
+from unas.budgets.verdicts import judge
 from unas.cli.flags import parse
 from unas.cli.latency_options import file_of, shape_of
+from unas.cli.run import budgets_of
 from unas.cli.words import take_flag, take_name
 from unas.common.documents import write_json
 from unas.common.errors import UserError
@@ -33,7 +35,7 @@ class CheckOptions:
     input_shape: tuple[int, ...] | None = None
     device: str = "cpu"
     threads: int | None = None
-    samples: int = 100
+    samples: int = Effort.samples
     command: str | None = None
     timeout: float = 60.0
     json: str | None = None
@@ -51,36 +53,20 @@ def check(command: str, words: list[str]) -> int:
     texts, words = take_flag(words, "--budget")
     about = "Hold an ONNX file against its budgets. Exit code 0: it meets them all; 1: it doesn't."
     options: CheckOptions = parse(CheckOptions(), words, f"unas {command} {name}", about)
-    budgets = parse_budgets(texts)
     file = file_of(name)
     if file is None:
         raise UserError(f"{name} is no ONNX file and no run with one; export the network first")
-    if not budgets:
+    if not texts:
         raise UserError('--budget is missing; give one, for example --budget "macs<=600M"')
-    if options.command is not None and not any(budget.backend == "command" for budget in budgets):
-        raise UserError(
-            "--command is given, but no budget is @command; write it like latency<=8ms@command"
-        )
-    verdicts = judge_file(
-        file,
-        budgets,
-        image_shape=shape_of(name, options.input_shape),
-        device=options.device,
-        threads=options.threads,
-        samples=options.samples,
-        command=options.command,
-        timeout_seconds=options.timeout,
-    )
+    budgets = budgets_of(texts, options.command, options.timeout)
+    effort = Effort(options.samples, threads=options.threads)
+    asked = OnnxFile(file, shape_of(name, options.input_shape))
+    verdicts = [judge(budget, budget.of_file(asked, options.device, effort)) for budget in budgets]
     for verdict in verdicts:
         print(verdict.line())
     if options.json is not None:
         write_json(
             Path(options.json),
-            {"model": name, "verdicts": [as_json(verdict) for verdict in verdicts]},
+            {"model": name, "verdicts": [verdict.as_json() for verdict in verdicts]},
         )
     return 0 if all(verdict.passed for verdict in verdicts) else 1
-
-
-def as_json(verdict: Verdict) -> dict[str, object]:
-    """Return a verdict as JSON has it, the budget as it was typed and in its base unit."""
-    return {**asdict(verdict), "budget": str(verdict.budget), "limit": verdict.budget.limit}

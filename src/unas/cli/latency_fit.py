@@ -12,11 +12,10 @@ from unas.cli.latency_measure import fingerprint_rows
 from unas.cli.latency_options import DEFAULT_SHAPE, Where
 from unas.cli.output import print_rows
 from unas.cli.words import take_name
-from unas.common.errors import UserError
+from unas.common.errors import UserError, one_line_errors
 from unas.common.registry import one_of
 from unas.common.text import readable_time
 from unas.config import Config
-from unas.config.components import one_line_errors
 from unas.latency.fitting import fit_predictor
 from unas.latency.predictor import Predictor
 from unas.recipes import names, recipe

@@ -10,19 +10,20 @@ from pathlib import Path
 from unas import pipeline
 from unas.architecture.policy import Policy
 from unas.architecture.published import list_genotypes, load_genotype
+from unas.budgets.budget import Budget, read_budgets
 from unas.cli.commands import COMMANDS
 from unas.cli.composition import FLAGS, component_name, with_components
 from unas.cli.flags import flag_name, parse
 from unas.cli.output import print_dry_run, print_result
 from unas.cli.words import take_flag, take_name
 from unas.common.documents import parse_json
-from unas.common.errors import UserError
+from unas.common.errors import UserError, one_line_errors
 from unas.common.files import read_text
 from unas.compute.torchrun import can_restart, rank
 from unas.config import Config
-from unas.config.budgeted import with_budget_terms
-from unas.config.components import one_line_errors, outside_names
+from unas.config.components import outside_names
 from unas.config.document import config_from_json, config_to_json
+from unas.latency import backends
 from unas.pipeline.opening import new_directory
 from unas.recipes import recipe
 from unas.runs.directory import RunDirectory
@@ -139,17 +140,46 @@ def _recipe_name(
 
 
 def _with_budgets(config: Config, words: list[str]) -> tuple[Config, list[str]]:
-    """Return the configuration with the budgets of `--budget` and the terms that steer toward them; the other words."""
-    budgets, words = take_flag(words, "--budget")
+    """Return the configuration with the budgets of `--budget`, and the other words."""
+    texts, words = take_flag(words, "--budget")
     commands, words = take_flag(words, "--command")
-    if budgets:
-        config = replace(config, budgets=tuple(budgets))
-    with_terms = with_budget_terms(config, commands[-1] if commands else None)
-    if commands and "command" not in outside_names(with_terms):
+    if texts or commands:
+        config = replace(config, budgets=budgets_of(texts, commands[-1] if commands else None))
+    return _with_named_terms(config, words), words
+
+
+def budgets_of(
+    texts: Sequence[str], command: str | None, timeout_seconds: float = 60.0
+) -> tuple[Budget, ...]:
+    """Return the budgets of a command line.
+
+    Args:
+        texts: what follows each `--budget`.
+        command: what follows `--command`.
+        timeout_seconds: how long one call of the command may take.
+
+    Raises:
+        UserError: a budget can't be read, or the command is for none of them.
+    """
+    if command is None:
+        return read_budgets(texts)
+    named = backends.create("command", command=command, timeout_seconds=timeout_seconds)
+    budgets = read_budgets(texts, {"command": named})
+    if all(budget.backend is not named for budget in budgets):
         raise UserError(
             "--command is given, but no budget is @command; write it like latency<=8ms@command"
         )
-    return with_terms, words
+    return budgets
+
+
+def _with_named_terms(config: Config, words: Sequence[str]) -> Config:
+    """Return the configuration with the terms of its budgets whose options are among the words."""
+    terms = dict(config.search.objectives)
+    for name, term in config.steered_search().objectives.items():
+        prefix = flag_name(f"search.objectives.{name}.")
+        if any(word.startswith(prefix) for word in words):
+            terms[name] = term
+    return replace(config, search=replace(config.search, objectives=terms))
 
 
 def _named_recipe(name: str) -> Config:

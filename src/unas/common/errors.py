@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from unas.common.text import printable
@@ -66,3 +68,18 @@ class Interrupted(Exception):  # noqa: N818 -- a wish of the user, not an error
         self.step = step
         self.command = command
         self.signal_number = signal_number
+
+
+@contextmanager
+def one_line_errors(what: str) -> Iterator[None]:
+    """Turn every error of somebody else's code in the block into one line that begins with `what`.
+
+    Raises:
+        UserError: with the error's type and first line.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{what}: {kind_and_line(error)}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 _LONGEST = 60
 _MARK = "\N{REPLACEMENT CHARACTER}"
+_LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -36,6 +37,19 @@ def readable_size(num_bytes: int) -> str:
     if num_bytes >= 2**20:
         return f"{num_bytes / 2**20:.1f} MiB"
     return f"{num_bytes / 2**10:.1f} KiB"
+
+
+def readable_number(value: float) -> str:
+    """Return a figure of any size with up to four digits: "0.0371", "1.258 M"."""
+    for size, letter in _LARGE:
+        if abs(value) >= size and (size > 1e3 or abs(value) >= 1e4):
+            return f"{value / size:.4g} {letter}"
+    return f"{value:.4g}"
+
+
+def readable_count(value: float) -> str:
+    """Return a whole number in full, "117,914", where that can be read: up to a hundred million."""
+    return f"{value:,.0f}" if abs(value) < 1e8 else readable_number(value)
 
 
 def readable_time(seconds: float) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_origin
 
 from unas import data, estimators, objectives, spaces
-from unas.common.errors import UserError, kind_and_line
+from unas.budgets import quantities
+from unas.budgets.quantities import Quantity
+from unas.common.errors import UserError, one_line_errors
 from unas.common.registry import Registry, import_object, is_built_in
 from unas.data import Dataset
 from unas.estimators import Estimator
@@ -24,6 +25,7 @@ NAMES: dict[type, Registry[Any]] = {
     Estimator: estimators.registry,
     Term: objectives.registry,
     Backend: backends.registry,
+    Quantity: quantities.registry,
 }
 
 
@@ -76,13 +78,13 @@ def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any
         UserError: there is no such component, it can't be imported, or it isn't trusted.
     """
     if ":" in name:
-        _require_trust(name, trusted)  # before it is imported
+        require_trust(name, trusted)  # before it is imported
     with one_line_errors(f"{name!r} can't be imported"):
         component = NAMES[base].get(name)
     if not issubclass(component, base):
         raise UserError(f"{name!r} is not a subclass of {base.__module__}:{base.__name__}")
     if is_outside(component):
-        _require_trust(NAMES[base].name_of(component), trusted)
+        require_trust(NAMES[base].name_of(component), trusted)
     return component
 
 
@@ -111,7 +113,7 @@ def import_callable(name: str, trusted: Collection[str]) -> Callable[..., Any]:
     Raises:
         UserError: it can't be imported, can't be called, or isn't trusted.
     """
-    _require_trust(name, trusted)
+    require_trust(name, trusted)
     with one_line_errors(f"{name!r} can't be imported"):
         found = import_object(name, "object")
     if not callable(found):
@@ -119,21 +121,11 @@ def import_callable(name: str, trusted: Collection[str]) -> Callable[..., Any]:
     return found
 
 
-def _require_trust(name: str, trusted: Collection[str]) -> None:
-    if name not in trusted:
-        raise UserError(f"{name!r} is code from outside unas; if you trust it, add --trust {name}")
-
-
-@contextmanager
-def one_line_errors(what: str) -> Iterator[None]:
-    """Turn every error of somebody else's code in the block into one line that begins with `what`.
+def require_trust(name: str, trusted: Collection[str]) -> None:
+    """Refuse code from outside that a file names and nobody has named here.
 
     Raises:
-        UserError: with the error's type and first line.
+        UserError: says how to name it.
     """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{what}: {kind_and_line(error)}") from error
+    if name not in trusted:
+        raise UserError(f"{name!r} is code from outside unas; if you trust it, add --trust {name}")

@@ -8,8 +8,10 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
+from unas.budgets.budget import Budget
+from unas.budgets.text import BudgetText
 from unas.common.documents import to_json
-from unas.common.errors import UserError
+from unas.common.errors import UserError, one_line_errors
 from unas.common.registry import one_of
 from unas.common.text import shown
 from unas.config.components import (
@@ -19,12 +21,15 @@ from unas.config.components import (
     component_class,
     import_callable,
     is_callable_hint,
-    one_line_errors,
+    require_trust,
 )
 from unas.config.run_config import Config
 from unas.config.values import check_value
+from unas.latency.backends import Backend
 from unas.runs.names import CONFIG_FORMAT
 from unas.spaces import NetworkOptions
+
+BUDGETS = tuple[Budget, ...]  # the type of a field whose values are text where they can be
 
 
 def config_to_json(config: Config) -> str:
@@ -102,6 +107,8 @@ def _encode(value: Any, path: str) -> dict[str, Any]:
 
 
 def _encode_field(hint: Any, value: Any, path: str) -> Any:
+    if hint == BUDGETS:
+        return [_encode_budget(budget, path) for budget in value]
     if is_callable_hint(hint):
         return callable_name(value, path)
     return (
@@ -109,6 +116,22 @@ def _encode_field(hint: Any, value: Any, path: str) -> Any:
         if isinstance(value, dict) or is_dataclass(value)
         else check_value(hint, value, path)
     )
+
+
+def _encode_budget(budget: Budget, path: str) -> Any:
+    """Return a budget as text; as an object, where its text doesn't say how it is measured."""
+    if budget.backend is None or not has_options(budget.backend):
+        return str(budget)
+    return {"budget": str(budget), "backend": _encode(budget.backend, f"{path}.backend")}
+
+
+def has_options(component: Any) -> bool:
+    """Return whether an option of a component isn't as it is by default."""
+    for field in fields(component):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if getattr(component, field.name) != default:
+            return True
+    return False
 
 
 def _term_name(name: str, path: str) -> str:
@@ -153,6 +176,8 @@ class _Reader:
 
     def value(self, hint: Any, value: Any, path: str) -> Any:
         """Return one field's value."""
+        if hint == BUDGETS:
+            return self._budgets(value, path)
         if value is not None and NoneType in get_args(hint):
             hint = next((member for member in get_args(hint) if is_dataclass(member)), hint)
         if hint in NAMES:
@@ -180,6 +205,25 @@ class _Reader:
         return self.instance(
             cls, {key: item for key, item in document.items() if key != "name"}, path
         )
+
+    def _budgets(self, value: Any, path: str) -> tuple[Budget | str, ...]:
+        """Return budgets; those that are text stay text, and a configuration reads them."""
+        if not isinstance(value, list):
+            raise UserError(f"{path} is {shown(value)}; it must be a list of budgets")
+        return tuple(self._budget(item, f"{path}[{i}]") for i, item in enumerate(value))
+
+    def _budget(self, value: Any, path: str) -> Budget | str:
+        text = value.get("budget") if isinstance(value, dict) else value
+        typed = BudgetText.of(check_value(str, text, path))
+        for name in typed.outside_names():
+            require_trust(name, self.trusted)
+        if not isinstance(value, dict):
+            return typed.text
+        backend = self.value(Backend, value.get("backend"), f"{path}.backend")
+        budget = Budget.parse(typed.text, {typed.backend or "": backend})
+        if budget.backend is not backend:
+            raise UserError(f"{path}.backend is not the backend that {typed.text} names")
+        return budget
 
     def _missing(self, hint: Any, path: str) -> Any:
         if isinstance(hint, type) and issubclass(hint, NetworkOptions):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unas.budgets.budget import parse_budgets
+from unas.budgets.budget import Budget, read_budgets
+from unas.budgets.steering import steered
 from unas.compute.runtime import RuntimeConfig
 from unas.data import Dataset
+from unas.latency import backends
+from unas.objectives import CostTerm
 from unas.runs.session import CheckpointConfig
 from unas.searching.choosing import ChoosingConfig
 from unas.searching.config import SearchConfig
@@ -29,8 +32,9 @@ class Config:
         training: how to train its network from scratch.
         runtime: device and precision.
         checkpoint: how often to save.
-        budgets: the most that the network may cost, such as "latency<=8ms@onnxruntime" or
-            "macs<=600M".
+        budgets: the most that the network may cost. One that is given as text, such as
+            "latency<=8ms@onnxruntime" or "macs<=600M", is read; a latency is then measured with
+            the backend of the search's term, if there is one and it is called so.
         genotype: an architecture to take instead of searching: a published name, a JSON file or a
             run directory.
         data_root: where data sets are; the environment's UNAS_DATA, else ./data, when not given.
@@ -48,13 +52,23 @@ class Config:
     training: TrainingConfig = TrainingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
-    budgets: tuple[str, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     genotype: str | None = None
     data_root: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        parse_budgets(self.budgets)
+        known = {}
+        for term in self.search.objectives.values():
+            backend = term.measured_with() if isinstance(term, CostTerm) else None
+            if backend is not None:
+                known[backends.registry.name_of(type(backend))] = backend
+        object.__setattr__(self, "budgets", read_budgets(self.budgets, known))
+
+    def steered_search(self) -> SearchConfig:
+        """Return how the run searches: with a term for each budget, none of which aims above it."""
+        terms = steered(self.search.objectives, self.budgets)
+        return replace(self.search, objectives=terms)
 
     def blueprint(self, num_classes: int, image_shape: tuple[int, int, int]) -> Blueprint:
         """Return how an architecture becomes a network for images [C, H, W] of these classes."""

@@ -11,17 +11,10 @@ from torch import nn
 
 from unas.architecture.genotype import Genotype
 from unas.costs.reading import Reading
-from unas.graphs.memory import peak_memory
-from unas.graphs.size import count_macs, count_parameters
 from unas.spaces import Blueprint
 
 # Counts a network for one image of a shape (C, H, W).
 Count = Callable[[nn.Module, tuple[int, int, int]], float]
-COUNTS: dict[str, Count] = {
-    "macs": count_macs,
-    "params": lambda network, _: count_parameters(network),
-    "memory": peak_memory,
-}
 
 
 @dataclass(frozen=True)

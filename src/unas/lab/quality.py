@@ -173,12 +173,20 @@ def _mean_skip_share(config: Config, genotypes: Sequence[Genotype]) -> float | N
 
 
 def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet: bool) -> float:
-    """Return the test accuracy of an architecture's network trained from scratch."""
+    """Return the test accuracy of an architecture's network trained from scratch.
+
+    A budget is what the search was to meet; an architecture drawn at random needn't.
+    """
     if not (directory / SUMMARY).exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
         path = directory.with_suffix(".json")
         files.write_text(path, genotype.to_json())
-        seeded = replace(config, seed=step_seed(seed, "quality", 0) % 2**31, genotype=str(path))
+        seeded = replace(
+            config,
+            seed=step_seed(seed, "quality", 0) % 2**31,
+            genotype=str(path),
+            budgets=(),
+        )
         with work_in(seeded, directory, "train", resume=True, quiet=quiet) as work:
             train_network(work, genotype)
     return float(documents.read_json(directory / SUMMARY)["test_accuracy"])

@@ -1,7 +1,7 @@
 """Terms of the search objective; one a file."""
 
 from unas.common.registry import Registry
-from unas.objectives._counted import CountedTerm, RunningCount
+from unas.objectives._counted import CountedTerm, CountOf, RunningCount
 from unas.objectives._measured import RunningMeasuredCost
 from unas.objectives._resource import CostTerm, LimitTerm, RunningCost
 from unas.objectives.base import Evaluation, Objective, PolicyTerm, RunningTerm, Setting, Term
@@ -12,6 +12,7 @@ names = registry.names
 
 __all__ = [
     "CostTerm",
+    "CountOf",
     "CountedTerm",
     "Evaluation",
     "LimitTerm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from torch import Generator, Tensor
@@ -14,18 +14,24 @@ from unas.common.errors import UserError
 from unas.costs.gauges import Gauge
 from unas.costs.table import CostTable
 from unas.estimators import RunningEstimator
+from unas.latency.backends import Backend
 from unas.objectives.base import PolicyTerm, RunningTerm, Setting
 
 PREDICTED = 32  # architectures a step where they are predicted, which costs next to nothing
-UNITS = {"latency": "_ms", "memory": "_bytes", "energy": "_mj"}
 _TINY = 1e-6  # of the limit: a standard deviation of 0 has no gradient
 
 
 @dataclass(frozen=True)
 class CostTerm(PolicyTerm):
-    """weight·max(0, c − most)/scale of a cost c of the network that will be deployed."""
+    """weight·max(0, c − most)/scale of a cost c of the network that will be deployed.
+
+    Attributes:
+        quantity: the name of what c is.
+        log_unit: the unit of c in the log; "" for a count.
+    """
 
     quantity: ClassVar[str]
+    log_unit: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -40,6 +46,22 @@ class CostTerm(PolicyTerm):
     @abstractmethod
     def start(self, setting: Setting) -> RunningCost:
         """Return the term of one search."""
+
+    def aimed_at(self, most: float) -> CostTerm:  # noqa: ARG002  where a term can be aimed
+        """Return the term with another aim; a term that can't be aimed elsewhere stays as it is.
+
+        Args:
+            most: what the network should cost at most, in the quantity's base unit.
+        """
+        return self
+
+    def measured_with(self) -> Backend | None:
+        """Return what measures c; None where it has no backend."""
+        return None
+
+    def is_about(self, quantity: str, backend: Backend | None) -> bool:
+        """Return whether c is a quantity, measured with a backend if that has one."""
+        return self.quantity == quantity and self.measured_with() == backend
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,10 @@ class LimitTerm(CostTerm):
     def scale(self) -> float:
         """See `CostTerm`."""
         return self.limit
+
+    def aimed_at(self, most: float) -> LimitTerm:
+        """See `CostTerm`."""
+        return replace(self, limit=most)
 
 
 class RunningCost(RunningTerm):
@@ -153,8 +179,9 @@ class RunningCost(RunningTerm):
 
     def figures(self, policy: Policy) -> dict[str, float]:
         """Return the expected cost under the policy: exact for the table."""
-        name = f"expected_{self.term.quantity}{UNITS.get(self.term.quantity, '')}"
-        return {name: float(self.known().moments(policy)[0].detach())}
+        unit = f"_{self.term.log_unit}" if self.term.log_unit else ""
+        mean, _ = self.known().moments(policy)
+        return {f"expected_{self.term.quantity}{unit}": float(mean.detach())}
 
     def state_dict(self) -> dict[str, Any]:
         """See `RunningTerm`."""

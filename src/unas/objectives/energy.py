@@ -24,6 +24,7 @@ class EnergyTerm(LimitTerm):
     """
 
     quantity: ClassVar[str] = "energy"
+    log_unit: ClassVar[str] = "mj"
 
     def start(self, setting: Setting) -> RunningEnergy:
         """See `CostTerm`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -48,6 +48,7 @@ class LatencyTerm(CostTerm):
     """
 
     quantity: ClassVar[str] = "latency"
+    log_unit: ClassVar[str] = "ms"
 
     weight: float = 0.1
     target_ms: float = 10.0
@@ -71,6 +72,14 @@ class LatencyTerm(CostTerm):
     def scale(self) -> float:
         """See `CostTerm`: κ is for each millisecond."""
         return 1.0
+
+    def aimed_at(self, most: float) -> LatencyTerm:
+        """See `CostTerm`."""
+        return replace(self, target_ms=most)
+
+    def measured_with(self) -> Backend:
+        """See `CostTerm`."""
+        return self.backend
 
     def start(self, setting: Setting) -> RunningLatency:
         """See `CostTerm`.

@@ -14,9 +14,9 @@ from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.config import Config
 from unas.objectives import RunningTerm, Setting
+from unas.pipeline.deployed import start_terms
 from unas.pipeline.opening import finished, resolved, work_in
 from unas.pipeline.phases import Work, export_network, find_genotype, test, train_network
-from unas.pipeline.promised import start_terms
 from unas.report import write_report
 from unas.runs.names import GENOTYPE, REPORT
 from unas.runs.network import load_network
@@ -109,14 +109,15 @@ def search_step(
         device: where to compute.
         num_classes: of the images; the data set's, where it is known without its files.
         image_channels: of the images; likewise.
-        image_size: height and width of the images, where a term of the cost is about the network
-            that will be deployed, such as its latency: it is counted or measured here.
+        image_size: height and width of the images, where a budget or a term of the cost is about the
+            network that will be deployed, such as its latency: it is counted or measured here.
 
     Raises:
         UserError: the data set says nothing about its images without its files, or a term needs
             `image_size`.
     """
     config = resolved(config)
+    search_config = config.steered_search()
     data = type(config.dataset)
     classes, channels = num_classes or data.num_classes, image_channels or data.image_channels
     if classes is None or channels is None:
@@ -129,12 +130,12 @@ def search_step(
         size = (channels, image_size, image_size)
         blueprint = config.blueprint(classes, size)
         setting = Setting(blueprint, config.search.estimator, device=str(runtime.device))
-        terms = start_terms(config.search.objectives, setting)
+        terms = start_terms(search_config.objectives, setting)
         for term in terms.values():
             term.prepare()
     return SearchStep(
         config.space,
-        config.search,
+        search_config,
         classes,
         channels,
         runtime,
@@ -169,8 +170,8 @@ def export_run(
     directory: str | Path, data_root: str | None = None, trusted: Collection[str] = ()
 ) -> dict[str, Any]:
     """Write a run's model.onnx anew from its weights, check and measure it; return the figures; see `evaluate_run`."""
-    work = finished(directory, data_root, "cpu", trusted)
-    network = load_network(Path(directory), work.config.space)
+    work = finished(directory, data_root, None, trusted)
+    network = load_network(Path(directory), work.config.space).to(work.runtime.device)
     export_network(work, network, load_genotype(Path(directory) / GENOTYPE))
     _draw_report(work)
     return work.summary

@@ -14,15 +14,14 @@ from unas.common.errors import UserError
 from unas.common.files import read_text
 from unas.common.text import shown
 from unas.compute.ranks import Ranks
-from unas.compute.runtime import Runtime
+from unas.compute.runtime import Runtime, RuntimeConfig
 from unas.compute.torchrun import job, joined, local_rank, restarts
 from unas.config import Config
-from unas.config.budgeted import with_budget_terms
 from unas.config.components import outside_names
 from unas.config.document import config_from_json, config_to_json
 from unas.data import ImageData
+from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.phases import Work, check, read_summary
-from unas.pipeline.promised import Promised
 from unas.recipes import recipe
 from unas.runs.directory import RunDirectory, open_together
 from unas.runs.interruption import StopSignal
@@ -47,7 +46,7 @@ def work_in(
 ) -> Iterator[Work]:
     """Open a run, new or resumed, for the work of a command called `verb`; see `run`."""
     name = config if isinstance(config, str) else type(config.dataset).__name__.lower()
-    config = with_budget_terms(resolved(config))
+    config = resolved(config)
     directory = Path(out) if out is not None else new_directory(name.replace(":", "-"))
     with contextlib.ExitStack() as stack:
         ranks = stack.enter_context(joined(config.runtime.build().device))
@@ -56,7 +55,7 @@ def work_in(
         data = _load_in_turn(config, ranks).to(runtime.device)
         is_restarted = ranks.largest(restarts()) > 0
         quiet = quiet or not ranks.is_main
-        promised = Promised(config, data, runtime, quiet=quiet)
+        costs = DeployedCosts(config, data, runtime, quiet=quiet)
         opened = stack.enter_context(
             open_together(
                 ranks,
@@ -65,12 +64,12 @@ def work_in(
                     data,
                     runtime,
                     directory,
-                    promised,
+                    costs,
                     resume=resume or (is_restarted and _is_own(directory)),
                 ),
             )
         )
-        promised.share()
+        costs.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
         out_words = f"unas {verb} --resume --out {shlex.quote(str(opened.directory))}"
@@ -78,7 +77,7 @@ def work_in(
         if ranks.size > 1 and not quiet:
             print(_about_ranks(config, ranks), file=sys.stderr, flush=True)
         session = Session(opened, stop, config.checkpoint, " ".join(words), quiet, ranks)
-        yield Work(config, runtime, data, session, promised)
+        yield Work(config, runtime, data, session, costs)
 
 
 def _open(
@@ -86,7 +85,7 @@ def _open(
     data: ImageData,
     runtime: Runtime,
     directory: Path,
-    promised: Promised,
+    costs: DeployedCosts,
     *,
     resume: bool,
 ) -> RunDirectory:
@@ -100,7 +99,7 @@ def _open(
         _require_same(config, directory)
         return RunDirectory.resume(directory, manifest)
     check(config, data, runtime.ranks)
-    promised.require_possible()
+    costs.require_possible()
     return RunDirectory.create(directory, config_to_json(config), manifest)
 
 
@@ -142,16 +141,32 @@ def _load_in_turn(config: Config, ranks: Ranks) -> ImageData:
 
 
 def _require_same(config: Config, directory: Path) -> None:
-    if read_text(directory / CONFIG) != config_to_json(config):
+    path = directory / CONFIG
+    text = read_text(path)
+    if text != config_to_json(config) and not _means(text, config):
         raise UserError(
-            f"{directory / CONFIG} is not this run's configuration; resume with the same one, or use another --out"
+            f"{path} is not this run's configuration; resume with the same one, or use another --out"
         )
 
 
+def _means(text: str, config: Config) -> bool:
+    """Return whether another text says the same: one in which the search's budgets are terms too."""
+    try:
+        saved = config_from_json(text, trusted=outside_names(config))
+    except UserError:
+        return False
+    if saved.steered_search() != config.steered_search():
+        return False
+    return config_to_json(replace(saved, search=config.search)) == config_to_json(config)
+
+
 def finished(
-    directory: str | Path, data_root: str | None, device: str, trusted: Collection[str]
+    directory: str | Path, data_root: str | None, device: str | None, trusted: Collection[str]
 ) -> Work:
-    """Return the work of a run that is only read; see `unas.pipeline.evaluate_run`."""
+    """Return the work of a run that is only read; see `unas.pipeline.evaluate_run`.
+
+    With no `device`, it is the run's own, or the CPU where this machine has no such device.
+    """
     opened = RunDirectory.open(directory)
     config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)), trusted)
     if config.data_root is not None and data_root is None:
@@ -159,9 +174,21 @@ def finished(
             f"{opened.path(CONFIG)}: data_root is {shown(config.data_root)}, and a file is not trusted to name a "
             f"folder; say where the data are: --data-root {shlex.quote(config.data_root)}"
         )
+    device = device or _device_here(config.runtime)
     config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root)
     runtime = config.runtime.build()
     summary = read_summary(opened)
     session = Session(opened, StopSignal(), config.checkpoint, "")
     data = _load(config).to(runtime.device)
-    return Work(config, runtime, data, session, Promised(config, data, runtime), summary)
+    costs = DeployedCosts(config, data, runtime)
+    return Work(config, runtime, data, session, costs, summary)
+
+
+def _device_here(runtime: RuntimeConfig) -> str:
+    """Return the device of a run; the CPU if this machine hasn't got it."""
+    try:
+        runtime.build()
+    except UserError as error:
+        print(f"{error}; the run is judged on the CPU", file=sys.stderr, flush=True)
+        return "cpu"
+    return runtime.device

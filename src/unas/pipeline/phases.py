@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
-from unas.budgets.contract import as_summary
+from unas.budgets.verdicts import as_summary
 from unas.common.errors import UserError
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.runtime import Runtime
@@ -22,7 +22,7 @@ from unas.graphs.onnx import check_onnx, export_onnx
 from unas.graphs.size import count_macs, count_parameters
 from unas.latency import measure, measure_file
 from unas.latency.gauges import quietest
-from unas.pipeline.promised import Promised
+from unas.pipeline.deployed import DeployedCosts
 from unas.runs.directory import RunDirectory
 from unas.runs.names import GENOTYPE, ONNX, SUMMARY, WEIGHTS
 from unas.runs.network import save_network
@@ -48,7 +48,7 @@ class Work:
         runtime: device and precision.
         data: its images, on the device.
         session: where it logs and saves.
-        promised: what it has promised about its network.
+        costs: what the network that it deploys costs, and may cost.
         summary: the figures so far, as in summary.json.
     """
 
@@ -56,7 +56,7 @@ class Work:
     runtime: Runtime
     data: ImageData
     session: Session
-    promised: Promised
+    costs: DeployedCosts
     summary: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -194,13 +194,13 @@ def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
     config = work.config
     return SearchStep(
         config.space,
-        config.search,
+        config.steered_search(),
         work.data.num_classes,
         work.data.image_shape[0],
         work.runtime,
         seed=config.seed,
         total_steps=total_steps(config.search, steps_per_epoch),
-        policy_terms=work.promised.terms,
+        policy_terms=work.costs.terms,
     )
 
 
@@ -211,9 +211,8 @@ def search_genotype(work: Work) -> Genotype:
     step = new_search(work, train.steps_per_epoch)
     alarms = search_loop(step, train, validation, work.session)
     batches = OwnBatches(work, validation.image_set)
-    contract = work.promised.contract()
-    best, candidates = choose(step, config.choosing, work.session.stoppable(batches), contract)
-    verdicts = contract.verdicts(best.genotype) if contract else ()
+    budgets = work.costs.budgets
+    best, candidates = choose(step, config.choosing, work.session.stoppable(batches), budgets)
     work.session.run.write_text(GENOTYPE, best.genotype.to_json())
     found = collapse(config.space, best.genotype)
     work.report(
@@ -225,7 +224,7 @@ def search_genotype(work: Work) -> Genotype:
         normalised_entropy=collapse(config.space, step.policy).normalised_entropy,
         skip_share=found.figures().get("skip_share"),
         alarms=found.alarms() | alarms,
-        **as_summary(verdicts),
+        **as_summary(budgets.verdicts(best.genotype)),
     )
     return best.genotype
 
@@ -308,7 +307,7 @@ def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
     latencies.append(
         quietest(lambda: measure(network, data.image_shape, device=work.runtime.device))
     )
-    judged = as_summary(work.promised.judge(path, network))
+    judged = as_summary(work.costs.budgets.verdicts_of_file(path, network))
     work.report(latency=[asdict(each) for each in latencies], **judged)
 
 

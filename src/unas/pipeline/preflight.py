@@ -18,8 +18,8 @@ from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import ImageData
 from unas.objectives import PolicyTerm
+from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.phases import check, search_streams, training_stream
-from unas.pipeline.promised import Promised
 from unas.searching.loop import total_steps
 from unas.searching.step import SearchStep
 from unas.training import TrainingStep
@@ -50,9 +50,8 @@ def preflight(config: Config) -> dict[str, Any]:
             f"{phase.name}_steps": phase.steps,
             f"{phase.name}_seconds_a_step": phase.seconds_a_step,
         }
-    promised = Promised(config, data, runtime, quiet=True)
     if config.budgets:
-        figures["budgets"] = promised.preview()
+        figures["budgets"] = DeployedCosts(config, data, runtime, quiet=True).budgets.preview()
     total = sum(phase.steps * phase.seconds_a_step for phase in phases)
     return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
-from unas.budgets.contract import Contract
+from unas.budgets.run_budgets import RunBudgets
 from unas.common.errors import UserError
 from unas.compute.seeds import generator_for, step_seed
 from unas.estimators import draw_hard
@@ -67,7 +67,7 @@ def choose(
     search: SearchStep,
     config: ChoosingConfig,
     batches: Iterable[tuple[Tensor, Tensor]],
-    contract: Contract | None = None,
+    budgets: RunBudgets | None = None,
 ) -> tuple[Choice, list[Choice]]:
     """Return the best candidate and all that were compared; without budgets the policy's mode is the first.
 
@@ -76,10 +76,10 @@ def choose(
         config: how to choose.
         batches: normalised validation images with labels; of several processes, the part of this
             one.
-        contract: the budgets that the candidate must meet.
+        budgets: what the candidate's network must meet.
     """
-    if contract is not None:
-        return _choose_within(search, config, batches, contract)
+    if budgets:
+        return _choose_within(search, config, batches, budgets)
     policy = search.policy
     genotypes = [Genotype(search.space.registry_name, policy.mode())]
     if config.candidates:
@@ -95,7 +95,7 @@ def _choose_within(
     search: SearchStep,
     config: ChoosingConfig,
     batches: Iterable[tuple[Tensor, Tensor]],
-    contract: Contract,
+    budgets: RunBudgets,
 ) -> tuple[Choice, list[Choice]]:
     """Return the best candidate whose real network meets the budgets, from the policy or as near to it as there is one.
 
@@ -108,29 +108,27 @@ def _choose_within(
     wanted = max(config.candidates, LEAST_CANDIDATES)
     for share in SHARES:
         genotypes: list[Genotype] = []
-        for genotype in _candidates(search, contract, share):
-            if all(genotype != choice.genotype for choice in compared) and contract.admits(
-                genotype
-            ):
+        for genotype in _candidates(search, budgets, share):
+            if all(genotype != choice.genotype for choice in compared) and budgets.admits(genotype):
                 genotypes.append(genotype)
             if len(genotypes) == wanted:
                 break
         choices = sorted(_evaluate(search, genotypes, batches), key=_order)
         compared += choices
         for choice in choices[:MEASURED]:
-            if contract.keeps(choice.genotype):
+            if budgets.within(choice.genotype):
                 return choice, compared
             measured.append(choice)
-    if within := [choice for choice in measured if contract.keeps(choice.genotype, margin=0.0)]:
+    if within := [choice for choice in measured if budgets.within(choice.genotype, margin=0.0)]:
         return min(within, key=_order), compared
-    contract.say("no architecture was found that meets every budget; the cheapest one is taken")
-    (last,) = _evaluate(search, [contract.cheapest()], batches)
+    budgets.say("no architecture was found that meets every budget; the cheapest one is taken")
+    (last,) = _evaluate(search, [budgets.cheapest()], batches)
     return last, [*compared, last]
 
 
-def _candidates(search: SearchStep, contract: Contract, share: float) -> Iterator[Genotype]:
+def _candidates(search: SearchStep, budgets: RunBudgets, share: float) -> Iterator[Genotype]:
     """Yield different architectures: the policy's mode and draws, with a share of choices from the cheapest one."""
-    policy, blocks, least = search.policy, contract.clauses[0].table.blocks, contract.cheapest()
+    policy, blocks, least = search.policy, budgets.blocks, budgets.cheapest()
     if share == 1:
         yield least
         return

@@ -18,29 +18,32 @@ import unas
 from fake_clock import BLUEPRINT, SPACE, FakeClock
 from tiny import tiny_recipe
 from unas.architecture.genotype import Genotype
-from unas.architecture.policy import Policy
-from unas.budgets.budget import Budget
-from unas.budgets.contract import MARGIN, Clause, Contract
+from unas.architecture.policy import Layout, Policy
+from unas.budgets import quantities
+from unas.budgets.budget import Budget, read_budgets
+from unas.budgets.quantities import CountedQuantity
+from unas.budgets.quantities.latency import LatencyQuantity
+from unas.budgets.run_budgets import MARGIN, RunBudgets
+from unas.budgets.steering import steered
 from unas.cli import main
 from unas.common.errors import Interrupted
-from unas.compute.ranks import Ranks
 from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
-from unas.config.budgeted import with_budget_terms
 from unas.config.document import config_from_json, config_to_json
 from unas.costs.blocks import random_genotypes
-from unas.costs.gauges import COUNTS, Counter
-from unas.costs.reading import Reading
+from unas.costs.gauges import Counter
+from unas.estimators.base import RunningEstimator
 from unas.estimators.reinforce import Reinforce
 from unas.latency import Fingerprint, Latency
 from unas.latency.backends.command import CommandBackend
 from unas.latency.gauges import Stopwatch, quietest
-from unas.objectives import RunningCost, Setting
+from unas.objectives import PolicyTerm, RunningTerm, Setting
 from unas.objectives import latency as latency_term
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.energy import EnergyTerm
 from unas.objectives.macs import MacsTerm
 from unas.pipeline import Result
+from unas.pipeline.deployed import start_terms
 from unas.runs.directory import RunDirectory
 from unas.searching.choosing import ChoosingConfig, choose
 from unas.searching.step import SearchStep
@@ -56,8 +59,14 @@ def small(**changes: Any) -> Config:
     return replace(config, space=SPACE, network=SPACE.network_options(), search=search, **changes)
 
 
+def counter(name: str) -> Counter:
+    quantity = quantities.get(name)()
+    assert isinstance(quantity, CountedQuantity)
+    return Counter(BLUEPRINT, quantity.count)
+
+
 def figures(quantity: str) -> list[float]:
-    return [Counter(BLUEPRINT, COUNTS[quantity])(genotype).value for genotype in GENOTYPES]
+    return [counter(quantity)(genotype).value for genotype in GENOTYPES]
 
 
 def of_median(quantity: str, share: float) -> str:
@@ -71,9 +80,7 @@ def test_counted_budgets_are_never_exceeded(seed: int, tmp_path: Path) -> None:
     for text, verdict in zip(budgets, result.summary["budgets"], strict=True):
         budget = Budget.parse(text)
         assert (
-            verdict["value"]
-            == Counter(BLUEPRINT, COUNTS[budget.quantity])(result.genotype).value
-            <= budget.limit
+            verdict["value"] == counter(budget.quantity.name)(result.genotype).value <= budget.limit
         )
         assert (verdict["passed"], verdict["limit"], verdict["budget"]) == (
             True,
@@ -119,15 +126,11 @@ def test_a_run_ends_in_verdicts_on_the_exported_file(
     config = config_from_json(
         (tmp_path / "run" / "config.json").read_text(), trusted=["tiny:TinyDigits"]
     )
-    assert config.budgets == (f"macs<={macs}", "params<=1M", "latency<=10s")
-    assert set(config.search.objectives) == {
-        "cross_entropy",
-        "gap",
-        "overlap",
-        "macs",
-        "params",
-        "latency",
-    }
+    texts = (f"macs<={macs}", "params<=1M", "latency<=10s")
+    assert config.budgets == tuple(Budget.parse(text) for text in texts)
+    own_terms = {"cross_entropy", "gap", "overlap"}
+    assert set(config.search.objectives) == own_terms
+    assert set(config.steered_search().objectives) == own_terms | {"macs", "params", "latency"}
 
 
 def test_an_impossible_budget_is_refused_before_the_search(tmp_path: Path) -> None:
@@ -188,9 +191,10 @@ def test_a_budget_that_is_not_met_is_exit_code_1(
 
 def aims(config: unas.Config, *budgets: str) -> dict[str, Any]:
     """Return the terms of a run with budgets, with its own of before."""
-    found = with_budget_terms(replace(config, budgets=budgets))
-    assert with_budget_terms(found) == found
-    return dict(found.search.objectives)
+    config = replace(config, budgets=read_budgets(budgets))
+    search = config.steered_search()
+    assert replace(config, search=search).steered_search() == search
+    return dict(search.objectives)
 
 
 def test_a_term_that_aims_above_a_budget_is_lowered_to_it() -> None:
@@ -216,12 +220,14 @@ def test_a_term_that_aims_above_a_budget_is_lowered_to_it() -> None:
 
 
 def test_budgets_survive_their_json_and_a_command_needs_trust() -> None:
-    config = with_budget_terms(small(budgets=("latency<=3ms@command", "macs<=1M")), "clock {model}")
-    term = config.search.objectives["latency"]
+    command = CommandBackend("clock {model}")
+    on_phone = replace(Budget.parse("latency<=3ms"), backend=command)
+    config = small(budgets=(on_phone, "macs<=1M"))
+    term = config.steered_search().objectives["latency"]
     assert isinstance(term, latency_term.LatencyTerm)
-    assert term.backend == CommandBackend("clock {model}")
-    assert with_budget_terms(config) == config
+    assert term.backend == command
     text, trusted = config_to_json(config), ["tiny:TinyDigits", "fake_clock:small_model"]
+    assert json.loads(text)["budgets"][1] == "macs<=1M"
     assert config_from_json(text, trusted=[*trusted, "command"]) == config
     for name in (
         "command",
@@ -242,15 +248,11 @@ def a_search(certain: Genotype | None = None) -> SearchStep:
     return search
 
 
-def a_contract(limit_ms: float, say: Callable[[str], None] = print) -> Contract:
-    term = latency_term.LatencyTerm(target_ms=limit_ms, backend=FakeClock())
-    running = term.start(Setting(BLUEPRINT, Reinforce()))
-    assert isinstance(running, RunningCost)
-    running.prepare()
-    clause = Clause(
-        Budget("latency", limit_ms, "ms", "eager"), Stopwatch(BLUEPRINT, FakeClock()), running
-    )
-    return Contract([clause], Ranks(), say)
+def a_budget(limit_ms: float, say: Callable[[str], None] = print) -> RunBudgets:
+    budget = Budget(LatencyQuantity(), limit_ms, "ms", FakeClock())
+    terms = start_terms(steered({}, [budget]), Setting(BLUEPRINT, Reinforce()))
+    terms["latency"].prepare()
+    return RunBudgets([budget], BLUEPRINT, terms=terms, say=say)
 
 
 BATCHES = [(torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8))]
@@ -264,7 +266,7 @@ def test_candidates_that_break_a_measured_budget_are_dropped() -> None:
     search, config = a_search(), ChoosingConfig(candidates=18)
     free, _ = choose(search, config, BATCHES)
     limit = 0.99 * clocked(free.genotype)  # so it is the budget that decides
-    best, compared = choose(search, config, BATCHES, a_contract(limit))
+    best, compared = choose(search, config, BATCHES, a_budget(limit))
     within = [choice for choice in compared if clocked(choice.genotype) <= (1 - MARGIN) * limit]
     assert best == min(within, key=lambda choice: choice.validation_loss)
     assert best != free
@@ -273,18 +275,18 @@ def test_candidates_that_break_a_measured_budget_are_dropped() -> None:
 def test_a_policy_that_is_sure_of_too_much_gives_something_nearer_to_the_cheapest() -> None:
     times = [clocked(genotype) for genotype in GENOTYPES]
     dear = GENOTYPES[int(np.argmax(times))]
-    best, _ = choose(a_search(dear), ChoosingConfig(), BATCHES, a_contract(0.8 * max(times)))
+    best, _ = choose(a_search(dear), ChoosingConfig(), BATCHES, a_budget(0.8 * max(times)))
     assert clocked(best.genotype) <= 0.8 * max(times)
     assert best.genotype != dear
 
 
 def test_an_unreachable_budget_gives_the_cheapest_and_says_so() -> None:
     lines: list[str] = []
-    contract = a_contract(0.5 * min(clocked(genotype) for genotype in GENOTYPES), lines.append)
-    best, _ = choose(a_search(), ChoosingConfig(), BATCHES, contract)
+    budgets = a_budget(0.5 * min(clocked(genotype) for genotype in GENOTYPES), lines.append)
+    best, _ = choose(a_search(), ChoosingConfig(), BATCHES, budgets)
     assert clocked(best.genotype) == min(clocked(genotype) for genotype in GENOTYPES)
     assert "no architecture was found that meets every budget" in lines[0]
-    assert [verdict.passed for verdict in contract.verdicts(best.genotype)] == [False]
+    assert [verdict.passed for verdict in budgets.verdicts(best.genotype)] == [False]
 
 
 def test_a_noisy_measurement_is_repeated_and_the_least_noisy_counts() -> None:
@@ -297,17 +299,79 @@ def test_a_noisy_measurement_is_repeated_and_the_least_noisy_counts() -> None:
     assert quietest(iter([noisy[0], calm]).__next__) == calm
 
 
-def test_reading_of_a_policy_mode_is_cached() -> None:
-    contract, calls = a_contract(5.0), list[Genotype]()
-    genotype = Genotype("module", Policy(SPACE.choices).mode())
-    clause = contract.clauses[0]
-    gauge: Any = lambda g: calls.append(g) or Reading(1.0, 1.0, 1.0)  # noqa: E731
-    contract.clauses = (Clause(clause.budget, gauge, clause.term),)
-    gauge_is_exact: Any = type("Fake", (), {"is_exact": False, "__call__": lambda _, g: gauge(g)})()
-    contract.clauses = (Clause(clause.budget, gauge_is_exact, clause.term),)
-    assert contract.keeps(genotype)
-    assert contract.verdicts(genotype)[0].value == 1.0
-    assert calls == [genotype]
+def test_an_architecture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Genotype] = []
+    of = Stopwatch.__call__
+    monkeypatch.setattr(Stopwatch, "__call__", lambda self, g: read.append(g) or of(self, g))
+    budgets, genotype = a_budget(1e6), Genotype("module", Policy(SPACE.choices).mode())
+    assert budgets.within(genotype)
+    budgets.require_met(genotype)
+    assert budgets.verdicts(genotype)[0].reading.value == clocked(genotype)
+    assert read == [genotype, genotype]  # the second time by this test
+
+
+def test_a_budget_is_read_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    parse = Budget.parse.__func__  # type: ignore[attr-defined]
+
+    def counting(cls: type[Budget], text: str, *known: Any) -> Budget:
+        read.append(text)
+        budget: Budget = parse(cls, text, *known)
+        return budget
+
+    monkeypatch.setattr(Budget, "parse", classmethod(counting))
+    words = ["run", "tiny:tiny_recipe", "--out", str(tmp_path / "run"), "--quiet"]
+    assert main([*words, "--budget", "macs<=1G", "--budget", "latency<=10s"]) == 0
+    assert read == ["macs<=1G", "latency<=10s"]
+
+
+class OwnMacs(PolicyTerm):
+    """A term about multiply-adds that has no table, such as a penalty of one's own."""
+
+    quantity = "macs"
+
+    def start(self, setting: Setting) -> RunningTerm:
+        return OwnPenalty(setting.estimator.start(Layout(SPACE.choices, "module")))
+
+
+class OwnPenalty(RunningTerm):
+    def __init__(self, estimator: RunningEstimator) -> None:
+        self.estimator = estimator
+
+    def prepare(self) -> None:
+        pass
+
+    def loss(
+        self,
+        policy: Policy,
+        step: int,  # noqa: ARG002
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> torch.Tensor:
+        return 0 * policy.entropy()
+
+    def figures(self, policy: Policy) -> dict[str, float]:  # noqa: ARG002
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def test_a_term_of_ones_own_about_a_quantity_stands_beside_the_budgets_term(
+    tmp_path: Path,
+) -> None:
+    config = small()
+    objectives = {**config.search.objectives, "macs": OwnMacs()}
+    config = replace(
+        config,
+        search=replace(config.search, objectives=objectives),
+        budgets=read_budgets([of_median("macs", 0.6)]),
+    )
+    result = unas.search(config, tmp_path / "run", quiet=True)
+    assert result.summary["budgets"][0]["passed"]
+    assert "macs_budget" in config.steered_search().objectives
 
 
 def test_a_search_with_a_clock_is_stopped_after_every_step_and_ends_the_same(
