@@ -12,6 +12,7 @@ from torch import nn
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.graphs.onnx import check_onnx, export_onnx
+from unas.graphs.quick_onnx import direct_onnx
 from unas.spaces import create_network
 
 METADATA = {
@@ -84,10 +85,53 @@ def test_check_finds_equal_different_and_broken_networks(network: Any, exported:
     changed.load_state_dict(network.state_dict())
     with torch.no_grad():
         changed.classifier.bias[1] += 0.5
-    assert check_onnx(exported, changed, images) == pytest.approx(0.5, abs=1e-3)
+    largest = float(changed.eval()(images).detach().abs().max())
+    assert check_onnx(exported, changed, images) == pytest.approx(0.5 / largest, rel=1e-3)
     with torch.no_grad():
         changed.classifier.bias[0] = torch.nan
     assert check_onnx(exported, changed, images) == float("inf")
+
+
+class Scaled(nn.Module):
+    """Logits of any size; of one image, the batch is lost if it squeezes."""
+
+    def __init__(self, scale: float, squeezes: bool = False) -> None:
+        super().__init__()
+        self.scale, self.squeezes = scale, squeezes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.scale * images.mean((2, 3))
+        return logits.squeeze(0) if self.squeezes else logits
+
+
+def test_the_difference_is_relative_to_the_logits(tmp_path: Path) -> None:
+    images = torch.randn(5, 3, 4, 4)
+    for scale in (1e-6, 1.0, 1e6):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(direct_onnx(Scaled(scale), (3, 4, 4)).SerializeToString())
+        assert check_onnx(path, Scaled(scale), images) < 1e-6
+        assert check_onnx(path, Scaled(1.01 * scale), images) == pytest.approx(
+            0.01 / 1.01, rel=1e-3
+        )
+    path.write_bytes(direct_onnx(Scaled(0.0), (3, 4, 4)).SerializeToString())
+    assert check_onnx(path, Scaled(0.0), images) == 0
+    assert check_onnx(path, Scaled(1.0), images) == 1
+
+
+def test_logits_of_another_shape_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(direct_onnx(Scaled(1.0), (3, 4, 4)).SerializeToString())
+    with pytest.raises(UserError, match=r"gives \[1, 3\] for 1 images, and the network \[3\]"):
+        check_onnx(path, Scaled(1.0, squeezes=True), torch.randn(5, 3, 4, 4))
+
+
+def test_a_file_of_a_fixed_number_of_images_is_refused(tmp_path: Path) -> None:
+    model = direct_onnx(Scaled(1.0), (3, 4, 4))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="can't be run on 5 images") as error:
+        check_onnx(tmp_path / "model.onnx", Scaled(1.0), torch.randn(5, 3, 4, 4))
+    assert "\n" not in str(error.value)
 
 
 def test_check_refuses_a_damaged_file_in_one_line(

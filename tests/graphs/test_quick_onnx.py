@@ -1,6 +1,7 @@
 """The direct ONNX graph against PyTorch's numbers, and against what ONNX Runtime makes of the exporter's graph."""
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,34 @@ def test_an_unknown_operator_goes_to_the_exporter() -> None:
     np.testing.assert_allclose(
         logits(quick_onnx(Softmax(), (3, 4, 4)), images), Softmax()(images), rtol=1e-5
     )
+
+
+WEIGHT = torch.ones(1, 1, 8, 8)
+
+
+class Applied(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.function(images)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("aten.mean.default", lambda x: x * x.mean()),
+        ("clamp", lambda x: x.clamp(min=0)),
+        ("aten.clamp.Tensor", lambda x: x.clamp(WEIGHT, WEIGHT)),
+        ("aten.view.dtype", lambda x: x.view(torch.int32)),
+        ("convolution", lambda x: nn.functional.conv2d(x, x)),
+        ("ones", lambda x: torch.cat([x, torch.ones(x.shape[0], 1, 8, 8)], 1)),
+        ("expand", lambda x: torch.cat([x, WEIGHT.expand(x.shape[0], 1, 8, 8)], 1)),
+    ],
+)
+def test_what_has_no_translation_is_left_to_the_exporter(
+    name: str, function: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    with pytest.raises(UnknownOperatorError, match=f"^{name}$"):
+        direct_onnx(Applied(function), (3, 8, 8))

@@ -126,6 +126,5 @@ def _last_uses(
 
 
 def _step(operator: Operator) -> Step:
-    name = operator.kind.overloadpacket.__name__
-    is_elementwise = torch.Tag.pointwise in operator.kind.tags or "batch_norm" in name
-    return Step(operator.inputs, operator.outputs, is_elementwise, name in _VIEWS)
+    is_elementwise = torch.Tag.pointwise in operator.kind.tags or "batch_norm" in operator.name
+    return Step(operator.inputs, operator.outputs, is_elementwise, operator.name in _VIEWS)

@@ -6,8 +6,10 @@ import copy
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 INPUT = "images"
 OUTPUT = "logits"
+# NumPy's names of ONNX Runtime's types, where they differ.
+_OF_NUMPY = {"float": "float32", "double": "float64"}
 
 
 def cpu_copy(network: nn.Module) -> nn.Module:
@@ -41,10 +45,10 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
     # Two example images: one alone would make the batch size a constant of the model.
     example = torch.zeros(2, *image_shape)
     with torch.no_grad(), warnings.catch_warnings():
-        # PyTorch 2.11's exporter uses what PyTorch 2.11 calls deprecated.
-        warnings.filterwarnings(
-            "ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated", FutureWarning
-        )
+        # The exporter uses what PyTorch itself calls deprecated, and looks through the list of
+        # weights that a recurrent layer keeps beside them.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", r"The tensor attributes .*_flat_weights", UserWarning)
         program = torch.onnx.export(
             cpu_copy(network),
             (example,),
@@ -80,6 +84,30 @@ def open_session(model: bytes | Path, threads: int | None = None) -> onnxruntime
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
+def blank_input(
+    session: onnxruntime.InferenceSession, batch_shape: tuple[int, int, int, int]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return what to feed an open model with: images of zeros, of the type that it takes.
+
+    Raises:
+        UserError: the model takes another number of images, or a type that NumPy doesn't know.
+    """
+    images = session.get_inputs()[0]
+    batch_size = images.shape[0]  # a name where any number will do
+    if isinstance(batch_size, int) and batch_size != batch_shape[0]:
+        raise UserError(
+            f"it takes {batch_size} images at once, not {batch_shape[0]}; export it for any number"
+        )
+    kind = images.type.removeprefix("tensor(").removesuffix(")")
+    try:
+        dtype = np.dtype(_OF_NUMPY.get(kind, kind))
+    except TypeError as error:
+        raise UserError(
+            f"it takes images of the type {kind}; export it for float32 or float16"
+        ) from error
+    return {images.name: np.zeros(batch_shape, dtype)}
+
+
 def export_onnx(
     network: nn.Module,
     image_shape: tuple[int, int, int],
@@ -105,9 +133,10 @@ def export_onnx(
 
 
 def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
-    """Return the largest absolute difference between ONNX Runtime's and PyTorch's logits.
+    """Return the largest difference between ONNX Runtime's and PyTorch's logits.
 
-    Both run on the CPU. The images are tried all at once, and the first of them alone.
+    It is relative to the largest of PyTorch's logits. Both run on the CPU. The images are tried all
+    at once, and the first of them alone.
 
     Args:
         path: the file that `export_onnx` wrote.
@@ -118,7 +147,8 @@ def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
         The difference; infinity where a logit is not finite.
 
     Raises:
-        UserError: the file can't be opened by ONNX Runtime.
+        UserError: the file can't be opened or run by ONNX Runtime, or its logits are of another
+            shape.
     """
     reference = cpu_copy(network)
     try:
@@ -128,8 +158,28 @@ def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
     largest = 0.0
     for batch in (images, images[:1]):
         inputs = batch.detach().to(device="cpu", dtype=torch.float32).contiguous()
-        (logits,) = session.run([OUTPUT], {INPUT: inputs.numpy()})
+        try:
+            (logits,) = session.run([OUTPUT], {INPUT: inputs.numpy()})
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise UserError(
+                f"{path} can't be run on {len(inputs)} images: {first_line(error)}; the network "
+                "must take any number of images"
+            ) from error
         with torch.no_grad():
-            difference = (torch.from_numpy(logits) - reference(inputs)).abs()
-        largest = max(largest, float(difference.nan_to_num(torch.inf).max()))
+            expected = reference(inputs)
+        if logits.shape != expected.shape:
+            raise UserError(
+                f"{path} gives {list(logits.shape)} for {len(inputs)} images, and the network "
+                f"{list(expected.shape)}; it must give [images, classes] for any number of images"
+            )
+        largest = max(largest, _relative_difference(torch.from_numpy(logits), expected))
     return largest
+
+
+def _relative_difference(logits: Tensor, expected: Tensor) -> float:
+    """Return the largest difference by the largest expected logit; infinity for what isn't finite."""
+    difference = float((logits - expected).abs().nan_to_num(torch.inf).max())
+    size = float(expected.abs().max())
+    if difference == 0:
+        return 0.0
+    return difference / size if 0 < size < torch.inf else torch.inf

@@ -59,7 +59,7 @@ def _pads(value: Sequence[int]) -> list[int]:
 
 def _convolution(graph: GraphBuilder, operator: Operator) -> None:
     images, weight, bias, stride, padding, dilation, transposed, _, groups = operator.arguments
-    if transposed or weight.dim() != 4:
+    if transposed or isinstance(weight, Value) or weight.dim() != 4:
         raise UnknownOperatorError("convolution")
     inputs = [graph.of(images), graph.of(weight)]
     if bias is not None:
@@ -181,34 +181,34 @@ def _clip(graph: GraphBuilder, operator: Operator) -> None:
     graph.emit(operator, "Clip", [graph.of(images), graph.of(low), graph.of(high)])
 
 
-# How each PyTorch operator is translated.
+# How each PyTorch operator is translated; another overload may mean something else.
 NODES: dict[str, Translate] = {
-    "convolution": _convolution,
-    "_native_batch_norm_legit_no_training": _batch_norm,
-    "native_batch_norm": _batch_norm_of_both_modes,
-    "relu": _unary("Relu"),
-    "relu_": _unary("Relu"),
-    "sigmoid": _unary("Sigmoid"),
-    "hardswish": _unary("HardSwish"),
-    "hardtanh": _clip,
-    "hardtanh_": _clip,
-    "clamp": _clip,
-    "detach": _unary("Identity"),
-    "alias": _unary("Identity"),
-    "clone": _unary("Identity"),
-    "add": _binary("Add"),
-    "add_": _binary("Add"),
-    "mul": _binary("Mul"),
-    "cat": _concatenate,
-    "slice": _slice,
-    "constant_pad_nd": _pad,
-    "max_pool2d_with_indices": _max_pool,
-    "avg_pool2d": _average_pool,
-    "mean": _mean,
-    "view": _view,
-    "_unsafe_view": _view,
-    "addmm": _linear,
-    "mm": _binary("MatMul"),
+    "aten.convolution.default": _convolution,
+    "aten._native_batch_norm_legit_no_training.default": _batch_norm,
+    "aten.native_batch_norm.default": _batch_norm_of_both_modes,
+    "aten.relu.default": _unary("Relu"),
+    "aten.relu_.default": _unary("Relu"),
+    "aten.sigmoid.default": _unary("Sigmoid"),
+    "aten.hardswish.default": _unary("HardSwish"),
+    "aten.hardtanh.default": _clip,
+    "aten.hardtanh_.default": _clip,
+    "aten.clamp.default": _clip,
+    "aten.detach.default": _unary("Identity"),
+    "aten.alias.default": _unary("Identity"),
+    "aten.clone.default": _unary("Identity"),
+    "aten.add.Tensor": _binary("Add"),
+    "aten.add_.Tensor": _binary("Add"),
+    "aten.mul.Tensor": _binary("Mul"),
+    "aten.cat.default": _concatenate,
+    "aten.slice.Tensor": _slice,
+    "aten.constant_pad_nd.default": _pad,
+    "aten.max_pool2d_with_indices.default": _max_pool,
+    "aten.avg_pool2d.default": _average_pool,
+    "aten.mean.dim": _mean,
+    "aten.view.default": _view,
+    "aten._unsafe_view.default": _view,
+    "aten.addmm.default": _linear,
+    "aten.mm.default": _binary("MatMul"),
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from unas.graphs.size import evaluation_mode, one_image
+from unas.graphs.evaluation import blank_images, evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Operator:
         keywords: arguments given by name, likewise with `Value`s.
         inputs: indices of the activations among the arguments.
         outputs: indices of the activations that it returns; an operator that works in place
-            returns one of its inputs.
+            returns one of its inputs. None where it reads no activation.
+        written: the shapes of the tensors that it returns.
     """
 
     kind: Any
@@ -44,41 +46,66 @@ class Operator:
     keywords: dict[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    written: tuple[tuple[int, ...], ...]
+
+    @property
+    def name(self) -> str:
+        """The operator's name without its overload, for example "relu"."""
+        return str(self.kind.overloadpacket.__name__)
 
 
 @dataclass
 class Recording:
-    """What a network did with one image.
+    """What a network did with its images.
 
     Args:
-        shapes: the shape of each activation, the batch of 1 included.
-        operators: the calls in their order.
+        shapes: the shape of each activation, the batch included.
+        operators: the calls that read activations, in their order.
+        others: the calls that don't: of weights alone, or of nothing at all.
         results: indices of the activations that the network returned.
     """
 
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
+    others: list[Operator] = field(default_factory=list)
     results: tuple[int, ...] = ()
 
 
-def record(network: nn.Module, image_shape: tuple[int, int, int]) -> Recording:
-    """Return the operators that a network runs for one image in evaluation mode.
+def record(network: nn.Module, image_shape: tuple[int, int, int], batch_size: int = 1) -> Recording:
+    """Return the operators that a network runs for one image, or for a few, in evaluation mode.
 
     Args:
-        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is
+        network: maps images [B, C, H, W] to anything, on any device ("meta" costs nothing); it is
             left as it is.
         image_shape: (C, H, W).
+        batch_size: how many images.
 
     Raises:
         UserError: the shape is not three positive numbers.
     """
-    image = one_image(network, image_shape)
     recorder = _Recorder()
-    recorder.name(image)
-    with evaluation_mode(network), torch.no_grad(), recorder:
-        results = network(image)
+    with evaluation_mode(network), _taken_apart(), torch.no_grad():
+        images = blank_images(network, image_shape, batch_size)
+        recorder.name(images)
+        with recorder:
+            results = network(images)
     recorder.recording.results = tuple(recorder.indices(results))
     return recorder.recording
+
+
+@contextmanager
+def _taken_apart() -> Iterator[None]:
+    """Let PyTorch take composite operators apart, which it doesn't in inference mode.
+
+    Nor does it where it has one operator for a whole layer of a transformer.
+    """
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.inference_mode(False):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -114,12 +141,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         inputs = self.indices((args, kwargs))
         results = func(*args, **kwargs)
-        if inputs:
-            arguments, keywords = tree_map_only(Tensor, self._reference, (args, kwargs))
-            tensors = [leaf for leaf in tree_flatten(results)[0] if isinstance(leaf, Tensor)]
-            outputs = tuple(self.name(tensor) for tensor in tensors)
-            operator = Operator(func, tuple(arguments), keywords, tuple(inputs), outputs)
-            self.recording.operators.append(operator)
+        arguments, keywords = tree_map_only(Tensor, self._reference, (args, kwargs))
+        tensors = [leaf for leaf in tree_flatten(results)[0] if isinstance(leaf, Tensor)]
+        outputs = tuple(self.name(tensor) for tensor in tensors) if inputs else ()
+        written = tuple(tuple(tensor.shape) for tensor in tensors)
+        operator = Operator(func, tuple(arguments), keywords, tuple(inputs), outputs, written)
+        calls = self.recording.operators if inputs else self.recording.others
+        calls.append(operator)
         return results
 
     def _reference(self, tensor: Tensor) -> Tensor | Value:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
+# What may run beside the image: views of weights, and what a BatchNorm leaves empty. Anything else
+# may make something for each image, such as a token, and would make it for a batch of one here.
+_HARMLESS = frozenset({"alias", "detach", "empty", "permute", "t", "transpose", "view"})
 
 
 def quick_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
@@ -49,9 +52,12 @@ def direct_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.M
     import onnx
 
     recording = record(cpu_copy(network), image_shape)
+    for operator in recording.others:
+        if operator.name not in _HARMLESS:
+            raise UnknownOperatorError(operator.name)
     builder = GraphBuilder(recording.shapes)
     for operator in recording.operators:
-        name = operator.kind.overloadpacket.__name__
+        name = str(operator.kind)
         if name not in NODES:
             raise UnknownOperatorError(name)
         NODES[name](builder, operator)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import logging
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unas.common.errors import UserError
+from unas.graphs.operators import record
+from unas.graphs.torch_macs import macs_of
+
+logger = logging.getLogger("unas")
 
 
 def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
@@ -28,70 +28,40 @@ def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
 
 
 def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Return the multiply-adds of a network's convolutions and linear layers for one image.
+    """Return the multiply-adds of a network for one image, in evaluation mode.
 
-    What a network computes outside of `nn.Conv2d` and `nn.Linear` is not counted.
+    They are those of its convolutions, matrix products and recurrent cells, however these are
+    written: as layers or as functions. It is the figure of the network's ONNX file, too.
 
     Args:
-        network: maps images [1, C, H, W] to anything, on any device ("meta" costs nothing); it is
-            evaluated, and left as it was.
+        network: maps images [B, C, H, W] to anything, on any device ("meta" costs nothing); it is
+            left as it was.
         image_shape: (C, H, W).
 
     Raises:
-        UserError: the shape is not three positive numbers.
+        UserError: the shape is not three positive numbers, or the network runs an operator whose
+            multiply-adds nobody has written down.
     """
-    image = one_image(network, image_shape)
-    total = 0
-
-    def add(module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
-        nonlocal total
-        total += output.numel() * _macs_of_one_value(module)
-
-    counted = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    hooks = [module.register_forward_hook(add) for module in counted]
-    try:
-        with evaluation_mode(network), torch.no_grad():
-            network(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    recording = record(network, image_shape)
+    total = macs_of(recording.operators, recording.shapes)
+    beside = macs_of(recording.others, recording.shapes)
+    if beside:
+        # A product of weights alone is computed once, and belongs to no image. One of a learned
+        # token is computed for each: it grows with the batch.
+        batch = record(network, image_shape, batch_size=2)
+        total += macs_of(batch.others, batch.shapes) - beside
     return total
 
 
-def one_image(network: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
-    """Return an image [1, C, H, W] of zeros, on the device and of the type of a network's weights.
+def macs_if_known(network: nn.Module, image_shape: tuple[int, int, int]) -> int | None:
+    """Return what `count_macs` does; None, and a warning, where it is an operator that is refused.
 
     Args:
-        network: any module.
+        network: see `count_macs`.
         image_shape: (C, H, W).
-
-    Raises:
-        UserError: the shape is not three positive numbers.
     """
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise UserError(
-            f"image_shape is {image_shape}; give (channels, height, width), for example (3, 32, 32)"
-        )
-    tensors = itertools.chain(network.parameters(), network.buffers())
-    weight = next((t for t in tensors if t.is_floating_point()), torch.empty(0))
-    return torch.zeros(1, *image_shape, device=weight.device, dtype=weight.dtype)
-
-
-@contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and each part of it back into its own mode afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
-
-
-def _macs_of_one_value(module: nn.Module) -> int:
-    """Return the multiply-adds behind one value of the layer's output."""
-    if isinstance(module, nn.Linear):
-        return module.in_features
-    assert isinstance(module, nn.Conv2d)  # noqa: S101  for the type checker
-    return module.weight[0].numel()
+        return count_macs(network, image_shape)
+    except UserError as error:
+        logger.warning("multiply-adds aren't counted: %s", error)
+        return None

@@ -37,7 +37,7 @@ def _sizes(operator: Operator, shapes: list[tuple[int, ...]]) -> tuple[float, ..
     weights = [value for value in operator.arguments if isinstance(value, Tensor)]
     read = sum(weight.numel() for weight in weights)
     dense = grouped = 0
-    if operator.kind.overloadpacket.__name__ == "convolution" and weights:
+    if operator.name == "convolution" and weights:
         macs = written * weights[0][0].numel()
         is_grouped = operator.arguments[8] > 1
         if is_grouped:

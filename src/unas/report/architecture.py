@@ -83,7 +83,7 @@ def _files(run: RunData) -> list[tuple[str, str]]:
         says = (
             ""
             if difference is None
-            else f"; its logits differ from PyTorch's by {difference:.1e} at most"
+            else f"; its logits differ from PyTorch's by {difference:.1e} of the largest at most"
         )
         rows.append((ONNX, f"{readable_size(run.sizes[ONNX])}{says}"))
     elif WEIGHTS in run.sizes:

@@ -16,7 +16,7 @@ from unas.budgets.run_budgets import RunBudgets
 from unas.common.errors import UserError
 from unas.compute.seeds import generator_for, step_seed
 from unas.estimators import draw_hard
-from unas.graphs.size import evaluation_mode
+from unas.graphs.evaluation import evaluation_mode
 from unas.searching.step import SearchStep
 
 LEAST_CANDIDATES = 8  # that meet the budgets, where there are some
