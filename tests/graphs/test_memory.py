@@ -1,11 +1,8 @@
 """Peak memory against chains added up by hand, and between PyTorch's graph and ONNX's."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 import torch
 from torch import nn
@@ -130,113 +127,3 @@ def test_the_exporters_file_agrees_too(tmp_path: Path) -> None:
     )
     folded = sum(norm.num_features for norm in norms)
     assert count_parameters(network) - folded <= size.parameters <= count_parameters(network)
-
-
-def graph_of(
-    nodes: list[onnx.NodeProto],
-    constants: Sequence[tuple[str, torch.Tensor]] = (),
-    image: tuple[str | int, ...] = ("batch", 3, 8, 8),
-    images: int = 1,
-) -> onnx.ModelProto:
-    inputs = [
-        onnx.helper.make_tensor_value_info(f"images{n}", 1, list(image)) for n in range(images)
-    ]
-    output = onnx.helper.make_tensor_value_info("out", 1, [f"d{n}" for n in range(len(image))])
-    initializers = [onnx.numpy_helper.from_array(value.numpy(), name) for name, value in constants]
-    graph = onnx.helper.make_graph(nodes, "g", inputs, [output], initializers)
-    return onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10
-    )
-
-
-def saved(model: onnx.ModelProto, tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-def test_matrix_products_and_transposed_convolutions_by_hand(tmp_path: Path) -> None:
-    make = onnx.helper.make_node
-    nodes = [
-        make("ConvTranspose", ["images0", "w"], ["up"], strides=[2, 2]),  # 3·8·8 inputs × 5·2·2
-        make("MatMul", ["up", "m"], ["out"]),  # [1, 5, 16, 16] × [16, 7]
-    ]
-    path = saved(
-        graph_of(nodes, [("w", torch.ones(3, 5, 2, 2)), ("m", torch.ones(16, 7))]), tmp_path
-    )
-    size = count_onnx(path)
-    assert size.macs == 3 * 8 * 8 * 5 * 4 + 5 * 16 * 7 * 16
-    assert size.parameters == 60 + 112
-    assert size.memory == 4 * (5 * 16 * 16 + 5 * 16 * 7)
-
-
-def test_weights_in_constant_nodes_count_as_initializers_do(tmp_path: Path) -> None:
-    network, shape = NETWORKS["chain"]().eval(), (3, 12, 12)
-    network(torch.zeros(1, *shape))
-    model = direct_onnx(network, shape)
-    expected = count_onnx(saved(model, tmp_path))
-    nodes = [
-        onnx.helper.make_node("Constant", [], [each.name], value=each)
-        for each in model.graph.initializer
-    ]
-    nodes.append(onnx.helper.make_node("Constant", [], ["more"], value_floats=[1.0, 2.0]))
-    nodes.append(onnx.helper.make_node("Constant", [], ["scalar"], value_float=1.0))
-    del model.graph.initializer[:]
-    for node in reversed(nodes):
-        model.graph.node.insert(0, node)
-    assert count_onnx(saved(model, tmp_path)) == replace(
-        expected, parameters=expected.parameters + 2
-    )
-
-
-@pytest.mark.parametrize("kind", ["initializer", "node"])
-def test_sparse_weights_are_refused(kind: str, tmp_path: Path) -> None:
-    make = onnx.helper.make_node
-    values = onnx.helper.make_tensor("w", 1, [1], [1.0])
-    sparse = onnx.helper.make_sparse_tensor(
-        values, onnx.helper.make_tensor("i", 7, [1], [3]), [8, 8]
-    )
-    nodes = [make("Constant", [], ["w"], sparse_value=sparse)] if kind == "node" else []
-    model = graph_of([*nodes, make("MatMul", ["images0", "w"], ["out"])])
-    if kind == "initializer":
-        model.graph.sparse_initializer.append(sparse)
-    with pytest.raises(UserError, match="has sparse weights, which can't be counted"):
-        count_onnx(saved(model, tmp_path))
-
-
-def test_files_that_cannot_be_counted_give_one_line(tmp_path: Path) -> None:
-    make = onnx.helper.make_node
-    relu = [make("Relu", ["images0"], ["out"])]
-    branch = onnx.helper.make_graph(
-        [make("Relu", ["images0"], ["b"])],
-        "branch",
-        [],
-        [onnx.helper.make_tensor_value_info("b", 1, ["d0", "d1", "d2", "d3"])],
-    )
-    control = [make("If", ["c"], ["out"], then_branch=branch, else_branch=branch)]
-    cases = {
-        "takes 2 inputs": (
-            graph_of([make("Add", ["images0", "images1"], ["out"])], images=2),
-            None,
-        ),
-        "takes 1 inputs": (graph_of(relu, image=("batch", 3)), None),
-        "leaves the size of its images open": (graph_of(relu, image=("batch", 3, "h", "w")), None),
-        "not [3, 9, 9]": (graph_of(relu), (3, 9, 9)),
-        "control flow": (graph_of(control, [("c", torch.tensor(True))]), None),
-    }
-    for part, (model, shape) in cases.items():
-        with pytest.raises(UserError) as error:
-            count_onnx(saved(model, tmp_path), shape)
-        assert part in str(error.value)
-        assert "\n" not in str(error.value)
-    assert (
-        count_onnx(saved(graph_of(relu, image=("batch", 3, "h", "w")), tmp_path), (3, 8, 8)).memory
-        == 4 * 192
-    )
-    (tmp_path / "model.onnx").write_bytes(b"not a model")
-    for path, part in (
-        (tmp_path / "model.onnx", "is no ONNX file"),
-        (tmp_path / "none.onnx", "doesn't exist"),
-    ):
-        with pytest.raises(UserError, match=part):
-            count_onnx(path)

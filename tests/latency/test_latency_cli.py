@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -310,3 +312,55 @@ def test_a_file_with_open_sizes_asks_for_them(
         == 0
     )
     assert torch.get_num_threads() == 1
+
+
+def product_file(path: Path, kind: int, batch: str | int) -> None:
+    """Write a file that takes images of a type, and multiplies their rows with an int32 weight."""
+    make = onnx.helper.make_node
+    nodes = [
+        make("Cast", ["images"], ["x"], to=onnx.TensorProto.FLOAT),
+        make("Cast", ["q"], ["w"], to=onnx.TensorProto.FLOAT),
+        make("Flatten", ["x"], ["f"]),
+        make("MatMul", ["f", "w"], ["logits"]),
+    ]
+    images = onnx.helper.make_tensor_value_info("images", kind, [batch, 3, 8, 8])
+    logits = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [batch, 10])
+    weight = onnx.numpy_helper.from_array(np.zeros((192, 10), np.int32), "q")
+    graph = onnx.helper.make_graph(nodes, "g", [images], [logits], [weight])
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), path)
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "UINT8", "DOUBLE", "INT64"])
+def test_images_of_the_files_own_type_are_measured(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.onnx"
+    product_file(path, onnx.TensorProto.DataType.Value(kind), "batch")
+    words = ["latency", "check", str(path), "--threads", "1", "--samples", "6"]
+    words += ["--budget", "latency<=10s", "--budget", "macs<=1920", "--budget", "params<=100"]
+    assert exit_code(words) == 1
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "PASS latency<=10s@onnxruntime",
+        "PASS macs<=1920",
+        "FAIL params<=100",
+    ]
+
+
+def test_a_fixed_number_of_images_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.onnx"
+    product_file(path, onnx.TensorProto.FLOAT, 4)
+    words = ["latency", "check", str(path), "--samples", "6", "--budget"]
+    for budget, line in (
+        ("latency<=10s", "can't be measured: it takes 4 images at once, not 1"),
+        ("macs<=1M", "it takes 4 images at once, and budgets are for one"),
+    ):
+        assert exit_code([*words, budget]) == 2
+        error = capsys.readouterr().err
+        assert line in error
+        assert error.count("\n") == 1
+    assert exit_code([*words, "params<=1920"]) == 0
+    measured = ["latency", "measure", str(path), "--samples", "6", "--batch", "4"]
+    assert exit_code(measured) == 0

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from unas.common.errors import UserError, first_line
-from unas.graphs.onnx import open_session
+from unas.graphs.onnx import blank_input, open_session
 from unas.graphs.quick_onnx import quick_onnx
 from unas.latency.backends.base import Backend, Clock
 
@@ -53,6 +53,8 @@ class OnnxRuntimeBackend(Backend):
         try:
             run = clock(open_session(path, threads), batch_shape)
             run()
+        except UserError as error:
+            raise UserError(f"{path} can't be measured: {error}") from error
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise UserError(f"{path} can't be run by ONNX Runtime: {first_line(error)}") from error
         return run
@@ -65,8 +67,12 @@ class OnnxRuntimeBackend(Backend):
 
 
 def clock(session: onnxruntime.InferenceSession, batch_shape: tuple[int, int, int, int]) -> Clock:
-    """Return a function that runs an open model once and returns its time in milliseconds."""
-    inputs = {session.get_inputs()[0].name: torch.zeros(batch_shape).numpy()}
+    """Return a function that runs an open model once and returns its time in milliseconds.
+
+    Raises:
+        UserError: the model takes another number of images, or a type that can't be made here.
+    """
+    inputs = blank_input(session, batch_shape)
 
     def run() -> float:
         start = time.perf_counter()
