@@ -11,6 +11,7 @@ from unas import pipeline
 from unas.architecture.policy import Policy
 from unas.architecture.published import list_genotypes, load_genotype
 from unas.budgets.budget import Budget, read_budgets
+from unas.budgets.text import BudgetText
 from unas.cli.commands import COMMANDS
 from unas.cli.composition import FLAGS, component_name, with_components
 from unas.cli.flags import flag_name, parse
@@ -116,6 +117,8 @@ def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
         saved = Path(outs[0])
     name, words = _recipe_name(command, words, saved)
     trusted, words = take_flag(words, "--trust")
+    for text in take_flag(words, "--budget")[0]:
+        trusted += BudgetText.of(text).outside_names()
     chosen: dict[str, list[str]] = {}
     for flag in FLAGS:
         chosen[flag], words = take_flag(words, flag)

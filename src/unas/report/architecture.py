@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 
 from unas.architecture.genotype import Genotype
-from unas.common.text import drawable, readable_size
+from unas.common.text import drawable, readable_count, readable_size
 from unas.drawing import cell_lines, draw_svg
-from unas.report.figures import count
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, scroll, section
 from unas.report.run_data import RunData
@@ -53,7 +52,7 @@ def _drawing(genotype: Genotype, run: RunData) -> Markup:
             f"It has {len(genotype.choices):,} choices, too many to draw; `unas show` lists them."
         )
     parameters = run.summary.number("parameters")
-    subtitle = "" if parameters is None else f"{count(parameters)} parameters"
+    subtitle = "" if parameters is None else f"{readable_count(parameters)} parameters"
     document = draw_svg(_clean(genotype), _label(run.name), subtitle)
     # Base64 needs no escaping, and is longer than what `text` lets through.
     source = Markup("data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode())

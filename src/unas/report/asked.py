@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unas.report import costs
 from unas.report.fields import Fields
 from unas.report.figures import budget
 from unas.report.markup import Markup, element
@@ -12,7 +13,7 @@ def draw(run: RunData) -> Markup:
     """Return the sentence."""
     config = run.config
     data, space = config.object("dataset").text("name"), config.object("space").text("name")
-    budgets, given = config.texts("budgets"), config.text("genotype")
+    budgets, given = costs.asked(config), config.text("genotype")
     what = (
         f"Train the given architecture {given}"
         if given

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unas.report.figures import short
+from unas.common.text import readable_number
 
 _SMALL = 1e-30
 
@@ -40,7 +40,7 @@ class Scale:
 
     def labels(self) -> list[tuple[float, str]]:
         """Return (pixel, label) of every tick."""
-        return [(self(tick), short(tick)) for tick in self.ticks]
+        return [(self(tick), readable_number(tick)) for tick in self.ticks]
 
 
 def scale(

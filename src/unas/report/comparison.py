@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unas.report import scatter
+from unas.common.text import readable_count, readable_number
+from unas.report import costs, scatter
 from unas.report.command import recipe_of
 from unas.report.fields import Fields
-from unas.report.figures import budget, count, milliseconds, percent, quantity, short
+from unas.report.figures import budget, milliseconds, percent
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, section, table
 from unas.report.run_data import RunData
@@ -57,8 +58,8 @@ def _row(number: int, run: RunData) -> list[str]:
         recipe_of(run),
         "" if seed is None else f"{seed:.0f}",
         stage(run) if accuracy is None else percent(accuracy),
-        "" if parameters is None else count(parameters),
-        "" if macs is None else short(macs),
+        "" if parameters is None else readable_count(parameters),
+        "" if macs is None else readable_number(macs),
         "" if latency is None else _time(latency),
         _verdicts(run),
     ]
@@ -81,7 +82,7 @@ def _verdicts(run: RunData) -> Markup:
         parts.append(
             element("div", element("b", mark, class_=kind), f" {budget(item.text('budget'))}")
         )
-    none = "no verdict yet" if run.config.texts("budgets") else "none set"
+    none = "no verdict yet" if costs.asked(run.config) else "none set"
     return element("div", *(parts or [none]))
 
 
@@ -145,5 +146,6 @@ def _shared(runs: Sequence[RunData], kind: str) -> list[tuple[str, float]]:
         for run in runs
     ]
     return [
-        (f"limit, {quantity(kind, limit)}", limit) for _, limit in sorted(set.intersection(*each))
+        (f"limit, {costs.quantity(kind, limit)}", limit)
+        for _, limit in sorted(set.intersection(*each))
     ]

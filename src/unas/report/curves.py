@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unas.common.text import readable_number
 from unas.report.axes import Scale, log_scale, scale
 from unas.report.drawing import figure, frame, label, legend, line, svg
-from unas.report.figures import short, steps
+from unas.report.figures import steps
 from unas.report.markup import Markup, element, number
 from unas.report.series import Bin
 
@@ -97,10 +98,12 @@ def draw(plot: Plot) -> Markup:
         line(x.start, y(guide.value), x.end, y(guide.value), "guide") for guide in plot.guides
     ]
     parts += _hover(curves, x, y)
-    says = "; ".join(f"{curve.name} ends at {short(curve.last)}" for curve in curves)
+    says = "; ".join(f"{curve.name} ends at {readable_number(curve.last)}" for curve in curves)
     drawing = svg(WIDTH, top + _PLOT_HEIGHT + _BELOW, f"{plot.title}: {says}", parts)
     return figure(
-        plot.title, drawing, f"ends at {short(curves[0].last)}" if len(curves) == 1 else ""
+        plot.title,
+        drawing,
+        f"ends at {readable_number(curves[0].last)}" if len(curves) == 1 else "",
     )
 
 
@@ -160,5 +163,9 @@ def _says(found: dict[str, Bin]) -> str:
 
 
 def _range(each: Bin) -> str:
-    spread = f" ({short(each.low)} to {short(each.high)})" if each.low < each.high else ""
-    return f"{short(each.mean)}{spread}"
+    spread = (
+        f" ({readable_number(each.low)} to {readable_number(each.high)})"
+        if each.low < each.high
+        else ""
+    )
+    return f"{readable_number(each.mean)}{spread}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unas.common.text import readable_number
 from unas.report.axes import scale
 from unas.report.curves import LEFT, RIGHT, WIDTH
 from unas.report.drawing import figure, frame, label, legend, line, svg
-from unas.report.figures import percent, short
+from unas.report.figures import percent
 from unas.report.markup import Markup, element
 
 _HEIGHT, _BELOW = 230.0, 38.0
@@ -54,13 +55,14 @@ def draw(
     for point in sorted(points, key=lambda each: -each.number):  # the first of the table on top
         at, height = x(point.cost), y(100 * point.accuracy)
         about = element(
-            "title", f"{point.name}: {percent(point.accuracy)}, {short(point.cost)} {unit}"
+            "title",
+            f"{point.name}: {percent(point.accuracy)}, {readable_number(point.cost)} {unit}",
         )
         disc = element("circle", cx=at, cy=height, r=_RADIUS, class_="run")
         digits = label(at, height + 4, str(point.number), anchor="middle", class_="run")
         parts.append(element("g", about, disc, digits))
     says = f"{title}: " + "; ".join(
-        f"{point.number} {percent(point.accuracy)} at {short(point.cost)} {unit}"
+        f"{point.number} {percent(point.accuracy)} at {readable_number(point.cost)} {unit}"
         for point in points
     )
     return figure(title, svg(WIDTH, top + _HEIGHT + _BELOW, says, parts))
