@@ -1,4 +1,4 @@
-"""The direct ONNX graph against PyTorch's numbers, and against what ONNX Runtime makes of the exporter's graph."""
+"""The direct ONNX graph against PyTorch's numbers, and against the exporter's graph optimised."""
 
 import collections
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_every_other_operator() -> None:
 @pytest.mark.slow
 def test_onnx_runtime_makes_the_same_of_it_as_of_the_exporters(tmp_path: Path) -> None:
     network = randomised(create_network(load_genotype("UNAS_CIFAR10"), channels=4, layers=4))
-    found = []
+    kinds = []
     for model in (direct_onnx(network, (3, 16, 16)), to_onnx(network, (3, 16, 16))):
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -88,9 +88,9 @@ def test_onnx_runtime_makes_the_same_of_it_as_of_the_exporters(tmp_path: Path) -
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         optimised = onnx.load(tmp_path / "optimised.onnx")
-        found.append(collections.Counter(node.op_type for node in optimised.graph.node))
-    assert found[0] == found[1]
-    assert found[0]["FusedConv"] > 0
+        kinds.append(collections.Counter(node.op_type for node in optimised.graph.node))
+    assert kinds[0] == kinds[1]
+    assert kinds[0]["FusedConv"] > 0
 
 
 class Softmax(nn.Module):

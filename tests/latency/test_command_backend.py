@@ -1,4 +1,4 @@
-"""The command backend against real commands: some that answer, some that fail in every way a command can."""
+"""The command backend against real commands, some of which fail in every way a command can."""
 
 import os
 import sys
@@ -53,10 +53,10 @@ def test_the_command_gets_a_model_that_onnx_can_read_and_its_median_is_taken(
         "assert any(node.op_type == 'Conv' for node in model.graph.node)\n"
         "for sample in range(30): print(2 + sample % 3)\n"
     )
-    found = measure(NETWORK, (3, 8, 8), create("command", command=command + " --model {model}"))
-    assert (found.median_ms, found.backend, found.samples) == (3.0, "command", 50)
-    assert found.fingerprint.backend_version.startswith(sys.executable)
-    assert found.fingerprint.processor == "remote"
+    latency = measure(NETWORK, (3, 8, 8), create("command", command=command + " --model {model}"))
+    assert (latency.median_ms, latency.backend, latency.samples) == (3.0, "command", 50)
+    assert latency.fingerprint.backend_version.startswith(sys.executable)
+    assert latency.fingerprint.processor == "remote"
     calls = seen.read_text().split()
     assert len(calls) == 2  # 10 to warm up and 50 samples, 30 at a time
     assert not Path(calls[0]).exists()  # the temporary file is gone with the measurement
@@ -66,7 +66,9 @@ def test_the_path_follows_where_no_place_is_given(
     script: Callable[[str], str], model: Path
 ) -> None:
     command = script(
-        "import sys\nassert sys.argv[1].endswith('model.onnx') and sys.argv[1][0] == '/'\nprint(1.25)\n"
+        "import sys\n"
+        "assert sys.argv[1].endswith('model.onnx') and sys.argv[1][0] == '/'\n"
+        "print(1.25)\n"
     )
     assert timed(command, model, samples=6).median_ms == 1.25
 
@@ -129,7 +131,8 @@ def test_a_child_that_stays_behind_is_killed_too(
     pid = tmp_path / "pid"
     command = script(
         "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], stdout=subprocess.DEVNULL,\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],\n"
+        "                         stdout=subprocess.DEVNULL,\n"
         "                         stderr=subprocess.DEVNULL)\n"
         f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
         "print(2)\n"

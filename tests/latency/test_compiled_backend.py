@@ -1,4 +1,4 @@
-"""The compiled backend: it runs what the compiler made, for more networks of one class than PyTorch keeps."""
+"""The compiled backend runs what was compiled, for more networks of a class than PyTorch keeps."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Energy against a directory that looks like the kernel's, driven by a network that we know the use of."""
+"""Energy against a directory like the kernel's, where a network writes how much it has used."""
 
 import sys
 import types
@@ -83,14 +83,14 @@ class Consumer(nn.Module):
 
 
 def test_energy_of_a_forward_is_what_the_network_uses(powercap: Path) -> None:
-    found = measure_energy(
+    energy = measure_energy(
         Consumer(powercap), (3, 4, 4), windows=6, window_seconds=0.02, root=powercap
     )
-    assert found.median_mj == pytest.approx(2.0, rel=0.02)
-    assert found.low_mj <= found.median_mj <= found.high_mj
-    assert found.windows == 6
-    assert found.forwards > 20
-    assert found.counter == "RAPL, 2 CPU packages"
+    assert energy.median_mj == pytest.approx(2.0, rel=0.02)
+    assert energy.low_mj <= energy.median_mj <= energy.high_mj
+    assert energy.windows == 6
+    assert energy.forwards > 20
+    assert energy.counter == "RAPL, 2 CPU packages"
 
 
 def test_a_kernel_that_counts_nothing_gives_one_line(tmp_path: Path) -> None:

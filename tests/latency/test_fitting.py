@@ -1,4 +1,4 @@
-"""The parts of a fit: groups, design, regression and timing, each against what we know or scipy finds."""
+"""The parts of a fit: groups, design, regression, timing, against what we know or scipy finds."""
 
 import itertools
 import math
@@ -112,15 +112,15 @@ def test_turns_compare_networks_on_a_busy_machine() -> None:
     def clock(index: int) -> Callable[[], float]:
         return lambda: true[index] * next(disturbed)
 
-    found = in_turn([clock(index) for index in range(4)], 5, 3, 1, np.random.default_rng(1))
-    assert found / found[0] == pytest.approx(true)
-    assert found[0] >= 1
+    times = in_turn([clock(index) for index in range(4)], 5, 3, 1, np.random.default_rng(1))
+    assert times / times[0] == pytest.approx(true)
+    assert times[0] >= 1
 
 
 def test_the_level_is_that_of_medians() -> None:
     times = itertools.cycle([9.0, 1.0, 1.2, 1.5])  # the first warms up
-    found = in_turn([lambda: next(times)], 3, 3, 1, np.random.default_rng(0))
-    assert found == pytest.approx([1.2])
+    milliseconds = in_turn([lambda: next(times)], 3, 3, 1, np.random.default_rng(0))
+    assert milliseconds == pytest.approx([1.2])
 
 
 def test_rank_correlation_is_scipys() -> None:

@@ -47,18 +47,18 @@ class Sleeper(nn.Module):
 
 def test_median_and_percentiles_are_those_of_the_times() -> None:
     times = tuple(np.random.default_rng(0).permutation(np.arange(1, 21)).astype(float) / 100 + 1)
-    found = measure(nn.Identity(), (3, 8, 8), ListedBackend(times), samples=40)
-    assert found.samples == 40
-    assert found.median_ms == pytest.approx(1.105)
-    assert (found.p10, found.p90) == pytest.approx(tuple(np.quantile(times * 2, (0.1, 0.9))))
-    assert found.device == found.fingerprint.device == "cpu"
-    assert not found.is_noisy
+    latency = measure(nn.Identity(), (3, 8, 8), ListedBackend(times), samples=40)
+    assert latency.samples == 40
+    assert latency.median_ms == pytest.approx(1.105)
+    assert (latency.p10, latency.p90) == pytest.approx(tuple(np.quantile(times * 2, (0.1, 0.9))))
+    assert latency.device == latency.fingerprint.device == "cpu"
+    assert not latency.is_noisy
 
 
 def test_a_wide_spread_is_called_noisy() -> None:
-    found = measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.0, 1.3)), samples=30)
-    assert found.is_noisy
-    assert "; noisy, measure again" in found.line()
+    latency = measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.0, 1.3)), samples=30)
+    assert latency.is_noisy
+    assert "; noisy, measure again" in latency.line()
     assert (
         "noisy"
         not in measure(nn.Identity(), (3, 8, 8), ListedBackend((1.0, 1.1)), samples=30).line()
@@ -114,11 +114,11 @@ def test_samples_are_bounded_by_time_but_never_too_few() -> None:
 
 def test_eager_clock_agrees_with_a_network_of_known_time() -> None:
     network = Sleeper(20)
-    found = measure(network, (2, 3, 4, 4), samples=7)
-    assert isinstance(found, Latency)
-    assert found.backend == "eager"
-    assert 20 <= found.p10 <= found.median_ms <= found.p90
-    assert found.p10 < 60  # a busy machine adds, but not in nine of ten runs
+    latency = measure(network, (2, 3, 4, 4), samples=7)
+    assert isinstance(latency, Latency)
+    assert latency.backend == "eager"
+    assert 20 <= latency.p10 <= latency.median_ms <= latency.p90
+    assert latency.p10 < 60  # a busy machine adds, but not in nine of ten runs
     assert network.training
     assert network.norm.num_batches_tracked == 0
 
@@ -147,9 +147,9 @@ def test_onnxruntime_measures_a_real_network_slower_when_it_is_larger() -> None:
     for width in (2, 96):
         net = network(width)
         net(torch.zeros(1, 3, 32, 32))
-        found = measure(net, (3, 32, 32), "onnxruntime", threads=1, samples=9)
-        assert found.backend == "onnxruntime"
-        medians.append(found.median_ms)
+        latency = measure(net, (3, 32, 32), "onnxruntime", threads=1, samples=9)
+        assert latency.backend == "onnxruntime"
+        medians.append(latency.median_ms)
     assert medians[1] > 3 * medians[0]
 
 
@@ -182,7 +182,7 @@ def test_wrong_arguments_give_one_line(arguments: dict[str, Any], part: str) -> 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_cuda_events_wait_for_the_device() -> None:
     layers = nn.Sequential(*[nn.Conv2d(256, 256, 3, padding=1) for _ in range(20)])
-    found = measure(layers, (64, 256, 56, 56), device="cuda", samples=9)
+    latency = measure(layers, (64, 256, 56, 56), device="cuda", samples=9)
     # 20 layers of 118 GFLOP: no GPU does it in the fraction of a millisecond that launching takes
-    assert found.median_ms > 1.0
-    assert found.device == "cuda:0"
+    assert latency.median_ms > 1.0
+    assert latency.device == "cuda:0"

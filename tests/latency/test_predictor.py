@@ -91,7 +91,7 @@ def small_policy() -> Policy:
 
 def test_the_expectation_is_that_of_all_architectures() -> None:
     space = ModuleSpace(Chain)
-    found = fit_predictor(
+    predictor = fit_predictor(
         space, NetworkOptions(), (3, 6, 6), timer=lengths, held_out=0, architectures=8
     )
     policy = Policy(space.choices, 0.1, "module")
@@ -102,8 +102,8 @@ def test_the_expectation_is_that_of_all_architectures() -> None:
         for options in itertools.product(*space.choices.values())
     ]
     sample = Sample.from_genotypes(policy.layout, everything)
-    by_hand = (policy.log_prob(sample).exp() * found.predict(sample)).sum()
-    assert float(found.expectation(policy).detach()) == pytest.approx(
+    by_hand = (policy.log_prob(sample).exp() * predictor.predict(sample)).sum()
+    assert float(predictor.expectation(policy).detach()) == pytest.approx(
         float(by_hand.detach()), rel=1e-5
     )
 
@@ -159,8 +159,8 @@ def test_a_prediction_is_the_sum_of_the_terms(predictor: Predictor) -> None:
         by_hand += float(
             weights[tuple(SPACE.choices[name].index(genotype.choices[name]) for name in block)]
         )
-    found = predictor.predict(Sample.from_genotypes(predictor.layout, [genotype]))
-    assert float(found[0]) == pytest.approx(by_hand, rel=1e-5)
+    prediction = predictor.predict(Sample.from_genotypes(predictor.layout, [genotype]))
+    assert float(prediction[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_the_fastest_architecture_is_below_all_others(predictor: Predictor) -> None:
@@ -291,11 +291,11 @@ def lengths(genotypes: Sequence[Genotype], _generator: np.random.Generator) -> T
 
 
 def test_any_model_with_choices_can_be_predicted() -> None:
-    found = fit_predictor(
+    predictor = fit_predictor(
         ModuleSpace(Chain), NetworkOptions(), (3, 6, 6), timer=lengths, held_out=12
     )
-    assert found.quality.mape < 0.5
-    assert found.least()[0].choices == {"first": "skip", "second": "skip", "pick": "0"}
+    assert predictor.quality.mape < 0.5
+    assert predictor.least()[0].choices == {"first": "skip", "second": "skip", "pick": "0"}
 
 
 def one_choice() -> nn.Module:
@@ -311,7 +311,7 @@ def test_a_model_with_a_single_choice_can_be_predicted(skip: float) -> None:
     """Its one group of terms has sizes of millions, and differs from no other."""
     space = ModuleSpace(one_choice)
     cost = {"skip": skip, "conv3": 3.0}
-    found = fit_predictor(
+    predictor = fit_predictor(
         space,
         NetworkOptions(),
         (3, 224, 224),
@@ -322,12 +322,12 @@ def test_a_model_with_a_single_choice_can_be_predicted(skip: float) -> None:
         architectures=8,
     )
     both = [Genotype("module", {"0": option}) for option in cost]
-    predicted = found.predict(Sample.from_genotypes(found.layout, both)).tolist()
+    predicted = predictor.predict(Sample.from_genotypes(predictor.layout, both)).tolist()
     assert predicted == pytest.approx(list(cost.values()), rel=0.02, abs=1e-4)
 
 
 def test_a_real_backend_is_measured() -> None:
-    found = fit_predictor(
+    predictor = fit_predictor(
         ModuleSpace(Chain),
         NetworkOptions(),
         (3, 6, 6),
@@ -336,10 +336,10 @@ def test_a_real_backend_is_measured() -> None:
         rounds=1,
         held_out=3,
     )
-    assert found.fingerprint.backend == "onnxruntime"
-    assert found.quality.measuring_seconds > 0
-    assert found.quality.building_seconds > 0
-    assert found.least()[1] > 0
+    assert predictor.fingerprint.backend == "onnxruntime"
+    assert predictor.quality.measuring_seconds > 0
+    assert predictor.quality.building_seconds > 0
+    assert predictor.least()[1] > 0
 
 
 @pytest.mark.parametrize(

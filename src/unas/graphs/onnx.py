@@ -158,13 +158,7 @@ def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
     largest = 0.0
     for batch in (images, images[:1]):
         inputs = batch.detach().to(device="cpu", dtype=torch.float32).contiguous()
-        try:
-            (logits,) = session.run([OUTPUT], {INPUT: inputs.numpy()})
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise UserError(
-                f"{path} can't be run on {len(inputs)} images: {first_line(error)}; the network "
-                "must take any number of images"
-            ) from error
+        logits = _logits(session, inputs, path)
         with torch.no_grad():
             expected = reference(inputs)
         if logits.shape != expected.shape:
@@ -172,12 +166,23 @@ def check_onnx(path: Path, network: nn.Module, images: Tensor) -> float:
                 f"{path} gives {list(logits.shape)} for {len(inputs)} images, and the network "
                 f"{list(expected.shape)}; it must give [images, classes] for any number of images"
             )
-        largest = max(largest, _relative_difference(torch.from_numpy(logits), expected))
+        largest = max(largest, _relative_difference(logits, expected))
     return largest
 
 
+def _logits(session: onnxruntime.InferenceSession, images: Tensor, path: Path) -> Tensor:
+    try:
+        (logits,) = session.run([OUTPUT], {INPUT: images.numpy()})
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise UserError(
+            f"{path} can't be run on {len(images)} images: {first_line(error)}; the network must "
+            "take any number of images"
+        ) from error
+    return torch.from_numpy(logits)
+
+
 def _relative_difference(logits: Tensor, expected: Tensor) -> float:
-    """Return the largest difference by the largest expected logit; infinity for what isn't finite."""
+    """Return the largest difference by the largest expected logit; infinity if one isn't finite."""
     difference = float((logits - expected).abs().nan_to_num(torch.inf).max())
     size = float(expected.abs().max())
     if difference == 0:

@@ -46,18 +46,17 @@ def require_judged(node: onnx.NodeProto) -> None:
         )
 
 
-def macs_of_node(node: onnx.NodeProto, shapes: Shapes) -> int:
-    """Return the multiply-adds of a node.
+def macs_of_product(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Return the multiply-adds of a node for which `is_product` is true.
 
     Args:
-        node: one without graphs of its own.
-        shapes: those of its inputs and outputs at least, if it is a product.
+        node: the node.
+        shapes: those of its inputs and outputs at least.
 
     Raises:
-        UserError: the operator is neither a product nor free.
+        UserError: it has attributes that nobody has judged.
     """
-    require_judged(node)
-    return _PRODUCTS[name_of(node)](node, shapes) if is_product(node) else 0
+    return _PRODUCTS[name_of(node)](node, shapes)
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
@@ -177,7 +176,8 @@ _FREE = frozenset(
         "InstanceNormalization LRN LayerNormalization LogSoftmax LpNormalization",
         "MeanVarianceNormalization NegativeLogLikelihoodLoss NonMaxSuppression NonZero",
         "RMSNormalization ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean",
-        "ReduceMin ReduceProd ReduceSum ReduceSumSquare Softmax SoftmaxCrossEntropyLoss TopK Unique",
+        "ReduceMin ReduceProd ReduceSum ReduceSumSquare Softmax SoftmaxCrossEntropyLoss TopK",
+        "Unique",
         # pooling and resizing
         "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample LpPool MaxPool",
         "MaxRoiPool MaxUnpool Resize RoiAlign Upsample",

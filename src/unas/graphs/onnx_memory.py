@@ -12,7 +12,7 @@ from unas.graphs.onnx_values import images_of
 if TYPE_CHECKING:
     import onnx
 
-    from unas.graphs.onnx_shapes import Layouts
+    from unas.graphs.onnx_shapes import Extents
 
 _ELEMENTWISE = re.compile(
     "Abs|Add|BatchNormalization|Ceil|Clip|Div|Elu|Erf|Exp|Floor|Gelu|HardSigmoid|HardSwish|"
@@ -22,12 +22,12 @@ _ELEMENTWISE = re.compile(
 _VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
-def onnx_peak_memory(graph: onnx.GraphProto, layouts: Layouts) -> int:
+def onnx_peak_memory(graph: onnx.GraphProto, extents: Extents) -> int:
     """Return the peak activation memory of a graph, in bytes.
 
     Args:
         graph: one without control flow.
-        layouts: those of its values.
+        extents: those of its values.
 
     Raises:
         UserError: the shape of an activation can't be found out.
@@ -47,8 +47,8 @@ def onnx_peak_memory(graph: onnx.GraphProto, layouts: Layouts) -> int:
     # What nobody reads takes no memory, and its shape needn't be known.
     names = [name for name, index in indices.items() if index in used]
     sizes = [0] * len(indices)
-    known = layouts.of(names)
+    known = extents.of(names)
     for name in names:
-        layout = known[name]
-        sizes[indices[name]] = layout.bytes_each * math.prod(layout.shape)
+        extent = known[name]
+        sizes[indices[name]] = extent.bytes_each * math.prod(extent.shape)
     return peak_bytes(sizes, steps, results, tuple(range(len(images))))

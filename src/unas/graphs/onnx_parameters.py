@@ -39,7 +39,7 @@ def count_onnx_parameters(graph: onnx.GraphProto) -> int:
 
 
 def _require_plain_weights(node: onnx.NodeProto) -> None:
-    """Refuse an operator that may pack several weights into a number, or have them as attributes."""
+    """Refuse an operator that may pack weights into one number, or have them as attributes."""
     has_floats = any(attribute.floats for attribute in node.attribute)
     is_of_onnx = name_of(node) == node.op_type
     if is_judged(node) or (is_of_onnx and not has_floats):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a value lies in memory.
+class Extent:
+    """How large a value is.
 
     Args:
         shape: its sizes.
@@ -36,8 +36,8 @@ class Layout:
     bytes_each: int
 
 
-class Layouts:
-    """The layouts of a model's values for one image.
+class Extents:
+    """The extents of a model's values for one image.
 
     Args:
         model: the model.
@@ -56,8 +56,8 @@ class Layouts:
         self._model = _for_one_image(model, image_shape)
         self._image_shape = image_shape
 
-    def of(self, names: Iterable[str]) -> Mapping[str, Layout]:
-        """Return the layouts of these values at least.
+    def of(self, names: Iterable[str]) -> Mapping[str, Extent]:
+        """Return the extents of these values at least.
 
         Raises:
             UserError: one can't be found out.
@@ -66,7 +66,7 @@ class Layouts:
         return {**self._inferred, **self._seen(missing)} if missing else self._inferred
 
     @cached_property
-    def _inferred(self) -> dict[str, Layout]:
+    def _inferred(self) -> dict[str, Extent]:
         import onnx
 
         model = self._model
@@ -74,18 +74,18 @@ class Layouts:
         with contextlib.suppress(Exception):
             model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
         graph = model.graph
-        layouts = {}
+        extents = {}
         for weight in graph.initializer:
-            layouts[weight.name] = Layout(tuple(weight.dims), _bytes_each(weight.data_type))
+            extents[weight.name] = Extent(tuple(weight.dims), _bytes_each(weight.data_type))
         for value in (*graph.input, *graph.value_info, *graph.output):
             tensor = value.type.tensor_type
             sizes = tuple(dimension.dim_value for dimension in tensor.shape.dim)
             is_known = all(dimension.HasField("dim_value") for dimension in tensor.shape.dim)
-            if tensor.HasField("shape") and is_known and value.name not in layouts:
-                layouts[value.name] = Layout(sizes, _bytes_each(tensor.elem_type))
-        return layouts
+            if tensor.HasField("shape") and is_known and value.name not in extents:
+                extents[value.name] = Extent(sizes, _bytes_each(tensor.elem_type))
+        return extents
 
-    def _seen(self, names: list[str]) -> dict[str, Layout]:
+    def _seen(self, names: list[str]) -> dict[str, Extent]:
         """Run the model on an image without anything on it, and look at these values."""
         import onnx
 
@@ -98,7 +98,7 @@ class Layouts:
         try:
             session = open_session(model.SerializeToString())
             values = _run(session, names, (1, *self._image_shape))
-            layouts = [Layout(tuple(v.shape()), _bytes_each(v.element_type())) for v in values]
+            extents = [Extent(tuple(v.shape()), _bytes_each(v.element_type())) for v in values]
         except UserError:
             raise
         except Exception as error:  # ONNX Runtime's errors share no public base class
@@ -106,7 +106,7 @@ class Layouts:
                 f"the shape of {names[0]!r} can't be inferred, and ONNX Runtime can't run the "
                 f"model: {first_line(error)}"
             ) from error
-        return dict(zip(names, layouts, strict=True))
+        return dict(zip(names, extents, strict=True))
 
 
 def _for_one_image(model: onnx.ModelProto, image_shape: tuple[int, int, int]) -> onnx.ModelProto:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from unas.common.errors import UserError, first_line
 from unas.common.files import is_plain
-from unas.graphs.onnx_macs import is_product, macs_of_node, require_judged
+from unas.graphs.onnx_macs import is_product, macs_of_product, require_judged
 from unas.graphs.onnx_memory import onnx_peak_memory
 from unas.graphs.onnx_parameters import count_onnx_parameters
-from unas.graphs.onnx_shapes import Layouts
-from unas.graphs.onnx_values import constants_of, images_of
+from unas.graphs.onnx_shapes import Extents
+from unas.graphs.onnx_values import constants_of, images_of, subgraphs_of
 
 if TYPE_CHECKING:  # it takes a second to import
     import onnx
@@ -46,18 +46,17 @@ class OnnxSize:
             UserError: an operator isn't known, or the shape of a product can't be found out.
         """
         with _naming(self.path):
-            layouts = self._layouts
+            extents = self._extents
             graph = self._model.graph
             constants = constants_of(graph)
-            nodes = [node for node in graph.node if not constants.issuperset(node.output)]
-            names: set[str] = set()
-            for node in nodes:
+            products = []
+            for node in graph.node:
                 require_judged(node)
-                if is_product(node):
-                    names.update(node.input, node.output)
-            known = layouts.of(names - {""})
-            shapes = {name: layout.shape for name, layout in known.items()}
-            return sum(macs_of_node(node, shapes) for node in nodes)
+                if is_product(node) and not constants.issuperset(node.output):
+                    products.append(node)
+            names = {name for node in products for name in (*node.input, *node.output) if name}
+            shapes = {name: extent.shape for name, extent in extents.of(names).items()}
+            return sum(macs_of_product(node, shapes) for node in products)
 
     @cached_property
     def parameters(self) -> int:
@@ -80,11 +79,11 @@ class OnnxSize:
             UserError: the shape of an activation can't be found out.
         """
         with _naming(self.path):
-            return onnx_peak_memory(self._model.graph, self._layouts)
+            return onnx_peak_memory(self._model.graph, self._extents)
 
     @cached_property
-    def _layouts(self) -> Layouts:
-        return Layouts(self._model, self.image_shape)
+    def _extents(self) -> Extents:
+        return Extents(self._model, self.image_shape)
 
 
 @contextmanager
@@ -109,12 +108,20 @@ def count_onnx(path: Path, image_shape: tuple[int, int, int] | None = None) -> O
     """
     model = load_onnx(path)
     shape = input_shape_of(model, path, image_shape)
-    is_sparse = bool(model.graph.sparse_initializer)
-    for node in model.graph.node:
-        is_sparse |= any(attribute.HasField("sparse_tensor") for attribute in node.attribute)
-    if is_sparse:
+    if _is_sparse(model.graph):
         raise UserError(f"{path} has sparse weights, which can't be counted; export dense ones")
     return OnnxSize(model, path, shape)
+
+
+def _is_sparse(graph: onnx.GraphProto) -> bool:
+    """Return whether a graph, or one inside it, has sparse weights."""
+    if graph.sparse_initializer:
+        return True
+    for node in graph.node:
+        has_sparse = any(attribute.HasField("sparse_tensor") for attribute in node.attribute)
+        if has_sparse or any(_is_sparse(subgraph) for subgraph in subgraphs_of(node)):
+            return True
+    return False
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:

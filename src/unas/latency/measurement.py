@@ -132,7 +132,7 @@ def check_samples(samples: int, max_seconds: float) -> None:
 
 
 def batch_of(fingerprint: Fingerprint) -> tuple[tuple[int, int, int, int], torch.device, int]:
-    """Return the last arguments of `Backend.prepare`: the batch's shape, the device, the threads."""
+    """Return the last arguments of `Backend.prepare`: the batch's shape, device and threads."""
     shape = (fingerprint.batch_size, *fingerprint.input_shape)
     return shape, torch.device(fingerprint.device), fingerprint.threads
 

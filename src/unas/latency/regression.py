@@ -37,7 +37,7 @@ class Fit:
 
 
 def fit_terms(terms: Array, groups: Array, sizes: Array, costs: Array) -> Fit:
-    """Return the posterior mean of cost = intercept + Σ_terms (its group's cost + deviation) + noise.
+    """Return the posterior mean of cost = intercept + Σ_terms (group's cost + deviation) + noise.
 
     A group's cost is a linear function of its sizes plus a deviation. Noise is proportional to the
     cost and has the tails of a Student's t, by iteratively reweighted normals (Lange, Little and
