@@ -142,7 +142,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
         change("config.json", "dataset", "name", to=3),
         "dataset: name is 3; it must be text",
     ),
-    "another format": (change("config.json", "format", to="x"), "not a configuration; it needs"),
+    "another format": (
+        change("config.json", "format", to="x"),
+        "not a configuration; the document needs",
+    ),
     "a command that is none": (
         change("manifest.json", "command", to="unas"),
         'command is "unas"; it must be a list',
@@ -161,9 +164,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "genotype of another format": (
         change("genotype.json", "format", to=1),
-        "format is 1; it must be text",
+        "genotype.json: not a genotype; the document needs",
     ),
-    "no choices": (change("genotype.json", "choices", to={}), "space or choices is missing"),
+    "no choices": (change("genotype.json", "choices", to={}), "space or choices is empty"),
     "a step that is none": (
         text(METRICS, '{"phase": "search", "step": "1"}\n'),
         'line 1: step is "1"; it must be',

@@ -16,6 +16,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from unas.common.errors import UserError
+from unas.runs.checkpoints import read_checkpoint
 from unas.runs.directory import RunDirectory
 from unas.runs.metrics import read_metrics
 
@@ -128,8 +129,10 @@ def test_a_run_goes_on_without_tensorboard_where_events_cannot_be_written(
 def test_files_of_a_new_run(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "a" / "run", '{"steps": 3}', MANIFEST) as run:
         run.write_json("policy.json", {"op": [0.5, float("nan")]})
-        path = run.save_checkpoint("search", 3, {"weights": torch.ones(2)})
-    assert path.parent == tmp_path / "a/run/checkpoints"
+        run.save_checkpoint("search", 3, {"weights": torch.ones(2)})
+        assert run.saved == ("search", 3)
+    (path,) = (tmp_path / "a/run/checkpoints").iterdir()
+    assert read_checkpoint(path).step == 3
     reader = RunDirectory.open(tmp_path / "a" / "run")
     assert reader.read_json("config.json") == {"steps": 3}
     assert reader.read_json("manifest.json") == MANIFEST

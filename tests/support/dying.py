@@ -15,8 +15,9 @@ from typing import Any
 
 from unas.cli import main
 from unas.pipeline import phases
-from unas.runs.directory import Follower, RunDirectory
+from unas.runs.directory import RunDirectory
 from unas.runs.names import METRICS
+from unas.runs.run_log import NullLog
 
 
 def arm(where: str, number: signal.Signals) -> None:
@@ -31,11 +32,11 @@ def arm(where: str, number: signal.Signals) -> None:
     log = RunDirectory.log
     if rank and rank != "0":
 
-        def last_follower_log(_: Follower, *arguments: Any) -> None:
+        def last_log_elsewhere(_: NullLog, *arguments: Any) -> None:
             if arguments[:2] == (phase, int(step)):
                 os.kill(os.getpid(), number)
 
-        Follower.log = last_follower_log  # type: ignore[method-assign, assignment]
+        NullLog.log = last_log_elsewhere  # type: ignore[method-assign, assignment]
         return
 
     def last_log(self: RunDirectory, *arguments: Any) -> None:

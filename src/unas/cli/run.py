@@ -27,8 +27,7 @@ from unas.config.document import config_from_json, config_to_json
 from unas.latency import backends
 from unas.pipeline.opening import new_directory
 from unas.recipes import recipe
-from unas.runs.directory import RunDirectory
-from unas.runs.names import CONFIG
+from unas.runs.names import CONFIG, holds_run
 
 _FLAT = ("config", "runtime", "resume", "quiet", "dry_run")
 
@@ -113,7 +112,7 @@ def configured(command: str, words: list[str]) -> tuple[str | None, Options]:
     is_resumed = "--resume" in words
     if is_resumed and not outs:
         raise UserError("--resume needs --out DIR, the run to go on with")
-    if is_resumed and RunDirectory.holds_run(outs[0]):
+    if is_resumed and holds_run(outs[0]):
         saved = Path(outs[0])
     name, words = _recipe_name(command, words, saved)
     trusted, words = take_flag(words, "--trust")

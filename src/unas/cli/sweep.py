@@ -56,12 +56,15 @@ def sweep(command: str, words: list[str]) -> int:
     out = Path(outs[-1]) if outs else new_directory("sweep")
     results = Results(rows, _prepared(out, rows))
     with StopSignal() as stop:
+
+        def stopped() -> bool:
+            return stop.signal_number is not None
+
+        waiting = results.waiting()
         if addresses:
-            run_on_ray(addresses[-1], results.waiting(), out, results.note, lambda: stop.requested)
+            run_on_ray(addresses[-1], waiting, out, results.note, stopped)
         else:
-            run_here(
-                results.waiting(), out, results.note, lambda: stop.requested, jobs=jobs, gpus=gpus
-            )
+            run_here(waiting, out, results.note, stopped, jobs=jobs, gpus=gpus)
     results.write()
     _print(results)
     if stop.signal_number is not None:

@@ -15,6 +15,7 @@ from unas.common.documents import read_json
 from unas.common.errors import UserError
 from unas.common.files import write_text
 from unas.pipeline.phases import ONNX_TOLERANCE
+from unas.runs.names import SUMMARY
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 _FIGURES = ("test_accuracy", "validation_accuracy", "parameters", "macs")
@@ -106,7 +107,7 @@ class Results:
         }
 
     def _read(self, row: Row) -> dict[str, Any]:
-        path = self.out / row.name / "summary.json"
+        path = self.out / row.name / SUMMARY
         try:
             found = read_json(path) if path.exists() else {}
         except UserError:

@@ -23,10 +23,11 @@ from unas.data import ImageData
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.phases import Work, check, read_summary
 from unas.recipes import recipe
-from unas.runs.directory import RunDirectory, open_together
+from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
 from unas.runs.manifest import collect_manifest
-from unas.runs.names import CONFIG, MANIFEST
+from unas.runs.names import CONFIG, MANIFEST, SEARCH, TRAINING, holds_run
+from unas.runs.run_log import open_together
 from unas.runs.session import Session
 
 
@@ -56,19 +57,18 @@ def work_in(
         is_restarted = ranks.largest(restarts()) > 0
         quiet = quiet or not ranks.is_main
         costs = DeployedCosts(config, data, runtime, quiet=quiet)
-        opened = stack.enter_context(
-            open_together(
-                ranks,
-                lambda: _open(
-                    config,
-                    data,
-                    runtime,
-                    directory,
-                    costs,
-                    resume=resume or (is_restarted and _is_own(directory)),
-                ),
-            )
+        opened = open_together(
+            ranks,
+            lambda: _open(
+                config,
+                data,
+                runtime,
+                directory,
+                costs,
+                resume=resume or (is_restarted and _is_own(directory)),
+            ),
         )
+        stack.callback(opened.close)
         costs.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
@@ -95,7 +95,7 @@ def _open(
         "processes": runtime.ranks.size,
     }
     manifest |= {"job": job()} if job() else {}
-    if resume and RunDirectory.holds_run(directory):
+    if resume and holds_run(directory):
         _require_same(config, directory)
         return RunDirectory.resume(directory, manifest)
     check(config, data, runtime.ranks)
@@ -105,7 +105,7 @@ def _open(
 
 def _is_own(directory: Path) -> bool:
     """Return whether the run in a directory, if there is one, was begun or resumed by this job of torchrun."""
-    if not RunDirectory.holds_run(directory):
+    if not holds_run(directory):
         return False
     manifest = RunDirectory.open(directory).read_json(MANIFEST)
     entries = [manifest, *manifest.get("resumed", [])] if isinstance(manifest, dict) else []
@@ -114,8 +114,8 @@ def _is_own(directory: Path) -> bool:
 
 def _about_ranks(config: Config, ranks: Ranks) -> str:
     """Return what several processes change, in one line (SPEC §6: the published rates are those of all together)."""
-    phases = {} if config.genotype is not None else {"search": config.search.batch_size}
-    batches = {**phases, "training": config.training.batch_size}
+    phases = {} if config.genotype is not None else {SEARCH: config.search.batch_size}
+    batches = {**phases, TRAINING: config.training.batch_size}
     shares = ", ".join(
         f"{phase} {size} images a step, {size // ranks.size} each"
         for phase, size in batches.items()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.budgets.verdicts import as_summary
+from unas.common.documents import read_json
 from unas.common.errors import UserError
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.runtime import Runtime
@@ -23,9 +24,9 @@ from unas.graphs.size import count_parameters, macs_if_known
 from unas.latency import measure, measure_file
 from unas.latency.gauges import quietest
 from unas.pipeline.deployed import DeployedCosts
-from unas.runs.directory import RunDirectory
-from unas.runs.names import GENOTYPE, ONNX, SUMMARY, WEIGHTS
+from unas.runs.names import GENOTYPE, ONNX, SEARCH, SUMMARY, TRAINING, WEIGHTS
 from unas.runs.network import save_network
+from unas.runs.run_log import RunLog
 from unas.runs.session import Session
 from unas.searching.choosing import choose
 from unas.searching.collapse import collapse
@@ -33,7 +34,6 @@ from unas.searching.loop import search_loop, total_steps
 from unas.searching.step import SearchStep
 from unas.spaces import Blueprint
 from unas.training import TrainingStep, evaluate, training_loop
-from unas.training.loop import PHASE as TRAINING
 
 ONNX_TOLERANCE = 1e-4  # of the largest logit
 EVALUATION_BATCH = 256
@@ -94,13 +94,13 @@ def find_genotype(work: Work) -> Genotype:
     return genotype
 
 
-def read_summary(run: RunDirectory) -> dict[str, Any]:
+def read_summary(run: RunLog) -> dict[str, Any]:
     """Return what summary.json holds so far; nothing before there is one.
 
     Raises:
         UserError: it is not what unas writes.
     """
-    found = run.read_json(SUMMARY) if run.path(SUMMARY).exists() else {}
+    found = read_json(run.path(SUMMARY)) if run.path(SUMMARY).exists() else {}
     budgets = found.get("budgets", []) if isinstance(found, dict) else None
     wanted = {"line": str, "passed": bool}
     if not isinstance(budgets, list) or not all(
@@ -120,13 +120,13 @@ def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
     Raises:
         UserError: the data has too few images, or the space can't do what the configuration asks.
     """
-    needs = [("training", config.training.batch_size, len(data.train), "training")]
+    needs = [(TRAINING, config.training.batch_size, len(data.train), "training")]
     if config.genotype is None:
         for term in config.search.objectives.values():
             term.check(config.space)
         parts = split(data.train, config.search.validation_fraction, config.seed)
         for part, kind in zip(parts, ("training", "validation"), strict=True):
-            needs.append(("search", config.search.batch_size, len(part), kind))
+            needs.append((SEARCH, config.search.batch_size, len(part), kind))
     else:
         blueprint = config.blueprint(data.num_classes, data.image_shape)
         blueprint.skeleton(load_genotype(config.genotype))

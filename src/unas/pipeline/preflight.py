@@ -20,6 +20,7 @@ from unas.data import ImageData
 from unas.objectives import PolicyTerm
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.phases import check, search_streams, training_stream
+from unas.runs.names import SEARCH, TRAINING
 from unas.searching.loop import total_steps
 from unas.searching.step import SearchStep
 from unas.training import TrainingStep
@@ -74,7 +75,7 @@ def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     seconds = _seconds_a_step(
         lambda step: search(*train.batch(step), *validation.batch(step)), runtime
     )
-    return _Phase("search", total_steps(config.search, train.steps_per_epoch), seconds)
+    return _Phase(SEARCH, total_steps(config.search, train.steps_per_epoch), seconds)
 
 
 def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
@@ -84,7 +85,7 @@ def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     stream = training_stream(config, data)
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
     seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)
-    return _Phase("training", config.training.epochs * stream.steps_per_epoch, seconds)
+    return _Phase(TRAINING, config.training.epochs * stream.steps_per_epoch, seconds)
 
 
 def _seconds_a_step(step: Callable[[int], object], runtime: Runtime) -> float:

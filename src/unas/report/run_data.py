@@ -26,12 +26,13 @@ from unas.runs.names import (
     METRICS,
     ONNX,
     POLICY,
+    SEARCH,
     SUMMARY,
+    TRAINING,
     WEIGHTS,
     require_run,
 )
 
-SEARCH, TRAINING = "search", "training"
 _MAX_NAMES = 60  # different figures of a phase; recipes have about ten
 _MAX_STEP = 2**53
 

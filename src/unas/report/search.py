@@ -10,8 +10,9 @@ from unas.report import costs, curves, heat_strip
 from unas.report.curves import Curve, Guide, Plot
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
-from unas.report.run_data import SEARCH, RunData
+from unas.report.run_data import RunData
 from unas.report.stage import planned_epochs
+from unas.runs.names import SEARCH
 
 _SHARES = {"skip_share": "of the mode", "expected_skip_share": "expected of a draw"}
 _NO_TERMS = {"train_loss", "entropy", "normalised_entropy", "skipped", *_SHARES}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from unas.report.run_data import SEARCH, TRAINING, RunData
-from unas.runs.names import WEIGHTS
+from unas.report.run_data import RunData
+from unas.runs.names import SEARCH, TRAINING, WEIGHTS
 
 
 def stage(run: RunData) -> str:

@@ -7,8 +7,9 @@ from unas.report.curves import Curve, Plot
 from unas.report.figures import percent
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
-from unas.report.run_data import SEARCH, TRAINING, RunData
+from unas.report.run_data import RunData
 from unas.report.search import skipped
+from unas.runs.names import SEARCH, TRAINING
 
 _LOSSES = {"loss": "loss"}
 

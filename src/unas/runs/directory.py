@@ -1,17 +1,17 @@
-"""A run on disk, as rank 0 writes it and as the other processes have it."""
+"""A run directory: made, gone on with, and read."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unas.common import documents, files
 from unas.common.errors import UserError
 from unas.common.files import require_inside
-from unas.compute.ranks import Ranks
 from unas.runs.checkpoints import Checkpoint, Checkpoints, fitting
 from unas.runs.events import EventFiles
 from unas.runs.lock import RunLock
@@ -37,12 +37,13 @@ class RunDirectory:
     Attributes:
         directory: its path.
         checkpoint: where a resumed run goes on; None: at the beginning.
+        saved: phase and step of the newest checkpoint; ("run", 0) before the first.
     """
 
     def __init__(self, directory: Path, lock: RunLock | None = None) -> None:
         self.directory = directory
         self.checkpoint: Checkpoint | None = None
-        self._saved: tuple[str, int] | None = None
+        self.saved = ("run", 0)
         self._lock = lock
         self._checkpoints = Checkpoints(directory / CHECKPOINTS)
         self._metrics: MetricsLog | None = None
@@ -63,17 +64,13 @@ class RunDirectory:
             UserError: it holds a run, is in use, or can't be written.
         """
         directory = Path(directory)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            raise files.write_error(directory, error) from error
+        files.make_directory(directory)
         run = cls(directory, RunLock(directory))
         with contextlib.ExitStack() as undo:
             undo.callback(run.close)
             run._require_unused()
             documents.write_json(run.path(MANIFEST), dict(manifest))
-            # Last, because it is what makes the directory a run: a kill before it leaves nothing to
-            # resume.
+            # Last, for it makes the directory a run: a kill before it leaves nothing to resume.
             files.write_text(run.path(CONFIG), config_json)
             run._start_logs()
             undo.pop_all()
@@ -112,19 +109,6 @@ class RunDirectory:
         require_run(directory)
         return cls(directory)
 
-    @staticmethod
-    def holds_run(directory: Path | str) -> bool:
-        """Return whether there is a run in `directory`, finished or not."""
-        return holds_run(directory)
-
-    @property
-    def saved(self) -> tuple[str, int]:
-        """Phase and step of the newest checkpoint; ("run", 0) before the first."""
-        found = self._saved
-        return found or (
-            (self.checkpoint.phase, self.checkpoint.step) if self.checkpoint else ("run", 0)
-        )
-
     def path(self, name: str) -> Path:
         """Return the path of one of its files."""
         return self.directory / name
@@ -160,18 +144,19 @@ class RunDirectory:
         metrics.log(phase, step, values)
         events.log(phase, step, {**values, **(timings or {})})
 
-    def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> Path:
-        """Save the state after `step` steps of `phase`, and all metrics before it; see `Checkpoints.save`."""
+    def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> None:
+        """Save the state after `step` steps of `phase`, and all figures that were logged before.
+
+        See `Checkpoints.save`.
+        """
         metrics, events = self._logs()
         events.flush()
-        path = self._checkpoints.save(
-            phase, step, {"metrics_bytes": metrics.flush(), "state": dict(state)}
-        )
-        self._saved = (phase, step)
-        return path
+        saved = {"metrics_bytes": metrics.flush(), "state": dict(state)}
+        self._checkpoints.save(phase, step, saved)
+        self.saved = (phase, step)
 
     def newest_finite(self) -> str:
-        """Return the path of the newest checkpoint whose numbers are all finite, or say that there is none."""
+        """Return the path of the newest checkpoint with finite numbers alone, or that there is none."""
         return str(self._checkpoints.newest_finite() or "none, for there is none")
 
     def close(self) -> None:
@@ -190,33 +175,35 @@ class RunDirectory:
         self.close()
 
     def _require_unused(self) -> None:
-        if self.holds_run(self.directory):
+        if holds_run(self.directory):
             raise UserError(
                 f"{self.directory} already holds a run; add --resume or use another --out"
             )
         require_inside(self.directory, (CONFIG, MANIFEST, *MADE_BY_A_RUN))
-        # A link that leads nowhere counts: what is written through it makes the file that it names.
-        found = next((name for name in MADE_BY_A_RUN if os.path.lexists(self.path(name))), None)
-        if found is not None:
-            raise UserError(f"{self.directory} holds {found} but no {CONFIG}; use another --out")
+        for name in MADE_BY_A_RUN:
+            # A link that leads nowhere counts: a write through it makes the file that it names.
+            if os.path.lexists(self.path(name)):
+                raise UserError(f"{self.directory} holds {name} but no {CONFIG}; use another --out")
 
     def _add_to_manifest(self, manifest: Mapping[str, Any]) -> None:
-        first = self.read_json(MANIFEST)
-        resumed = first.get("resumed", []) if isinstance(first, dict) else None
+        document = self.read_json(MANIFEST)
+        resumed = document.get("resumed", []) if isinstance(document, dict) else None
         if not isinstance(resumed, list):
             raise UserError(
                 f"{self.path(MANIFEST)} is not a manifest that unas wrote; restore the file"
             )
-        self.write_json(MANIFEST, {**first, "resumed": [*resumed, dict(manifest)]})
+        self.write_json(MANIFEST, {**document, "resumed": [*resumed, dict(manifest)]})
 
     def _start_logs(self) -> None:
-        at, kept = self.checkpoint, 0
-        if at is not None:
-            with fitting(at):
-                kept = int(at.state["metrics_bytes"])
-                self.checkpoint = Checkpoint(at.phase, at.step, dict(at.state["state"]), at.path)
-        self._metrics = MetricsLog(self.path(METRICS), kept)
-        self._events = EventFiles(self.path(TENSORBOARD), (at.phase, at.step) if at else None)
+        newest = self.checkpoint
+        logged_bytes = 0
+        if newest is not None:
+            with fitting(newest):
+                logged_bytes = int(newest.state["metrics_bytes"])
+                self.checkpoint = replace(newest, state=dict(newest.state["state"]))
+            self.saved = (newest.phase, newest.step)
+        self._metrics = MetricsLog(self.path(METRICS), logged_bytes)
+        self._events = EventFiles(self.path(TENSORBOARD), self.saved)
 
     def _logs(self) -> tuple[MetricsLog, EventFiles]:
         if self._metrics is None or self._events is None:
@@ -224,69 +211,3 @@ class RunDirectory:
                 f"{self.directory} was opened for reading; create or resume it to log"
             )
         return self._metrics, self._events
-
-
-class Follower(RunDirectory):
-    """A run that rank 0 writes: it takes every call and does nothing, on a machine that may not see the directory.
-
-    Args:
-        directory: its path on rank 0's machine.
-        checkpoint: where to go on, as rank 0 has read it.
-    """
-
-    def __init__(self, directory: Path, checkpoint: Checkpoint | None) -> None:
-        super().__init__(directory)
-        self.checkpoint = checkpoint
-
-    def write_json(self, name: str, value: Any) -> None:
-        """Do nothing."""
-
-    def write_text(self, name: str, text: str) -> None:
-        """Do nothing."""
-
-    def log(
-        self,
-        phase: str,
-        step: int,
-        values: Mapping[str, float],
-        timings: Mapping[str, float] | None = None,
-    ) -> None:
-        """Do nothing."""
-
-    def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> Path:  # noqa: ARG002  the interface
-        """Do nothing but return the directory, where rank 0's checkpoint is."""
-        return self.directory
-
-
-def open_together(ranks: Ranks, opening: Callable[[], RunDirectory]) -> RunDirectory:
-    """Open a run for all ranks: rank 0 opens it, the others follow from the checkpoint that it sends them.
-
-    Args:
-        ranks: the processes.
-        opening: creates or resumes the run, on rank 0 alone.
-
-    Raises:
-        UserError: it can't be opened.
-    """
-    opened: list[RunDirectory] = []
-
-    def open_on_main() -> tuple[str, dict[str, Any] | None]:
-        run = opening()
-        opened.append(run)
-        at = run.checkpoint
-        if ranks.size == 1 or at is None:
-            return str(run.directory), None
-        return str(run.directory), {
-            "phase": at.phase,
-            "step": at.step,
-            "state": at.state,
-            "path": str(at.path),
-        }
-
-    directory, at = ranks.on_main(open_on_main)
-    if opened:
-        return opened[0]
-    checkpoint = (
-        None if at is None else Checkpoint(at["phase"], at["step"], at["state"], Path(at["path"]))
-    )
-    return Follower(Path(directory), checkpoint)

@@ -13,24 +13,22 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignal:
-    """Turn the first SIGINT or SIGTERM inside the block into `requested`; a second one interrupts at once.
+    """Note the first SIGINT or SIGTERM inside the block; a second one interrupts at once.
 
-    Loops look at `requested` after each step. Outside the main thread, where Python allows no
-    signal handlers, the block changes nothing and `requested` stays False.
+    Loops look at it after each step. Outside the main thread, where Python allows no signal
+    handlers, the block changes nothing.
 
     Args:
         quiet: say nothing, as one of several processes that another speaks for.
+
+    Attributes:
+        signal_number: the signal that asked to save and stop; None while there was none.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self.signal_number: int | None = None
         self._before: dict[signal.Signals, Any] = {}
-
-    @property
-    def requested(self) -> bool:
-        """Whether to save and stop after this step."""
-        return self.signal_number is not None
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
@@ -44,7 +42,7 @@ class StopSignal:
         self._before.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- Python's signature
-        if self.requested:
+        if self.signal_number is not None:
             raise KeyboardInterrupt
         self.signal_number = number
         if self._quiet:

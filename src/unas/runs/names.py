@@ -1,13 +1,20 @@
-"""The names of a run directory's files, and whether a directory is one; needs nothing that is slow to import."""
+"""What a run is called on disk: its files, its phases, and whether a directory is a run.
+
+Needs nothing that is slow to import.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from unas.architecture import published
 from unas.common.documents import Format
 from unas.common.errors import UserError
 from unas.common.files import is_plain, require_inside
+
+SEARCH = "search"  # the phases, as checkpoints and metrics.jsonl name them
+TRAINING = "training"
 
 CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
@@ -17,7 +24,7 @@ METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 POLICY = "policy.json"
-GENOTYPE = "genotype.json"
+GENOTYPE = published.FILE_NAME
 WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
 SUMMARY = "summary.json"

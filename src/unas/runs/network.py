@@ -20,9 +20,9 @@ from unas.common.documents import Format, parse_json
 from unas.common.errors import UserError
 from unas.common.files import is_plain, require_inside, write_bytes
 from unas.common.text import readable_size
+from unas.runs.names import WEIGHTS
 from unas.spaces import Blueprint, SearchSpace, create_network
 
-FILE_NAME = "model.safetensors"
 FORMAT = Format(
     "unas.network", "1", "a network", ("genotype", "options", "num_classes", "image_channels")
 )
@@ -89,8 +89,8 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
     path = Path(path)
     # Unlike Path's, this takes a name that no file can have.
     if os.path.isdir(path):
-        require_inside(path, [FILE_NAME])
-        path /= FILE_NAME
+        require_inside(path, [WEIGHTS])
+        path /= WEIGHTS
     metadata, weights = _read(path)
     build = _builder(metadata, path, space)
     # Without memory first: a damaged description can't claim any.

@@ -29,6 +29,9 @@ class Progress:
         stream: where to; standard error by default. A terminal gets a bar, anything else plain
             lines.
         clock: seconds that never go back.
+
+    Attributes:
+        figures: the last value of each figure that was shown.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Progress:
         self._directory = directory
         self._start_step = self._step = start_step
         self._clock = clock
-        self._figures: dict[str, float] = {}
+        self.figures: dict[str, float] = {}
         stream = stream or sys.stderr
         self._lines = None if quiet or stream.isatty() else stream
         self._bar = _bar(stream) if stream.isatty() and not quiet else None
@@ -74,7 +77,7 @@ class Progress:
     def update(self, step: int, **figures: float) -> None:
         """Show that `step` steps are done; figures that aren't given keep their last value."""
         self._step = step
-        self._figures.update(figures)
+        self.figures.update(figures)
         if self._bar is not None:
             self._bar.update(
                 self._task, completed=step, status=f"{self._status()}  {self._directory}"
@@ -91,7 +94,7 @@ class Progress:
         self._line_step = self._step
 
     def _status(self) -> str:
-        figures = [f"{name} {value:.4g}" for name, value in self._figures.items()]
+        figures = [f"{name} {value:.4g}" for name, value in self.figures.items()]
         return "  ".join([*figures, self._time()])
 
     def _time(self) -> str:

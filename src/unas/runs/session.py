@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 from unas.common.errors import Interrupted, UserError
 from unas.compute.finite import SkippedUpdates, too_many
 from unas.compute.ranks import Ranks
-from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
 from unas.runs.progress import Progress
+from unas.runs.run_log import RunLog
 
 T = TypeVar("T")
-_NONE: Mapping[str, float] = MappingProxyType({})
+NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,36 @@ class CheckpointConfig:
                 raise UserError(f"checkpoint.{name} is {getattr(self, name)}; it must be 0 or more")
 
 
+class StepLog:
+    """Log and show the figures of one step, when it is called.
+
+    Args:
+        run: where to log.
+        progress: where to show.
+        phase: its name.
+        done: steps of the phase that are done with this one.
+    """
+
+    def __init__(self, run: RunLog, progress: Progress, phase: str, done: int) -> None:
+        self._run = run
+        self._progress = progress
+        self._phase = phase
+        self._done = done
+        self._began = time.monotonic()
+
+    def __call__(self, unshown: Mapping[str, float] = NO_FIGURES, /, **figures: float) -> None:
+        """Log all figures; a line on screen has no room for those of `unshown`."""
+        timings = {"seconds_a_step": time.monotonic() - self._began}
+        self._run.log(self._phase, self._done, {**figures, **unshown}, timings)
+        self._progress.update(self._done, **figures)
+
+
 @dataclass(frozen=True)
 class Session:
     """What the phases of one process share.
 
     Args:
-        run: the run directory, open for writing.
+        run: where to log and save.
         stop: the wish to stop.
         checkpoint: how often to save.
         resume_command: what to type to go on.
@@ -50,7 +74,7 @@ class Session:
         ranks: the processes of the run; rank 0 shows and writes.
     """
 
-    run: RunDirectory
+    run: RunLog
     stop: StopSignal
     checkpoint: CheckpointConfig
     resume_command: str
@@ -64,80 +88,66 @@ class Session:
         state: Callable[[], Mapping[str, Any]],
         skipped: SkippedUpdates,
         start: int = 0,
-    ) -> Iterator[tuple[int, Callable[..., None]]]:
-        """Yield (step, log) for each step that is left; save when it is time, at the end, and when asked to stop.
+    ) -> Iterator[tuple[int, StepLog]]:
+        """Yield (step, log) for each step that is left.
 
-        `log(**figures)` logs and shows them; `log(more, **figures)` logs more than a line on screen
-        has room for.
+        Saves when it is time, after the last step, and when the user asks to stop.
 
         Args:
             phase: its name.
             total: its number of steps.
             state: returns what a checkpoint holds, between two steps.
             skipped: the updates that were left out. While they follow on each other, nothing is saved
-                in time, so that the checkpoints that are kept stay those from before.
+                because it is time, so that the checkpoints from before them are kept.
             start: steps that are done.
 
         Raises:
             Interrupted: the user asked to stop; the state is saved.
             UserError: too many updates in a row were left out.
         """
-        clock = CheckpointClock(self.checkpoint.every_seconds, self.checkpoint.every_steps or None)
+        clock = CheckpointClock(self.checkpoint.every_seconds, self.checkpoint.every_steps)
         clock.saved(start)
-        last: dict[str, float] = {}
-        with Progress(
-            phase, total, self.run.directory, start_step=start, quiet=self.quiet
-        ) as progress:
+        directory = self.run.directory
+        with Progress(phase, total, directory, start_step=start, quiet=self.quiet) as progress:
             for step in range(start, total):
-                began = time.monotonic()
-
-                def log(
-                    unshown: Mapping[str, float] = _NONE,
-                    _done: int = step + 1,
-                    _began: float = began,
-                    **figures: float,
-                ) -> None:
-                    self.run.log(
-                        phase,
-                        _done,
-                        {**figures, **unshown},
-                        {"seconds_a_step": time.monotonic() - _began},
-                    )
-                    progress.update(_done, **figures)
-                    last.update(figures)
-
-                yield step, log
                 done = step + 1
+                yield step, StepLog(self.run, progress, phase, done)
                 if skipped.are_too_many:
-                    raise too_many(phase, done, skipped, last, self.run.newest_finite())
+                    good = self.run.newest_finite()
+                    raise too_many(phase, done, skipped, progress.figures, good)
                 number = self._stop_number()
-                if number or done == total or (clock.due(done) and not skipped.in_a_row):
+                is_due = clock.due(done) and not skipped.in_a_row
+                if number or done == total or is_due:
                     self.run.save_checkpoint(phase, done, state())
                     clock.saved(done)
                 if number:
-                    raise Interrupted(self.run.directory, phase, done, self.resume_command, number)
+                    raise Interrupted(directory, phase, done, self.resume_command, number)
 
     def stop_if_asked(self) -> None:
-        """End the process here if the user asked to, in the middle of work that is done again after a resume.
+        """End the process here, in the middle of work that a resumed run does again, if the user asked to.
 
         Raises:
             Interrupted: the user asked to stop; what was saved last is where the run goes on.
         """
-        if self.stop.signal_number is not None:
+        number = self.stop.signal_number
+        if number is not None:
             phase, step = self.run.saved
-            raise Interrupted(
-                self.run.directory, phase, step, self.resume_command, self.stop.signal_number
-            )
+            raise Interrupted(self.run.directory, phase, step, self.resume_command, number)
 
     def stoppable(self, items: Iterable[T]) -> Iterable[T]:
-        """Return the items, to be gone through as often as they can be; `stop_if_asked` before each.
+        """Return the same items, with `stop_if_asked` before each.
 
-        Several processes stop at the next step of a phase instead, all at the same.
+        Several processes stop at the next step of a phase instead, all at the same one.
         """
-        return _Stoppable(items, self.stop_if_asked) if self.ranks.size == 1 else items
+        if self.ranks.size > 1:
+            return items
+        return _Stoppable(items, self.stop_if_asked)
 
     def _stop_number(self) -> int:
-        """Return the signal that asked any of the processes to stop, 0 if there is none: all stop at the same step."""
+        """Return the signal that asked any of the processes to stop, 0 if none did.
+
+        All of them return the same, and so stop at the same step.
+        """
         return int(self.ranks.largest(self.stop.signal_number or 0))
 
 
@@ -157,14 +167,14 @@ class CheckpointClock:
 
     Args:
         every_seconds: longest time between two checkpoints.
-        every_steps: most steps between two checkpoints; None: time alone decides.
+        every_steps: most steps between two checkpoints; 0: time alone decides.
         clock: seconds that never go back.
     """
 
     def __init__(
         self,
         every_seconds: float,
-        every_steps: int | None = None,
+        every_steps: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._every_seconds: Final = every_seconds
@@ -174,8 +184,9 @@ class CheckpointClock:
 
     def due(self, step: int) -> bool:
         """Return whether to save after `step` steps."""
-        by_steps = self._every_steps is not None and step - self._saved_step >= self._every_steps
-        return by_steps or self._clock() - self._saved_at >= self._every_seconds
+        if self._every_steps and step - self._saved_step >= self._every_steps:
+            return True
+        return self._clock() - self._saved_at >= self._every_seconds
 
     def saved(self, step: int) -> None:
         """Note a checkpoint (or a start) at `step`."""

@@ -8,13 +8,11 @@ from typing import Any
 
 from unas.data import BatchStream
 from unas.runs.checkpoints import fitting
-from unas.runs.names import POLICY
+from unas.runs.names import POLICY, SEARCH
 from unas.runs.session import Session
 from unas.searching.collapse import collapse
 from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
-
-PHASE = "search"
 
 
 def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
@@ -42,15 +40,15 @@ def search_loop(
         return {"search": search.state_dict(), "policies": policies}
 
     checkpoint = session.run.checkpoint
-    if checkpoint is not None and checkpoint.phase == PHASE:
+    if checkpoint is not None and checkpoint.phase == SEARCH:
         with fitting(checkpoint):
             search.load_state_dict(checkpoint.state["search"])
             policies += _checked(checkpoint.state["policies"])
 
     epoch, total = train.steps_per_epoch, total_steps(search.config, train.steps_per_epoch)
     warm_up = search.config.warm_up_epochs * epoch
-    for step, log in session.steps(PHASE, total, state, search.skipped, start=search.steps):
-        search.runtime.compare_ranks(search.named_tensors(), PHASE, step)
+    for step, log in session.steps(SEARCH, total, state, search.skipped, start=search.steps):
+        search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
         x, y = train.batch(step)
         figures = (
             search.warm_up(x, y)

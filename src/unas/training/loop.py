@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from unas.data import BatchStream
 from unas.runs.checkpoints import fitting
+from unas.runs.names import TRAINING
 from unas.runs.session import Session
 from unas.training.step import TrainingStep
-
-PHASE = "training"
 
 
 def training_loop(training: TrainingStep, train: BatchStream, session: Session) -> None:
@@ -20,12 +19,12 @@ def training_loop(training: TrainingStep, train: BatchStream, session: Session) 
     """
     start = 0
     checkpoint = session.run.checkpoint
-    if checkpoint is not None and checkpoint.phase == PHASE:
+    if checkpoint is not None and checkpoint.phase == TRAINING:
         with fitting(checkpoint):
             training.load_state_dict(checkpoint.state)
         start = checkpoint.step
     total = training.config.epochs * train.steps_per_epoch
-    for step, log in session.steps(PHASE, total, training.state_dict, training.skipped, start):
-        training.runtime.compare_ranks(training.named_tensors(), PHASE, step)
+    for step, log in session.steps(TRAINING, total, training.state_dict, training.skipped, start):
+        training.runtime.compare_ranks(training.named_tensors(), TRAINING, step)
         log(**training(step, *train.batch(step)))
     training.share_statistics()
