@@ -44,6 +44,7 @@ from unas.objectives.energy import EnergyTerm
 from unas.objectives.macs import MacsTerm
 from unas.pipeline import Result
 from unas.pipeline.deployed import start_terms
+from unas.pipeline.opening import finished
 from unas.runs.directory import RunDirectory
 from unas.searching.choosing import ChoosingConfig, choose
 from unas.searching.step import SearchStep
@@ -236,6 +237,80 @@ def test_budgets_survive_their_json_and_a_command_needs_trust() -> None:
     ):  # a file may write the name as the command line would take it
         with pytest.raises(unas.UserError, match="'command' is code from outside unas"):
             config_from_json(text.replace('"command"', f'"{name}"', 1), trusted=trusted)
+
+
+def as_once(config: Config) -> Config:
+    """Return the configuration that older versions wrote: with the terms of its budgets in it."""
+    return replace(config, search=config.steered_search())
+
+
+def test_a_run_whose_file_has_the_terms_of_its_budgets_goes_on(tmp_path: Path) -> None:
+    config = small(budgets=(of_median("macs", 0.6), "latency<=10s"))
+    unas.search(as_once(config), tmp_path / "run", quiet=True)
+    document = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert {"macs", "latency"} < set(document["search"]["objectives"])
+    document["budgets"][1] = "latency <= 10s"  # as it was typed
+    (tmp_path / "run" / "config.json").write_text(json.dumps(document))
+    for same in (config, as_once(config)):
+        unas.search(same, tmp_path / "run", resume=True, quiet=True)
+    tighter = replace(config, budgets=read_budgets([of_median("macs", 0.5), "latency<=10s"]))
+    with pytest.raises(unas.UserError, match="is not this run's configuration"):
+        unas.search(tighter, tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_file_of_once_has_the_command_in_the_term() -> None:
+    command = CommandBackend("clock {model}")
+    budget = replace(Budget.parse("latency<=3ms"), backend=command)
+    document = json.loads(config_to_json(as_once(small(budgets=(budget,)))))
+    document["budgets"] = ["latency<=3ms@command"]
+    trusted = ["tiny:TinyDigits", "fake_clock:small_model", "command"]
+    config = config_from_json(json.dumps(document), trusted=trusted)
+    assert config.budgets == (budget,)
+    document["search"]["objectives"].pop("latency")
+    with pytest.raises(unas.UserError, match="backend command: the command is missing"):
+        config_from_json(json.dumps(document), trusted=trusted)
+
+
+def test_the_options_of_a_budgets_term_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "tiny:tiny_recipe", "--dry-run", "--budget", "macs<=1G"]
+    assert main([*words, "--search.objectives.macs.weight", "3"]) == 0
+    printed = capsys.readouterr().out
+    document, _ = json.JSONDecoder().raw_decode(printed)
+    assert document["search"]["objectives"]["macs"] == {
+        "name": "macs",
+        "weight": 3.0,
+        "warm_up_steps": 0,
+        "limit": 1e9,
+    }
+
+
+def test_an_export_judges_on_the_device_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budgets = ["--budget", "latency<=10s@eager", "--training.epochs", "1"]
+    run = tmp_path / "run"
+    assert main(["run", "tiny:tiny_recipe", "--out", str(run), "--quiet", *budgets]) == 0
+    work = finished(run, None, None, ["tiny:TinyDigits"])
+    assert work.costs.budgets.device == "cpu"
+    document = json.loads((run / "config.json").read_text())
+    document["runtime"]["device"] = "cuda:99"
+    (run / "config.json").write_text(json.dumps(document))
+    capsys.readouterr()
+    assert main(["export", str(run), "--trust", "tiny:TinyDigits"]) == 0
+    assert "device 'cuda:99'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_an_export_judges_on_the_gpu_of_the_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["run", "tiny:tiny_recipe", "--out", str(run), "--quiet", "--device", "cuda"]
+    assert main([*words, "--budget", "latency<=10s@eager"]) == 0
+    assert main(["export", str(run), "--trust", "tiny:TinyDigits"]) == 0
+    work = finished(run, None, None, ["tiny:TinyDigits"])
+    assert work.costs.budgets.device == "cuda:0"
+    summary = json.loads((run / "summary.json").read_text())
+    assert [item["device"] for item in summary["latency"]] == ["cpu", "cuda:0"]
+    assert summary["budgets"][0]["passed"]
 
 
 def a_search(certain: Genotype | None = None) -> SearchStep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+import unas
 from tiny import tiny_recipe
+from unas.budgets.budget import read_budgets
 from unas.cli import main
 from unas.lab.quality import percentile, quality, random_genotypes
 from unas.lab.quality_plot import write_plot
@@ -67,6 +70,20 @@ def report_of(seeds: int) -> dict[str, Any]:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, list[str]]:
     out, lines = tmp_path_factory.mktemp("quality"), list[str]()
     return quality(tiny_recipe(), out, cells=2, seeds=1, quiet=True, say=lines.append), out, lines
+
+
+def test_random_cells_may_be_over_the_budget(tmp_path: Path) -> None:
+    config = tiny_recipe()
+    sizes = []
+    for genotype in random_genotypes(config, 2):
+        network = unas.create_network(genotype, 10, 1, channels=4, layers=3)
+        sizes.append(unas.count_parameters(network))
+    budgets = read_budgets([f"params<={max(sizes) - 1}"])
+    config = replace(config, budgets=budgets, training=replace(config.training, epochs=1))
+    report = quality(config, tmp_path, cells=2, quiet=True, say=lambda _: None)
+    assert [len(report["test_accuracy"][f"random-{n}"]) for n in range(2)] == [1, 1]
+    searched = json.loads((tmp_path / "search-found-0" / "summary.json").read_text())
+    assert searched["budgets"][0]["passed"]
 
 
 def test_cells_are_trained_once_and_a_second_call_goes_on(

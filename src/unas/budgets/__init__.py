@@ -1,1 +1,1 @@
-"""What a network may cost at most: as typed, as a term of the search, as a contract, as a verdict."""
+"""What a network may cost at most: quantities, budgets, the terms that steer to them, verdicts."""

@@ -23,6 +23,7 @@ PACKAGES = {
     "spaces": "spaces",
     "estimators": "estimators",
     "objectives": "objectives",
+    "quantities": "budgets/quantities",
     "datasets": "data",
     "backends": "latency/backends",
 }
