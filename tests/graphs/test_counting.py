@@ -87,6 +87,13 @@ PRODUCTS: dict[str, tuple[Callable[[], nn.Module], int]] = {
         2 * 3 * 8 * 8 * 27,
     ),
     "ConvTranspose2d": (lambda: nn.ConvTranspose2d(3, 6, 3, stride=2), 3 * 8 * 8 * 6 * 9),
+    "values that lie channels last": (  # where a pool is written with as_strided_
+        lambda: Applied(
+            lambda x, pool: pool(x.contiguous(memory_format=torch.channels_last)),
+            nn.AdaptiveAvgPool2d(1),
+        ),
+        0,
+    ),
     "a convolution as a function": (
         lambda: Applied(lambda x: nn.functional.conv2d(x, torch.ones(4, 3, 3, 3, device=x.device))),
         4 * 6 * 6 * 27,
