@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
 from unas.costs.gauges import Counter
-from unas.costs.table import CostTable, exact_table, fitted_table
+from unas.costs.table import CostTable
+from unas.costs.tabulating import exact_table, fitted_table
 from unas.objectives._resource import LimitTerm, RunningCost
 from unas.objectives.base import Setting
 

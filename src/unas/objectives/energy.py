@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from unas.costs.table import CostTable, fitted_table
+from unas.costs.table import CostTable
+from unas.costs.tabulating import fitted_table
 from unas.latency.gauges import EnergyMeter
 from unas.objectives._measured import RunningMeasuredCost
 from unas.objectives._resource import LimitTerm
