@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +15,7 @@ from tiny import tiny_recipe
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
 from unas.compute.runtime import RuntimeConfig
-from unas.searching.choosing import Choice, ChoosingConfig, choose
+from unas.searching.choosing import Candidate, ChoosingConfig, choose
 from unas.searching.losses import Losses
 from unas.searching.step import SearchStep
 
@@ -43,9 +47,9 @@ def batches() -> list[tuple[Tensor, Tensor]]:
 
 
 def by_hand(
-    search: SearchStep, choice: Choice, batches: list[tuple[Tensor, Tensor]]
+    search: SearchStep, candidate: Candidate, batches: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, float]:
-    sample = Sample.from_genotypes(search.policy.layout, [choice.genotype])
+    sample = Sample.from_genotypes(search.policy.layout, [candidate.genotype])
     with torch.no_grad():
         logits = torch.cat([search.supernet(images, sample) for images, _ in batches])
     labels = torch.cat([labels for _, labels in batches])
@@ -111,3 +115,38 @@ def test_a_loss_that_is_not_a_number_is_never_the_best(
     best, choices = choose(search, ChoosingConfig(candidates=3), batches)
     assert best.genotype != mode
     assert best == min(choices[1:], key=lambda choice: choice.validation_loss)
+
+
+@dataclass(frozen=True)
+class AdmitsNothing:
+    """Budgets that only the cheapest architecture can meet."""
+
+    least: Genotype
+    blocks: tuple[Any, ...] = ()
+
+    def cheapest(self) -> Genotype:
+        return self.least
+
+    def admits(self, _: Genotype) -> bool:
+        return False
+
+    def say(self, _: str) -> None:
+        pass
+
+
+def test_batches_are_read_only_where_there_is_a_candidate(
+    search: SearchStep, batches: list[tuple[Tensor, Tensor]]
+) -> None:
+    least = Genotype("darts", search.policy.mode())
+    read: list[int] = []
+
+    class Counted:
+        def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+            for number, batch in enumerate(batches):
+                read.append(number)
+                yield batch
+
+    best, compared = choose(search, ChoosingConfig(), Counted(), cast(Any, AdmitsNothing(least)))
+    assert compared == [best]
+    assert best.genotype == least
+    assert read == [0, 1]  # once, for the cheapest

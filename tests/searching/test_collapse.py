@@ -66,7 +66,7 @@ def test_a_random_architecture_raises_an_alarm_with_less_than_1_percent(operatio
 
 def test_the_threshold_is_the_least_improbable_number_of_each_cell_and_of_both() -> None:
     skips = collapse(DartsSpace(), unas.load_genotype("UNAS_CIFAR10")).skips
-    # Counted by hand in SPEC's table of cells: operation 0 is in two slots of each cell.
+    # Counted by hand: the skip connection is in two slots of each published cell.
     assert {group: (found.taken, found.choices) for group, found in skips.items()} == {
         "normal": (2, 8), "reduction": (2, 8), "all": (4, 16),
     }  # fmt: skip

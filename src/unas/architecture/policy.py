@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -24,6 +24,13 @@ class Layout:
     Args:
         choices: the options of each choice, by the choice's name.
         space: the name that genotypes carry.
+
+    Attributes:
+        groups: the names of the choices in each tensor.
+        position: the tensor that holds a choice, and its row there, by the choice's name.
+
+    Raises:
+        UserError: there is no choice, a name can't be used, or options repeat.
     """
 
     def __init__(self, choices: Mapping[str, Sequence[str]], space: str) -> None:
@@ -34,19 +41,21 @@ class Layout:
         for name, options in self.choices.items():
             if not name or "." in name or name in _RESERVED:
                 raise UserError(
-                    f"choice {name!r}: the name must be non-empty, without a dot, and no attribute of nn.ParameterDict"
+                    f"choice {name!r}: the name must be non-empty, without a dot, "
+                    "and no attribute of nn.ParameterDict"
                 )
             if not options or len(set(options)) != len(options):
                 raise UserError(
                     f"choice {name!r}: options are {options}; give at least one, each once"
                 )
-        sizes = sorted({len(options) for options in self.choices.values()})
-        self.groups = tuple(
-            tuple(n for n, o in self.choices.items() if len(o) == size) for size in sizes
-        )
-        self.position = {
-            name: (g, i) for g, names in enumerate(self.groups) for i, name in enumerate(names)
-        }
+        by_size: dict[int, list[str]] = {}
+        for name, options in self.choices.items():
+            by_size.setdefault(len(options), []).append(name)
+        self.groups = tuple(tuple(by_size[size]) for size in sorted(by_size))
+        self.position: dict[str, tuple[int, int]] = {}
+        for g, names in enumerate(self.groups):
+            for i, name in enumerate(names):
+                self.position[name] = (g, i)
 
     def stack(self, by_name: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Turn a tensor [..., K] a choice into one tensor [..., n, K] a group of n choices."""
@@ -61,11 +70,13 @@ class Sample:
         layout: the choices.
         groups: the weights, [G, n, K] for each group of n choices with K options.
         is_hard: every row is one-hot, so that a supernet runs only what was picked.
+        known_picks: the `picks`, if they are known already.
     """
 
     layout: Layout
     groups: tuple[Tensor, ...]
     is_hard: bool
+    known_picks: Mapping[str, list[int]] | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the weights [G, K] of one choice."""
@@ -76,45 +87,58 @@ class Sample:
         return self.groups[0].shape[0]
 
     @cached_property
-    def picks(self) -> dict[str, list[int]]:
-        """The index of the largest weight, by choice, for each of the G architectures.
-
-        `to` keeps those of a hard sample on the host, so that routing never waits for a device.
-        """
-        found = [group.detach().argmax(-1).T.tolist() for group in self.groups]
-        return {name: found[g][i] for name, (g, i) in self.layout.position.items()}
+    def picks(self) -> Mapping[str, list[int]]:
+        """The index of the largest weight, by choice, for each of the G architectures."""
+        if self.known_picks is not None:
+            return self.known_picks
+        by_group = [group.detach().argmax(-1).T.tolist() for group in self.groups]
+        return {name: by_group[g][i] for name, (g, i) in self.layout.position.items()}
 
     def split(self, sizes: Sequence[int]) -> list[Sample]:
         """Return samples of so many architectures each, in order; `sizes` add up to G."""
-        parts = zip(*(torch.split(group, list(sizes)) for group in self.groups), strict=True)
-        return [Sample(self.layout, groups, self.is_hard) for groups in parts]
+        pieces = zip(*(torch.split(group, list(sizes)) for group in self.groups), strict=True)
+        return [Sample(self.layout, groups, self.is_hard) for groups in pieces]
+
+    def select(self, architectures: Sequence[int]) -> Sample:
+        """Return the sample of the architectures with these numbers.
+
+        The picks of a hard one stay on the host.
+        """
+        groups = []
+        for group in self.groups:
+            indices = torch.tensor(architectures, device=group.device)
+            groups.append(group.index_select(0, indices))
+        picks = None
+        if self.is_hard:
+            picks = {
+                name: [picked[g] for g in architectures] for name, picked in self.picks.items()
+            }
+        return Sample(self.layout, tuple(groups), self.is_hard, picks)
 
     def genotypes(self) -> list[Genotype]:
         """Return the G architectures; of a relaxed sample, those of its largest weights."""
-        choices = self.layout.choices
-        return [
-            Genotype(
-                self.layout.space, {name: choices[name][self.picks[name][g]] for name in choices}
-            )
-            for g in range(len(self))
-        ]
+        genotypes = []
+        for g in range(len(self)):
+            choices = {}
+            for name, options in self.layout.choices.items():
+                choices[name] = options[self.picks[name][g]]
+            genotypes.append(Genotype(self.layout.space, choices))
+        return genotypes
 
     def detach(self) -> Sample:
         """Return the same sample as a constant."""
-        return Sample(self.layout, tuple(group.detach() for group in self.groups), self.is_hard)
+        return replace(self, groups=tuple(group.detach() for group in self.groups))
 
     def to(self, device: torch.device) -> Sample:
-        """Return the sample with its weights on `device`; a hard sample's picks stay known on the host."""
+        """Return the sample with its weights on `device`.
+
+        The picks of a hard one stay on the host, so that routing never waits for the device.
+        """
         if all(group.device == device for group in self.groups):
             return self
-        moved = Sample(
-            self.layout,
-            tuple(group.to(device, non_blocking=True) for group in self.groups),
-            self.is_hard,
-        )
-        if self.is_hard:
-            moved.__dict__["picks"] = self.picks
-        return moved
+        groups = tuple(group.to(device, non_blocking=True) for group in self.groups)
+        picks = self.picks if self.is_hard else None
+        return Sample(self.layout, groups, self.is_hard, picks)
 
     @classmethod
     def from_genotypes(cls, layout: Layout, genotypes: Iterable[Genotype]) -> Sample:
@@ -127,12 +151,10 @@ class Sample:
         for genotype in genotypes:
             genotype.check(layout.choices)
             rows.append(genotype.choices)
-        weights = {
-            name: nn.functional.one_hot(
-                torch.tensor([options.index(r[name]) for r in rows]), len(options)
-            ).float()
-            for name, options in layout.choices.items()
-        }
+        weights = {}
+        for name, options in layout.choices.items():
+            picks = torch.tensor([options.index(row[name]) for row in rows])
+            weights[name] = nn.functional.one_hot(picks, len(options)).float()
         return cls(layout, layout.stack(weights), is_hard=True)
 
 
@@ -158,9 +180,10 @@ class Policy(nn.Module):
             raise UserError(f"softening is {softening}; it must be 0 or more, and finite")
         self.layout = Layout(choices, space)
         self.softening = softening
-        self.logits = nn.ParameterDict(
-            {n: nn.Parameter(torch.zeros(len(o))) for n, o in self.layout.choices.items()}
-        )
+        # In the order of names, in which checkpoints hold what the optimiser remembers.
+        self.logits = nn.ParameterDict()
+        for name, options in sorted(self.layout.choices.items()):
+            self.logits[name] = nn.Parameter(torch.zeros(len(options)))
 
     @property
     def choices(self) -> dict[str, tuple[str, ...]]:
@@ -174,18 +197,19 @@ class Policy(nn.Module):
 
     def probabilities(self) -> dict[str, dict[str, float]]:
         """Return p by choice and option, as plain numbers for files and reports."""
-        found = [group.detach().exp().tolist() for group in self.log_probabilities()]
-        where = self.layout.position
-        return {
-            n: dict(zip(o, found[where[n][0]][where[n][1]], strict=True))
-            for n, o in self.choices.items()
-        }
+        by_group = [group.detach().exp().tolist() for group in self.log_probabilities()]
+        probabilities = {}
+        for name, options in self.choices.items():
+            g, i = self.layout.position[name]
+            probabilities[name] = dict(zip(options, by_group[g][i], strict=True))
+        return probabilities
 
     def mode(self) -> dict[str, str]:
         """Return the most probable option of each choice, the first one where several are equal."""
-        return {
-            name: options[int(self.logits[name].argmax())] for name, options in self.choices.items()
-        }
+        mode = {}
+        for name, options in self.choices.items():
+            mode[name] = options[int(self.logits[name].argmax())]
+        return mode
 
     def log_prob(self, sample: Sample) -> Tensor:
         """Return log p(z) of each architecture of a hard sample, [G]."""
@@ -200,6 +224,5 @@ class Policy(nn.Module):
     def _log_probability(self, logits: Tensor) -> Tensor:
         if self.softening == 0:
             return logits.log_softmax(-1)
-        return (
-            (logits.softmax(-1) + self.softening) / (1 + logits.shape[-1] * self.softening)
-        ).log()
+        total = 1 + logits.shape[-1] * self.softening
+        return ((logits.softmax(-1) + self.softening) / total).log()

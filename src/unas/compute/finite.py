@@ -1,4 +1,7 @@
-"""Numbers that go wrong: an update that isn't finite is left out and counted, and too many in a row end the phase."""
+"""Numbers that go wrong: an update that isn't finite is left out and counted.
+
+Too many of them in a row end the phase.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from unas.common.errors import UserError
 
 
 def all_finite(value: Any) -> bool:
-    """Return whether every number in nested dicts, lists and tuples is finite, those of tensors on the CPU included."""
+    """Return whether every number in nested dicts, lists and tuples is finite.
+
+    Tensors are looked into; they are on the CPU.
+    """
     if isinstance(value, Tensor):
         return not value.is_floating_point() or bool(value.isfinite().all())
     if isinstance(value, Mapping):
@@ -42,7 +48,8 @@ class SkippedUpdates:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.total = self.in_a_row = 0
+        self.total = 0
+        self.in_a_row = 0
 
     def note(self, *, is_updated: bool) -> None:
         """Count one step."""
@@ -50,7 +57,7 @@ class SkippedUpdates:
         self.in_a_row = 0 if is_updated else self.in_a_row + 1
 
     def figures(self) -> dict[str, float]:
-        """Return `skipped`, how many updates were left out so far; nothing as long as there are none."""
+        """Return `skipped`, how many updates were left out so far, once there is one."""
         return {"skipped": float(self.total)} if self.total else {}
 
     @property
@@ -64,11 +71,12 @@ class SkippedUpdates:
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go on from what `state_dict` returned."""
-        self.total, self.in_a_row = int(state["total"]), int(state["in_a_row"])
+        self.total = int(state["total"])
+        self.in_a_row = int(state["in_a_row"])
 
 
 class FiniteBuffers:
-    """Keep the buffers of a module, such as BatchNorm's running statistics, free of what a bad batch leaves in them.
+    """Keep BatchNorm's statistics and other buffers free of what a bad batch leaves in them.
 
     Args:
         module: on its device; its buffers are finite.
@@ -79,11 +87,14 @@ class FiniteBuffers:
         self.keep()
 
     def keep(self) -> None:
-        """Take the buffers as they are for the ones to go back to."""
+        """Remember the buffers as they are: `settle` goes back to them."""
         self._kept = self._flat()
 
     def check(self) -> Tensor:
-        """Return a number on the device that is finite if and only if all buffers are; remember them for `settle`."""
+        """Return a number on the device that is finite if and only if all buffers are.
+
+        They are remembered for `settle`.
+        """
         self._seen = self._flat()
         return (0 * self._seen).sum()
 
@@ -93,10 +104,9 @@ class FiniteBuffers:
             self._kept = self._seen
             return
         tensors = self._tensors()
+        pieces = torch.split(self._kept, [tensor.numel() for tensor in tensors])
         with torch.no_grad():
-            for tensor, kept in zip(
-                tensors, torch.split(self._kept, [t.numel() for t in tensors]), strict=True
-            ):
+            for tensor, kept in zip(tensors, pieces, strict=True):
                 tensor.copy_(kept.view_as(tensor))
 
     def _tensors(self) -> list[Tensor]:
@@ -106,15 +116,13 @@ class FiniteBuffers:
         # One tensor, so that hundreds of BatchNorms cost one copy a step. Not of mixed types: cat
         # widens them.
         tensors = self._tensors()
-        return (
-            torch.cat([tensor.detach().flatten() for tensor in tensors])
-            if tensors
-            else torch.zeros(0)
-        )
+        if not tensors:
+            return torch.zeros(0)
+        return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
 class WeightUpdates:
-    """Update a network's weights unless something is not finite; the host waits for the device once a step.
+    """Update a network's weights unless a number is not finite; the host waits once for the device.
 
     Args:
         network: on its device.
@@ -125,7 +133,8 @@ class WeightUpdates:
     def __init__(
         self, network: nn.Module, optimiser: torch.optim.Optimizer, clip_norm: float
     ) -> None:
-        self._optimiser, self._clip_norm = optimiser, clip_norm
+        self._optimiser = optimiser
+        self._clip_norm = clip_norm
         self._buffers = FiniteBuffers(network)
 
     def keep(self) -> None:
@@ -155,7 +164,7 @@ class WeightUpdates:
 
 
 def step_if_all_finite(optimiser: torch.optim.Optimizer) -> bool:
-    """Update a few parameters on the CPU; undo it if they, or what the optimiser remembers, don't stay finite.
+    """Update a few parameters on the CPU, unless they or the optimiser's averages would go wrong.
 
     Returns:
         whether it was done. A gradient can be finite and its square, which Adam keeps, infinite.
@@ -178,7 +187,7 @@ def step_if_all_finite(optimiser: torch.optim.Optimizer) -> bool:
 def too_many(
     phase: str, step: int, skipped: SkippedUpdates, figures: Mapping[str, float], good: str
 ) -> UserError:
-    """Return the one line for a phase that has come to its end.
+    """Return the error of a phase that ends because too many updates were left out.
 
     Args:
         phase: its name, as in the configuration.

@@ -105,7 +105,7 @@ class QuadraticControlVariate(State):
 def _adam_step(
     parameters: Groups, gradients: Groups, adam: Mapping[str, Any], lr: float
 ) -> tuple[Groups, Mapping[str, Any]]:
-    """Return the parameters and Adam's state dict after one step, and leave those before as they are."""
+    """Return the parameters and Adam's state dict after one step; those before stay as they are."""
     moved = _leaves(parameters)
     optimiser = torch.optim.Adam(moved, lr=lr)
     if adam:

@@ -25,12 +25,12 @@ def uniform_noise(policy: Policy, num_samples: int, generator: torch.Generator |
         UserError: `num_samples` is less than 1.
     """
     check_num_samples(num_samples)
-    shapes = (
-        (num_samples, len(names), len(policy.choices[names[0]])) for names in policy.layout.groups
-    )
-    return tuple(
-        torch.rand(s, generator=generator, dtype=torch.float64).clamp_min(_SMALLEST) for s in shapes
-    )
+    groups = []
+    for names in policy.layout.groups:
+        shape = (num_samples, len(names), len(policy.choices[names[0]]))
+        uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+        groups.append(uniform.clamp_min(_SMALLEST))
+    return tuple(groups)
 
 
 def gumbel_noise(policy: Policy, num_samples: int, generator: torch.Generator | None) -> Groups:
@@ -53,7 +53,8 @@ def conditional(log_p: Groups, z_hard: Groups, noise: Groups) -> Groups:
         z_hard: one-hot picks [G, n, K].
         noise: Gumbel noise −log(−log v) [G, n, K].
     """
-    return tuple(_conditional(p, z.bool(), v) for p, z, v in zip(log_p, z_hard, noise, strict=True))
+    triples = zip(log_p, z_hard, noise, strict=True)
+    return tuple(_conditional(p, z.bool(), v) for p, z, v in triples)
 
 
 def _conditional(log_p: Tensor, is_picked: Tensor, noise: Tensor) -> Tensor:
@@ -62,15 +63,13 @@ def _conditional(log_p: Tensor, is_picked: Tensor, noise: Tensor) -> Tensor:
 
 
 def coupled_noise(log_p: Groups, z_hard: Groups, perturbed_log_p: Groups) -> Groups:
-    """Return the Gumbel noise, a constant, for which `conditional` equals `perturbed_log_p` (UNAS, section 3.2).
+    """Return the Gumbel noise, a constant, for which `conditional` equals `perturbed_log_p`.
 
-    In uniform noise: log v_k = log u_k / p_k for the picked k, log v_i = log u_i − p_i·log v_k for
-    the others.
+    UNAS, section 3.2, in uniform noise: log v_k = log u_k / p_k for the picked k, and
+    log v_i = log u_i − p_i·log v_k for the others.
     """
-    return tuple(
-        _coupled(p.detach(), z.bool(), top.detach())
-        for p, z, top in zip(log_p, z_hard, perturbed_log_p, strict=True)
-    )
+    triples = zip(log_p, z_hard, perturbed_log_p, strict=True)
+    return tuple(_coupled(p.detach(), z.bool(), noisy.detach()) for p, z, noisy in triples)
 
 
 def _coupled(log_p: Tensor, is_picked: Tensor, noisy: Tensor) -> Tensor:
@@ -83,12 +82,11 @@ def _coupled(log_p: Tensor, is_picked: Tensor, noisy: Tensor) -> Tensor:
 
 def one_hot_argmax(perturbed_log_p: Groups) -> Groups:
     """Return exact one-hot picks of the largest entries, as constants."""
-    return tuple(
-        torch.zeros_like(group, requires_grad=False).scatter_(
-            -1, group.detach().argmax(-1, keepdim=True), 1.0
-        )
-        for group in perturbed_log_p
-    )
+    one_hot = []
+    for group in perturbed_log_p:
+        picks = group.detach().argmax(-1, keepdim=True)
+        one_hot.append(torch.zeros_like(group, requires_grad=False).scatter_(-1, picks, 1.0))
+    return tuple(one_hot)
 
 
 def relax(perturbed_log_p: Groups, temperature: float) -> Groups:
@@ -111,20 +109,16 @@ def make_sample(policy: Policy, groups: Groups, *, is_hard: bool) -> Sample:
 def draw_hard(policy: Policy, num_samples: int, generator: torch.Generator | None = None) -> Sample:
     """Draw G = `num_samples` architectures from the policy."""
     with torch.no_grad():
-        noise = gumbel_noise(policy, num_samples, generator)
-        return make_sample(
-            policy, one_hot_argmax(perturbed(policy.log_probabilities(), noise)), is_hard=True
-        )
+        noisy = perturbed(policy.log_probabilities(), gumbel_noise(policy, num_samples, generator))
+        return make_sample(policy, one_hot_argmax(noisy), is_hard=True)
 
 
 def draw_relaxed(
     policy: Policy, num_samples: int, temperature: float, generator: torch.Generator | None = None
 ) -> Sample:
-    """Draw G = `num_samples` relaxed architectures whose weights are differentiable in the policy's logits."""
-    noise = gumbel_noise(policy, num_samples, generator)
-    return make_sample(
-        policy, relax(perturbed(policy.log_probabilities(), noise), temperature), is_hard=False
-    )
+    """Draw G = `num_samples` relaxed architectures, differentiable in the policy's logits."""
+    noisy = perturbed(policy.log_probabilities(), gumbel_noise(policy, num_samples, generator))
+    return make_sample(policy, relax(noisy, temperature), is_hard=False)
 
 
 def check_num_samples(num_samples: int) -> None:

@@ -39,7 +39,10 @@ class EtaHistory(State):
         return cls(0.0, zeros, zeros)
 
     def eta(self, start: float) -> Groups:
-        """Return η of each choice, [n] a group; as long as the history is short, it stays near `start`."""
+        """Return η of each choice, [n] a group.
+
+        As long as the history is short, η stays near `start`.
+        """
         values = []
         for product, square in zip(self.products, self.squares, strict=True):
             best = torch.where(square > 0, product / square, start)
@@ -50,7 +53,8 @@ class EtaHistory(State):
         """Return the history with one more estimate.
 
         Args:
-            without: a, the estimate without a control variate, [G, n, K] for each group of n choices.
+            without: a, the estimate without a control variate, [G, n, K] for each group of n
+                choices.
             control: b, what the control variate adds to it, in the same shapes.
             decay: how much of its history an average keeps.
         """

@@ -47,8 +47,8 @@ class Nothing(State):
 class Estimator(ABC):
     """An estimate of the gradient of E[cost(z)], z drawn from a policy, in the policy's logits.
 
-    A pure function of the policy, the cost and the noise; its options are fields. Where the estimate
-    also depends on what was learned in earlier calls, derive from `LearningEstimator`.
+    A pure function of the policy, the cost and the noise; its options are fields. Where the
+    estimate also depends on what was learned in earlier calls, derive from `LearningEstimator`.
     """
 
     is_unbiased: ClassVar[bool]
@@ -61,7 +61,7 @@ class Estimator(ABC):
         return 1
 
     def with_fewest_draws(self) -> Estimator:
-        """Return the estimator that asks for as few costs a call as it can, for costs that are dear."""
+        """Return the estimator that asks for as few costs a call as it can: each may be dear."""
         return self
 
     @abstractmethod
@@ -100,13 +100,13 @@ class Estimator(ABC):
         return self(policy, cost, num_samples=num_samples, generator=generator), state
 
     def start(self, layout: Layout) -> RunningEstimator:
-        """Return the estimator for many calls, each of which uses what the earlier ones have taught."""
+        """Return the estimator for many calls; each uses what the earlier ones have taught."""
         return RunningEstimator(self, layout)
 
 
 @dataclass(frozen=True)
 class LearningEstimator(Estimator):
-    """An estimator that learns from call to call: what it knows goes into `step` and comes out of it."""
+    """An estimator that learns from call to call: what it knows goes into `step` and comes out."""
 
     @abstractmethod
     def init(self, layout: Layout) -> State:

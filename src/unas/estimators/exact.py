@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from unas.estimators.base import Cost, Estimator
 
 @dataclass(frozen=True)
 class Exact(Estimator):
-    """The exact gradient of Σ_z p(z)·cost(z) over every architecture z: the oracle of the other estimators.
+    """The exact gradient of Σ_z p(z)·cost(z) over all architectures z: the oracle of the others.
 
     `num_samples` is how many architectures one call of the cost gets.
 
@@ -50,21 +51,23 @@ class Exact(Estimator):
         count = math.prod(len(options) for options in policy.choices.values())
         if count > self.limit:
             raise UserError(
-                f"exact: {count} architectures are more than limit {self.limit}; use rebar or reinforce_loo"
+                f"exact: {count} architectures are more than limit {self.limit}; "
+                "use rebar or reinforce_loo"
             )
-        rows = itertools.product(*policy.choices.values())
-        genotypes = (
-            Genotype(policy.layout.space, dict(zip(policy.choices, row, strict=True)))
-            for row in rows
-        )
         total = torch.zeros(())
-        while chunk := list(itertools.islice(genotypes, num_samples)):
+        genotypes = _all_genotypes(policy)
+        for _ in range(0, count, num_samples):
+            chunk = list(itertools.islice(genotypes, num_samples))
             # The last chunk is filled up: a supernet shares its batch out to `num_samples`
             # architectures, no fewer.
-            sample = Sample.from_genotypes(
-                policy.layout, chunk + chunk[-1:] * (num_samples - len(chunk))
-            )
+            filler = chunk[-1:] * (num_samples - len(chunk))
+            sample = Sample.from_genotypes(policy.layout, chunk + filler)
             with torch.no_grad():
                 costs = cost(sample).to("cpu")
             total = total + (policy.log_prob(sample).exp() * costs)[: len(chunk)].sum()
         return total
+
+
+def _all_genotypes(policy: Policy) -> Iterator[Genotype]:
+    for options in itertools.product(*policy.choices.values()):
+        yield Genotype(policy.layout.space, dict(zip(policy.choices, options, strict=True)))

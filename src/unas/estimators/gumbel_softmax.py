@@ -15,7 +15,7 @@ from unas.estimators.base import Cost, Estimator
 
 @dataclass(frozen=True)
 class GumbelSoftmax(Estimator):
-    """∇cost(ζ) of a relaxed sample ζ (Jang et al. 2017, Maddison et al. 2017): low variance, biased.
+    """∇cost(ζ) of a relaxed sample ζ, biased (Jang et al. 2017, Maddison et al. 2017).
 
     Args:
         temperature: τ; smaller is less biased and noisier.

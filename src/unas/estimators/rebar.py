@@ -29,7 +29,7 @@ from unas.estimators.base import Cost, LearningEstimator, Nothing
 
 @dataclass(frozen=True)
 class Rebar(LearningEstimator):
-    """sg[L(z) − η·L(ζ)]·∇log p(z) + η·(∇L(ζ) − ∇L(ζ̃)): REINFORCE with the relaxed cost as control variate.
+    """sg[L(z) − η·L(ζ)]·∇log p(z) + η·(∇L(ζ) − ∇L(ζ̃)): the relaxed cost is a control variate.
 
     Tucker et al. 2017, equation 7, for categorical choices; UNAS, equation 7. ζ̃ is a relaxed
     sample drawn given z.
@@ -115,7 +115,7 @@ class Rebar(LearningEstimator):
         noisy: Groups,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
-        """Return L(ζ̃) of each architecture, [G], and a tensor [G] with the gradient of L(ζ) − L(ζ̃)."""
+        """Return L(ζ̃) of each architecture, [G], and a tensor with the gradient of L(ζ) − L(ζ̃)."""
         picked = one_hot_argmax(noisy)
         relaxed = relax(noisy, self.temperature)
         if self.is_coupled:

@@ -16,7 +16,7 @@ from unas.estimators.base import Cost, Estimator
 
 @dataclass(frozen=True)
 class ReinforceLeaveOneOut(Estimator):
-    """Architectures drawn together, each with the mean cost of the others as its baseline (Kool et al. 2019).
+    """Architectures drawn together, each with the others' mean cost as baseline (Kool et al. 2019).
 
     With several `draws`, the others are those that the same images were seen under, so what makes
     images hard or easy cancels; with one, they are the G architectures of the batch, each on images
@@ -63,15 +63,16 @@ class ReinforceLeaveOneOut(Estimator):
         """
         if num_samples * self.draws == 1:
             raise UserError(
-                "reinforce_loo: one architecture a batch and one draw leave no others; set draws to 2 or more"
+                "reinforce_loo: one architecture a batch and one draw leave no others; "
+                "set draws to 2 or more"
             )
         sample = draw_hard(policy, num_samples * self.draws, generator)
         with torch.no_grad():
             costs = cost(sample).to("cpu")
-        # Rows hold what is compared: [G, m] on the same images, else [1, G].
-        together = costs.view(self.draws, num_samples).T if self.draws > 1 else costs[None]
-        others = together.shape[1] - 1
+        # Those in a row are compared: [G, m] on the same images, or else all, [1, G].
+        rows = costs.view(self.draws, num_samples).T if self.draws > 1 else costs[None]
+        count = rows.shape[1]
         # c − mean of the others = (c − mean of all)·n/(n − 1)
-        advantage = (together - together.mean(1, keepdim=True)) * ((others + 1) / others)
-        advantage = advantage.T.reshape(-1) if self.draws > 1 else advantage[0]
-        return (advantage * policy.log_prob(sample)).mean()
+        advantages = (rows - rows.mean(1, keepdim=True)) * (count / (count - 1))
+        advantages = advantages.T.reshape(-1) if self.draws > 1 else advantages[0]
+        return (advantages * policy.log_prob(sample)).mean()

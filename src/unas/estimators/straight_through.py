@@ -22,7 +22,7 @@ from unas.estimators.base import Cost, Estimator
 
 @dataclass(frozen=True)
 class StraightThrough(Estimator):
-    """The cost is taken at the hard sample, its gradient is passed on to the relaxed one (Jang et al. 2017).
+    """The cost of the hard sample, its gradient passed on to the relaxed one (Jang et al. 2017).
 
     Args:
         temperature: τ of the relaxed sample.

@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from functools import partial
 from typing import get_args
 
-import torch
 from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
@@ -16,7 +15,7 @@ from unas.common.errors import UserError
 from unas.common.registry import one_of
 from unas.nn.mixed import (
     BatchNormRows,
-    Candidate,
+    Branch,
     has_batch_norm,
     routed_sum,
     routes,
@@ -30,7 +29,7 @@ _sample_in_scope: ContextVar[Sample | None] = ContextVar("sample_in_scope", defa
 
 @contextmanager
 def sample_scope(sample: Sample) -> Iterator[None]:
-    """Give `sample` to every choice that is called in this block of this thread and isn't handed one itself."""
+    """Give `sample` to every choice that is called without one in the block, in this thread."""
     token = _sample_in_scope.set(sample)
     try:
         yield
@@ -39,7 +38,7 @@ def sample_scope(sample: Sample) -> Iterator[None]:
 
 
 class Choice(nn.Module):
-    """What both kinds of choice share: options, a name, and how they are mixed. Not to be used itself.
+    """What both kinds of choice share: options, a name, and how they are mixed.
 
     Args:
         options: the names of the options, in their order.
@@ -52,24 +51,32 @@ class Choice(nn.Module):
         self.options = tuple(options)
         self.name = name
 
-    def _found(self, sample: Sample | None) -> tuple[str, Sample]:
-        """Return this choice's name and the sample that decides it: the one given, or else the one in scope."""
+    def _decided(self, sample: Sample | None) -> tuple[str, Sample]:
+        """Return this choice's name and the sample that decides it, by default the one in scope.
+
+        Raises:
+            UserError: there is none, the choice has no name, or the sample doesn't know it.
+        """
         kind = type(self).__name__
-        sample = _sample_in_scope.get() if sample is None else sample
+        if sample is None:
+            sample = _sample_in_scope.get()
         if sample is None:
             raise UserError(
-                f"{kind} {self.name!r} has no sample to decide it; call the space's supernet(images, sample), "
-                "pass sample=, or open unas.nn.choice.sample_scope(sample)"
+                f"{kind} {self.name!r} has no sample to decide it; "
+                "call the space's supernet(images, sample), pass sample=, "
+                "or open unas.nn.choice.sample_scope(sample)"
             )
         if self.name is None:
             raise UserError(
-                f"this {kind} ({', '.join(self.options)}) has no name; register it in the model that ModuleSpace gets "
+                f"this {kind} ({', '.join(self.options)}) has no name; "
+                "register it in the model that ModuleSpace gets "
                 "(lists of modules as nn.ModuleList), or give it name="
             )
-        options = sample.layout.choices.get(self.name)
+        choices = sample.layout.choices
+        options = choices.get(self.name)
         if options is None:
             raise UserError(
-                f"{kind} {self.name!r} is not in the sample; {one_of(self.name, tuple(sample.layout.choices))}"
+                f"{kind} {self.name!r} is not in the sample; {one_of(self.name, tuple(choices))}"
             )
         if options != self.options:
             raise UserError(
@@ -77,24 +84,27 @@ class Choice(nn.Module):
             )
         return self.name, sample
 
-    def _mixed(
-        self, name: str, sample: Sample, like: Tensor, candidates: Sequence[Candidate]
-    ) -> Tensor:
-        """Return Σ_o weight_o·candidate_o for a batch as long as `like`, [B, …]."""
+    def _mixed(self, name: str, sample: Sample, like: Tensor, branches: Sequence[Branch]) -> Tensor:
+        """Return Σ_o weight_o·branch_o for a batch as long as `like`, [B, …]."""
         batch = like.shape[0]
         weights = spread(sample.to(like.device)[name], batch)
         if sample.is_hard:
-            return routed_sum(
-                weights, candidates, routes([[pick] for pick in sample.picks[name]], batch)
-            )
-        outcomes = [candidate(None) for candidate in candidates]
-        for option, outcome in zip(self.options, outcomes, strict=True):
-            if outcome.shape != outcomes[0].shape:  # some would even broadcast
-                raise UserError(
-                    f"{type(self).__name__} {name!r}: option {self.options[0]!r} gives {list(outcomes[0].shape)}, "
-                    f"{option!r} gives {list(outcome.shape)}; all options must give one shape"
-                )
+            picks = [[pick] for pick in sample.picks[name]]
+            return routed_sum(weights, branches, routes(picks, batch))
+        outcomes = [branch(None) for branch in branches]
+        self._require_one_shape(name, outcomes)
         return weighted_sum(weights, outcomes)
+
+    def _require_one_shape(self, name: str, outcomes: Sequence[Tensor]) -> None:
+        """Refuse outcomes of several shapes, some of which would even broadcast."""
+        shape = outcomes[0].shape
+        for option, outcome in zip(self.options, outcomes, strict=True):
+            if outcome.shape != shape:
+                raise UserError(
+                    f"{type(self).__name__} {name!r}: option {self.options[0]!r} gives "
+                    f"{list(shape)}, {option!r} gives {list(outcome.shape)}; "
+                    "all options must give one shape"
+                )
 
 
 class OpChoice(Choice):
@@ -127,20 +137,18 @@ class OpChoice(Choice):
         for option, operation in options.items():
             if not (isinstance(option, str) and isinstance(operation, nn.Module)):
                 raise UserError(
-                    f"OpChoice.options[{option!r}] is {operation!r}; it must be an nn.Module with a name"
+                    f"OpChoice.options[{option!r}] is {operation!r}; "
+                    "it must be an nn.Module with a name"
                 )
-        if bn not in get_args(BatchNormRows):
-            raise UserError(
-                f"OpChoice.bn is {bn!r}; it must be {' or '.join(get_args(BatchNormRows))}"
-            )
+        known = get_args(BatchNormRows)
+        if bn not in known:
+            raise UserError(f"OpChoice.bn is {bn!r}; it must be {' or '.join(known)}")
         self.candidates = nn.ModuleList(options.values())  # not a ModuleDict, which reserves names
-        self._sees_batch = [
-            bn == "batch" and has_batch_norm(operation) for operation in options.values()
-        ]
-        self._has_choices = [
-            any(isinstance(m, Choice) for m in operation.modules())
-            for operation in options.values()
-        ]
+        self._sees_batch: list[bool] = []
+        self._has_choices: list[bool] = []
+        for operation in options.values():
+            self._sees_batch.append(bn == "batch" and has_batch_norm(operation))
+            self._has_choices.append(any(isinstance(m, Choice) for m in operation.modules()))
 
     def forward(self, inputs: Tensor, sample: Sample | None = None) -> Tensor:
         """Return the mixed outcome.
@@ -152,11 +160,10 @@ class OpChoice(Choice):
         Raises:
             UserError: there is no sample, or it doesn't know this choice.
         """
-        name, sample = self._found(sample)
-        candidates = [
-            partial(self._outcome, name, sample, inputs, o) for o in range(len(self.options))
-        ]
-        return self._mixed(name, sample, inputs, candidates)
+        name, sample = self._decided(sample)
+        numbers = range(len(self.options))
+        branches = [partial(self._outcome, name, sample, inputs, o) for o in numbers]
+        return self._mixed(name, sample, inputs, branches)
 
     def _outcome(
         self, name: str, sample: Sample, inputs: Tensor, o: int, rows: Tensor | None
@@ -167,10 +174,11 @@ class OpChoice(Choice):
             return take(self._run(sample, inputs, o), rows)
         if self._has_choices[o]:
             share = len(inputs) // len(sample)
-            owners = [
-                g for g, pick in enumerate(sample.picks[name]) if pick == o for _ in range(share)
-            ]
-            sample = _of_images(sample, owners)
+            owners: list[int] = []  # of the images in `rows`
+            for g, pick in enumerate(sample.picks[name]):
+                if pick == o:
+                    owners += [g] * share
+            sample = sample.select(owners)
         return self._run(sample, take(inputs, rows), o)
 
     def _run(self, sample: Sample, inputs: Tensor, o: int) -> Tensor:
@@ -205,25 +213,14 @@ class InputChoice(Choice):
         Raises:
             UserError: there aren't n inputs, there is no sample, or it doesn't know this choice.
         """
-        name, sample = self._found(sample)
+        name, sample = self._decided(sample)
         if len(inputs) != len(self.options):
             raise UserError(
                 f"InputChoice {name!r} got {len(inputs)} inputs; it has {len(self.options)} options"
             )
-        return self._mixed(name, sample, inputs[0], [partial(_take_if, x) for x in inputs])
+        branches = [partial(_all_or_some, images) for images in inputs]
+        return self._mixed(name, sample, inputs[0], branches)
 
 
-def _take_if(images: Tensor, rows: Tensor | None) -> Tensor:
+def _all_or_some(images: Tensor, rows: Tensor | None) -> Tensor:
     return images if rows is None else take(images, rows)
-
-
-def _of_images(sample: Sample, owners: Sequence[int]) -> Sample:
-    """Return the hard sample that has for each image its architecture `owners[image]`; the picks stay on the host."""
-    groups = tuple(
-        group.index_select(0, torch.tensor(owners, device=group.device)) for group in sample.groups
-    )
-    part = Sample(sample.layout, groups, sample.is_hard)
-    part.__dict__["picks"] = {
-        name: [picked[g] for g in owners] for name, picked in sample.picks.items()
-    }
-    return part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unas.nn.native import Geometry, depthwise_kernel, depthwise_weight_gradient
+from unas.nn.weight_path import weight_path
 
 
 class _ConvolvedImages(torch.autograd.Function):
@@ -41,29 +43,6 @@ class _ConvolvedImages(torch.autograd.Function):
             output_mask=[True, False, False],  # of images, weight and bias
         )
         return image_gradient, None, None
-
-
-class _ZeroWithWeightGradient(torch.autograd.Function):
-    """Zero in value; adding it to the outcome makes that differentiable in the weight.
-
-    It is a node of its own because autograd leaves out whole nodes that nobody asks for, but tells
-    a Python node nothing about which of its gradients are wanted: the policy's backward must not
-    pay for the weights' gradients.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, _weight: Tensor, images: Tensor, outcome: Tensor, geometry: Geometry
-    ) -> Tensor:
-        ctx.save_for_backward(images)
-        ctx.geometry = geometry
-        return outcome.new_zeros(()).expand_as(outcome)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (images,) = ctx.saved_tensors
-        return depthwise_weight_gradient(images, gradient, ctx.geometry), None, None, None
 
 
 class DepthwiseConv(nn.Conv2d):
@@ -98,8 +77,9 @@ class DepthwiseConv(nn.Conv2d):
         )
         outcome: Tensor = _ConvolvedImages.apply(images, self.weight.detach(), geometry)
         if self.weight.requires_grad:
-            outcome = outcome + _ZeroWithWeightGradient.apply(
-                self.weight, images.detach(), outcome.detach(), geometry
+            gradient_of = partial(_weight_gradient, geometry)
+            outcome = outcome + weight_path(
+                self.weight, outcome.detach(), gradient_of, images.detach()
             )
         return outcome
 
@@ -113,3 +93,7 @@ class DepthwiseConv(nn.Conv2d):
             and not torch.compiler.is_compiling()
             and depthwise_kernel() is not None
         )
+
+
+def _weight_gradient(geometry: Geometry, gradient: Tensor, images: Tensor) -> Tensor:
+    return depthwise_weight_gradient(images, gradient, geometry)

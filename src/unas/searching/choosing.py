@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +19,11 @@ from unas.estimators import draw_hard
 from unas.graphs.evaluation import evaluation_mode
 from unas.searching.step import SearchStep
 
-LEAST_CANDIDATES = 8  # that meet the budgets, where there are some
-DRAWS = 512  # to find so many
-MEASURED = 8  # candidates that are measured before cheaper ones are drawn
-SHARES = (
-    0.0,
-    0.25,
-    0.5,
-    0.75,
-    1.0,
-)  # part of the choices that a candidate has from the cheapest architecture
+LEAST_CANDIDATES = 8  # how many that meet the budgets are compared at least
+DRAWS = 512  # how many architectures are drawn to find so many
+MEASURED = 8  # how many are measured before cheaper ones are drawn
+# The part of its choices that a candidate has from the cheapest architecture, one after the other.
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class ChoosingConfig:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidate:
     """An architecture and how it did in the supernet on validation data.
 
     Args:
@@ -68,8 +63,10 @@ def choose(
     config: ChoosingConfig,
     batches: Iterable[tuple[Tensor, Tensor]],
     budgets: RunBudgets | None = None,
-) -> tuple[Choice, list[Choice]]:
-    """Return the best candidate and all that were compared; without budgets the policy's mode is the first.
+) -> tuple[Candidate, list[Candidate]]:
+    """Return the best candidate and all that were compared.
+
+    Without budgets, the first of them is the policy's mode.
 
     Args:
         search: a finished search.
@@ -80,15 +77,8 @@ def choose(
     """
     if budgets:
         return _choose_within(search, config, batches, budgets)
-    policy = search.policy
-    genotypes = [Genotype(search.space.registry_name, policy.mode())]
-    if config.candidates:
-        drawn = draw_hard(policy, config.candidates, generator_for(search.seed, "choosing", 0))
-        genotypes += [
-            genotype for genotype in dict.fromkeys(drawn.genotypes()) if genotype not in genotypes
-        ]
-    choices = _evaluate(search, genotypes, batches)
-    return min(choices, key=_order), choices
+    candidates = _evaluated(search, _mode_and_draws(search, config.candidates), batches)
+    return min(candidates, key=_order), candidates
 
 
 def _choose_within(
@@ -96,78 +86,102 @@ def _choose_within(
     config: ChoosingConfig,
     batches: Iterable[tuple[Tensor, Tensor]],
     budgets: RunBudgets,
-) -> tuple[Choice, list[Choice]]:
-    """Return the best candidate whose real network meets the budgets, from the policy or as near to it as there is one.
+) -> tuple[Candidate, list[Candidate]]:
+    """Return the best candidate whose real network meets the budgets, and all that were compared.
 
     Candidates that are counted or predicted to break a budget are not compared; the best of the
     others are measured in turn. If none keeps a margin, the next ones have more of their choices
     from the cheapest architecture.
     """
-    compared: list[Choice] = []
-    measured: list[Choice] = []
+    compared: list[Candidate] = []
+    measured: list[Candidate] = []
     wanted = max(config.candidates, LEAST_CANDIDATES)
     for share in SHARES:
-        genotypes: list[Genotype] = []
-        for genotype in _candidates(search, budgets, share):
-            if all(genotype != choice.genotype for choice in compared) and budgets.admits(genotype):
-                genotypes.append(genotype)
-            if len(genotypes) == wanted:
-                break
-        choices = sorted(_evaluate(search, genotypes, batches), key=_order)
-        compared += choices
-        for choice in choices[:MEASURED]:
-            if budgets.within(choice.genotype):
-                return choice, compared
-            measured.append(choice)
-    if within := [choice for choice in measured if budgets.within(choice.genotype, margin=0.0)]:
+        known = {candidate.genotype for candidate in compared}
+        genotypes = _admitted(search, budgets, share, wanted, known)
+        candidates = sorted(_evaluated(search, genotypes, batches), key=_order)
+        compared += candidates
+        for candidate in candidates[:MEASURED]:
+            if budgets.within(candidate.genotype):
+                return candidate, compared
+            measured.append(candidate)
+    within = [candidate for candidate in measured if budgets.within(candidate.genotype, margin=0.0)]
+    if within:
         return min(within, key=_order), compared
     budgets.say("no architecture was found that meets every budget; the cheapest one is taken")
-    (last,) = _evaluate(search, [budgets.cheapest()], batches)
-    return last, [*compared, last]
+    (cheapest,) = _evaluated(search, [budgets.cheapest()], batches)
+    return cheapest, [*compared, cheapest]
 
 
-def _candidates(search: SearchStep, budgets: RunBudgets, share: float) -> Iterator[Genotype]:
-    """Yield different architectures: the policy's mode and draws, with a share of choices from the cheapest one."""
-    policy, blocks, least = search.policy, budgets.blocks, budgets.cheapest()
+def _admitted(
+    search: SearchStep,
+    budgets: RunBudgets,
+    share: float,
+    wanted: int,
+    known: Collection[Genotype],
+) -> list[Genotype]:
+    """Return up to `wanted` architectures that may meet the budgets, none of them `known`."""
+    admitted: list[Genotype] = []
+    for genotype in _cheapened(search, budgets, share):
+        is_new = genotype not in known and genotype not in admitted
+        if is_new and budgets.admits(genotype):
+            admitted.append(genotype)
+        if len(admitted) == wanted:
+            break
+    return admitted
+
+
+def _cheapened(search: SearchStep, budgets: RunBudgets, share: float) -> Iterator[Genotype]:
+    """Yield the policy's mode and draws, with a share of the cheapest architecture's choices."""
+    cheapest = budgets.cheapest()
     if share == 1:
-        yield least
+        yield cheapest
         return
-    drawn = draw_hard(policy, DRAWS, generator_for(search.seed, "choosing", 0)).genotypes()
-    generator = np.random.default_rng(
-        step_seed(search.seed, "choosing/cheaper", round(100 * share))
-    )
-    for genotype in dict.fromkeys([Genotype(search.space.registry_name, policy.mode()), *drawn]):
-        taken = {name for block in blocks if generator.random() < share for name in block}
-        choices = {
-            name: (least if name in taken else genotype).choices[name] for name in genotype.choices
-        }
+    blocks = budgets.blocks
+    seed = step_seed(search.seed, "choosing/cheaper", round(100 * share))
+    generator = np.random.default_rng(seed)
+    for genotype in _mode_and_draws(search, DRAWS):
+        choices = dict(genotype.choices)
+        for block in blocks:
+            if generator.random() < share:
+                choices |= {name: cheapest.choices[name] for name in block}
         yield Genotype(genotype.space, choices)
 
 
-def _order(choice: Choice) -> tuple[bool, float]:
-    """Return what candidates are ordered by: their loss; NaN compares as neither less nor more, so it comes last."""
-    return math.isnan(choice.validation_loss), choice.validation_loss
+def _mode_and_draws(search: SearchStep, draws: int) -> list[Genotype]:
+    """Return the policy's mode and what is drawn from the policy, each architecture once."""
+    policy = search.policy
+    genotypes = [Genotype(policy.layout.space, policy.mode())]
+    if draws:
+        sample = draw_hard(policy, draws, generator_for(search.seed, "choosing", 0))
+        genotypes += sample.genotypes()
+    return list(dict.fromkeys(genotypes))
+
+
+def _order(candidate: Candidate) -> tuple[bool, float]:
+    """Return what candidates are ordered by: their loss; NaN, which has no order, is last."""
+    return math.isnan(candidate.validation_loss), candidate.validation_loss
 
 
 @torch.no_grad()
-def _evaluate(
+def _evaluated(
     search: SearchStep, genotypes: Sequence[Genotype], batches: Iterable[tuple[Tensor, Tensor]]
-) -> list[Choice]:
+) -> list[Candidate]:
     """Return how architectures do in the supernet; each batch is read once for all of them."""
+    if not genotypes:
+        return []
     samples = [Sample.from_genotypes(search.policy.layout, [genotype]) for genotype in genotypes]
-    totals = torch.zeros(len(samples), 3, dtype=torch.float64)
+    totals = torch.zeros(len(samples), 3, dtype=torch.float64)  # loss, correct ones, images
     with evaluation_mode(search.supernet):
         for images, labels in batches:
             for i, sample in enumerate(samples):
                 logits = search.losses.logits(images, sample)
                 loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
                 correct = (logits.argmax(1) == labels).sum()
-                totals[i] += torch.tensor(
-                    [float(loss), float(correct), len(labels)], dtype=totals.dtype
-                )
-    sums = [search.ranks.sum(*row) for row in totals.tolist()]
-    pairs = zip(genotypes, sums, strict=True)
-    return [
-        Choice(genotype, loss / total, correct / total)
-        for genotype, (loss, correct, total) in pairs
-    ]
+                sums = [float(loss), float(correct), len(labels)]
+                totals[i] += torch.tensor(sums, dtype=totals.dtype)
+    candidates = []
+    for genotype, row in zip(genotypes, totals.tolist(), strict=True):
+        loss_sum, correct_sum, images_sum = search.ranks.sum(*row)
+        candidates.append(Candidate(genotype, loss_sum / images_sum, correct_sum / images_sum))
+    return candidates

@@ -1,4 +1,4 @@
-"""Has a search collapsed? How often what it found skips, against chance, and how sure its policy is.
+"""Signs of a collapsed search: skips more often than by chance, and a policy too sure or unmoved.
 
 A search that shares weights can end in skip connections alone: they have no weights to train, so
 they look good before the other operations have learned (DARTS+, Liang et al. 2019; R-DARTS, Zela et
@@ -17,12 +17,11 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
 from unas.spaces import SearchSpace
 
-SKIPS = frozenset(
-    {"skip_connect", "skip", "identity"}
-)  # the names of options that pass their input on
-LEVEL = 0.01  # of a false alarm about skips, for one random architecture
-UNMOVED = 0.98  # of the entropy's maximum; a choice of two options has it at 58 to 42
-SURE = 0.05  # of the entropy's maximum; a choice of two options has it at 99.4 to 0.6
+SKIPS = frozenset({"skip_connect", "skip", "identity"})  # options that pass their input on
+LEVEL = 0.01  # probability of a false alarm about skips, for one random architecture
+# Shares of the entropy's largest value:
+UNMOVED = 0.98  # a choice of two options has it at 58 to 42
+SURE = 0.05  # a choice of two options has it at 99.4 to 0.6
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class SkipConnections:
 
     @property
     def is_improbable(self) -> bool:
-        """Whether a random architecture has as many with a probability below `LEVEL`, all groups together."""
+        """Whether a random architecture has as many with a probability below `LEVEL`."""
         return self.alarm_from is not None and self.taken >= self.alarm_from
 
 
@@ -69,18 +68,14 @@ class Collapse:
 
     def figures(self) -> dict[str, float]:
         """Return the figures for a log, by name; those that don't apply are absent."""
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
         if "all" in self.skips:
             skips = self.skips["all"]
-            found |= {
-                "skip_share": skips.share,
-                "expected_skip_share": skips.expected / skips.choices,
-            }
-        return (
-            found
-            if self.normalised_entropy is None
-            else {**found, "normalised_entropy": self.normalised_entropy}
-        )
+            figures["skip_share"] = skips.share
+            figures["expected_skip_share"] = skips.expected / skips.choices
+        if self.normalised_entropy is not None:
+            figures["normalised_entropy"] = self.normalised_entropy
+        return figures
 
     def alarms(self, done: float = 1.0) -> dict[str, str]:
         """Return what is wrong, one line by name: "skips", "sure", "unmoved".
@@ -97,13 +92,14 @@ class Collapse:
         entropy = math.nan if self.normalised_entropy is None else self.normalised_entropy
         if entropy < SURE and done < 0.5:
             raised["sure"] = (
-                f"the policy is sure too early: its entropy is {100 * entropy:.1f} % of the maximum after "
-                f"{100 * done:.0f} % of its updates; lower search.policy.lr, or raise search.warm_up_epochs"
+                f"the policy is sure too early: its entropy is {100 * entropy:.1f} % "
+                f"of the maximum after {100 * done:.0f} % of its updates; "
+                "lower search.policy.lr, or raise search.warm_up_epochs"
             )
         if entropy >= UNMOVED and done >= 1:
             raised["unmoved"] = (
-                f"the policy has learned nothing: its entropy is still {100 * entropy:.1f} % of the maximum; "
-                "search longer, or raise search.policy.lr"
+                f"the policy has learned nothing: its entropy is still {100 * entropy:.1f} % "
+                "of the maximum; search longer, or raise search.policy.lr"
             )
         return raised
 
@@ -111,13 +107,14 @@ class Collapse:
         skips = self.skips[group]
         where = "" if group == "all" else f"{group} "
         return (
-            f"{self.subject} takes a skip connection in {skips.taken} of {skips.choices} {where}choices; a random "
-            f"architecture has {skips.alarm_from} or more with a probability below {100 * LEVEL:.0f} %; "
-            "a network of skips is shallow: compare it with random ones (unas lab quality)"
+            f"{self.subject} takes a skip connection in {skips.taken} of {skips.choices} "
+            f"{where}choices; a random architecture has {skips.alarm_from} or more "
+            f"with a probability below {100 * LEVEL:.0f} %; a network of skips is shallow: "
+            "compare it with random ones (unas lab quality)"
         )
 
 
-def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
+def collapse(space: SearchSpace, subject: Policy | Genotype) -> Collapse:
     """Return how often a policy's mode, or an architecture, skips, and how sure the policy is.
 
     The number of skip connections of a random architecture is a sum of independent events, so what
@@ -126,40 +123,25 @@ def collapse(space: SearchSpace, found: Policy | Genotype) -> Collapse:
 
     Args:
         space: the search space.
-        found: a policy of it, or an architecture.
+        subject: a policy of it, or an architecture.
 
     Raises:
         UserError: the architecture is not one of the space.
     """
-    if isinstance(found, Genotype):
-        found.check(space.choices)
-        picked, entropy = found.choices, None
-        probabilities: Mapping[str, Mapping[str, float]] = {
-            name: {option: 1.0} for name, option in picked.items()
-        }
-    else:
-        picked, probabilities = found.mode(), found.probabilities()
-        most = sum(math.log(len(options)) for options in found.choices.values())
-        entropy = float(found.entropy().detach()) / most if most else None
-    chances = {
-        name: len(SKIPS.intersection(options)) / len(options)
-        for name, options in space.choices.items()
-        if SKIPS.intersection(options)
-    }
-    groups = _groups(chances)
-    skips = {}
-    for group, names in groups.items():
-        taken = sum(picked[name] in SKIPS for name in names)
-        expected = sum(
-            p for name in names for option, p in probabilities[name].items() if option in SKIPS
-        )
-        least = _least_improbable([chances[name] for name in names], LEVEL / len(groups))
-        skips[group] = SkipConnections(len(names), taken, expected, least)
-    return Collapse("the architecture" if entropy is None else "the policy's mode", skips, entropy)
+    if isinstance(subject, Genotype):
+        subject.check(space.choices)
+        certain = {name: {option: 1.0} for name, option in subject.choices.items()}
+        return Collapse("the architecture", _skips(space, subject.choices, certain), None)
+    most = sum(math.log(len(options)) for options in subject.choices.values())
+    entropy = float(subject.entropy().detach()) / most if most else None
+    skips = _skips(space, subject.mode(), subject.probabilities())
+    return Collapse("the policy's mode", skips, entropy)
 
 
 def at_least(chances: Sequence[float]) -> list[float]:
-    """Return the probability that at least 0, 1, …, n of n independent events happen (Poisson-binomial, exact).
+    """Return the probabilities that at least 0, 1, …, n of n independent events happen.
+
+    They are exact (Poisson-binomial).
 
     Args:
         chances: the probability of each event.
@@ -171,18 +153,55 @@ def at_least(chances: Sequence[float]) -> list[float]:
     return tails
 
 
+def _skips(
+    space: SearchSpace,
+    picked: Mapping[str, str],
+    probabilities: Mapping[str, Mapping[str, float]],
+) -> dict[str, SkipConnections]:
+    """Return the skip connections by group of choices; a space without any has no group."""
+    chances = {}  # that a random architecture skips, by choice
+    for name, options in space.choices.items():
+        skipping = SKIPS.intersection(options)
+        if skipping:
+            chances[name] = len(skipping) / len(options)
+    groups = _groups(chances)
+    skips = {}
+    for group, names in groups.items():
+        taken = sum(picked[name] in SKIPS for name in names)
+        expected = sum(_skip_probability(probabilities[name]) for name in names)
+        least = _least_improbable([chances[name] for name in names], LEVEL / len(groups))
+        skips[group] = SkipConnections(len(names), taken, expected, least)
+    return skips
+
+
+def _skip_probability(probabilities: Mapping[str, float]) -> float:
+    return sum(p for option, p in probabilities.items() if option in SKIPS)
+
+
 def _least_improbable(chances: Sequence[float], level: float) -> int | None:
-    return next((count for count, tail in enumerate(at_least(chances)) if tail < level), None)
+    """Return the least number of events that has a probability below `level`, if one has."""
+    for count, tail in enumerate(at_least(chances)):
+        if tail < level:
+            return count
+    return None
 
 
 def _groups(chances: Mapping[str, float]) -> dict[str, list[str]]:
-    """Return the choices together, and by the first part of their names where that can be improbable at all."""
-    parts: dict[str, list[str]] = {}
+    """Return the choices in groups: those of one cell, if their names say so, and all of them.
+
+    A cell in which not even skips alone would be improbable is no group.
+    """
+    if not chances:
+        return {}
+    by_part: dict[str, list[str]] = {}
     for name in chances:
-        parts.setdefault(name.partition("/")[0], []).append(name)
-    telling = {
-        part: names
-        for part, names in parts.items()
-        if len(parts) > 1 and math.prod(chances[name] for name in names) < LEVEL
-    }
-    return {**telling, "all": list(chances)} if chances else {}
+        by_part.setdefault(name.partition("/")[0], []).append(name)
+    groups: dict[str, list[str]] = {}
+    if len(by_part) > 1:
+        groups |= {part: names for part, names in by_part.items() if _can_alarm(names, chances)}
+    return {**groups, "all": list(chances)}
+
+
+def _can_alarm(names: Sequence[str], chances: Mapping[str, float]) -> bool:
+    """Return whether it is improbable that all of these choices skip."""
+    return math.prod(chances[name] for name in names) < LEVEL

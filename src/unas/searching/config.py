@@ -37,10 +37,9 @@ class AdamConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "final_lr", "weight_decay"):
-            if not 0 <= getattr(self, name) <= 1e6:
-                raise UserError(
-                    f"{name} of an optimiser is {getattr(self, name)}; it must be from 0 to 1e6"
-                )
+            value = getattr(self, name)
+            if not 0 <= value <= 1e6:
+                raise UserError(f"{name} of an optimiser is {value}; it must be from 0 to 1e6")
 
     def lr_at(self, fraction: float) -> float:
         """Return the learning rate after a fraction of the steps, from 0 to 1."""
@@ -53,10 +52,10 @@ def _published_objectives() -> dict[str, Term]:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How the search goes; the defaults are the published CIFAR recipe (SPEC §6), but for the estimator.
+    """How the search goes; the defaults are UNAS's for CIFAR-10, but for the estimator.
 
     Args:
-        warm_up_epochs: epochs that train the weights alone, at the start.
+        warm_up_epochs: epochs at the start that train the weights alone.
         epochs: epochs that train the policy and the weights.
         batch_size: training images a step, and as many validation images.
         architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an
@@ -67,8 +66,8 @@ class SearchConfig:
         softening: ε, added to every probability of the policy.
         objectives: the terms of the cost, by the name they have in the log.
         weights_on: whether the weights are trained under the relaxed sample or the hard one.
-        relaxed_temperature: τ of that relaxed sample where the estimator makes none itself, as in
-            warm-up.
+        relaxed_temperature: τ of the relaxed sample that trains the weights where the estimator
+            makes none, as in warm-up.
         weights: optimiser of the supernet's weights.
         policy: optimiser of the policy.
         clip_norm: largest norm of the weights' gradient.
@@ -97,39 +96,29 @@ class SearchConfig:
     max_skipped: int = 20
 
     def __post_init__(self) -> None:
-        for name in (
-            "warm_up_epochs",
-            "epochs",
-            "batch_size",
-            "architectures_per_batch",
-            "max_skipped",
-        ):
-            least = 1 if name == "batch_size" else 0
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"search.{name} is {getattr(self, name)}; it must be {least} or more"
-                )
+        for name in ("warm_up_epochs", "epochs", "architectures_per_batch", "max_skipped"):
+            self._require(getattr(self, name) >= 0, name, "be 0 or more")
+        self._require(self.batch_size >= 1, "batch_size", "be 1 or more")
         for name in ("relaxed_temperature", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"search.{name} is {getattr(self, name)}; it must be more than 0")
+            self._require(getattr(self, name) > 0, name, "be more than 0")
+        fraction = self.validation_fraction
+        self._require(0 < fraction < 1, "validation_fraction", "be between 0 and 1")
+        if self.architectures_per_batch:
+            divides = self.batch_size % self.architectures_per_batch == 0
+            what = f"divide search.batch_size {self.batch_size}"
+            self._require(divides, "architectures_per_batch", what)
         if self.weights_on not in get_args(SampleKind):
-            raise UserError(
-                f"search.weights_on is {self.weights_on!r}; it must be {' or '.join(get_args(SampleKind))}"
-            )
+            known = " or ".join(get_args(SampleKind))
+            raise UserError(f"search.weights_on is {self.weights_on!r}; it must be {known}")
         if not any(isinstance(term, Objective) for term in self.objectives.values()):
             what = "has no term about images" if self.objectives else "is empty"
             raise UserError(
                 f"search.objectives {what}; give at least one term, such as cross_entropy"
             )
-        if not 0 < self.validation_fraction < 1:
-            raise UserError(
-                f"search.validation_fraction is {self.validation_fraction}; it must be between 0 and 1"
-            )
-        if self.architectures_per_batch and self.batch_size % self.architectures_per_batch:
-            raise UserError(
-                f"search.architectures_per_batch is {self.architectures_per_batch}; "
-                f"it must divide search.batch_size {self.batch_size}"
-            )
+
+    def _require(self, is_right: bool, name: str, what: str) -> None:
+        if not is_right:
+            raise UserError(f"search.{name} is {getattr(self, name)}; it must {what}")
 
     def num_architectures(self, batch: int) -> int:
         """Return G for a batch of so many images."""

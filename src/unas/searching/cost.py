@@ -81,9 +81,9 @@ class SupernetCost:
         self._relaxed_values: dict[str, list[Tensor]] = defaultdict(list)
 
     def __call__(self, sample: Sample) -> Tensor:
-        """Return the cost of each of G architectures, [G], or of m·G on m copies of the batches, [m·G].
+        """Return the cost of each of G architectures, [G], on the host.
 
-        The costs are on the host.
+        Of m·G architectures, it is the cost on m copies of the batches, [m·G].
         """
         keep = self._is_to_keep(sample)
         if not keep or len(sample) <= self.architectures:
@@ -93,9 +93,9 @@ class SupernetCost:
         return torch.cat([self._costs(first, keep=True), self._costs(others, keep=False)])
 
     def figures(self) -> dict[str, float]:
-        """Return each term before its weight: the mean of all hard architectures, if there were some.
+        """Return each term before its weight: the mean over all hard architectures.
 
-        Else it is the mean of the relaxed ones.
+        If there were none, it is the mean over the relaxed ones.
         """
         evaluated = self._hard_values or self._relaxed_values
         return {name: float(torch.cat(values).mean()) for name, values in evaluated.items()}

@@ -1,4 +1,4 @@
-"""The search: first the weights alone, then the policy and the weights in turn (UNAS, algorithm 1; SPEC §3)."""
+"""The search: first the weights alone, then policy and weights in turn (UNAS, algorithm 1)."""
 
 from __future__ import annotations
 
@@ -45,22 +45,23 @@ def search_loop(
             search.load_state_dict(checkpoint.state["search"])
             policies += _checked(checkpoint.state["policies"])
 
-    epoch, total = train.steps_per_epoch, total_steps(search.config, train.steps_per_epoch)
+    epoch = train.steps_per_epoch
+    total = total_steps(search.config, epoch)
     warm_up = search.config.warm_up_epochs * epoch
     for step, log in session.steps(SEARCH, total, state, search.skipped, start=search.steps):
         search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
         x, y = train.batch(step)
-        figures = (
-            search.warm_up(x, y)
-            if step < warm_up
-            else search(x, y, *validation.batch(step - warm_up))
-        )
+        if step < warm_up:
+            figures = search.warm_up(x, y)
+        else:
+            figures = search(x, y, *validation.batch(step - warm_up))
         if (step + 1) % epoch:
             log(**figures)
             continue
-        found = collapse(search.space, search.policy)
-        log(found.figures() if step >= warm_up else {}, **figures)
-        alarms = _new(found.alarms((step + 1 - warm_up) / max(1, total - warm_up)), policies)
+        signs = collapse(search.space, search.policy)
+        log(signs.figures() if step >= warm_up else {}, **figures)
+        done = (step + 1 - warm_up) / max(1, total - warm_up)
+        alarms = _new(signs.alarms(done), policies)
         _show(alarms, session)
         entry = {
             "epoch": (step + 1) // epoch,
@@ -69,35 +70,35 @@ def search_loop(
         }
         policies.append(entry)
         session.run.write_json(POLICY, policies)
-    raised = (
-        (entry["epoch"], entry.get("alarms", {})) for entry in policies
-    )  # an older unas had no alarms
-    return {
-        name: f"epoch {number}: {text}"
-        for number, alarms in raised
-        for name, text in alarms.items()
-    }
+    return _raised(policies)
 
 
 def _checked(policies: Any) -> list[dict[str, Any]]:
     """Return the entries of policy.json from a checkpoint, which may be somebody else's."""
-    if not all(
-        isinstance(entry["epoch"], int) and isinstance(entry.get("alarms", {}), dict)
-        for entry in policies
-    ):
-        raise ValueError("policies")
+    for entry in policies:
+        is_epoch = isinstance(entry["epoch"], int)
+        if not (is_epoch and isinstance(entry.get("alarms", {}), dict)):
+            raise ValueError("policies")
     return list(policies)
+
+
+def _raised(policies: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the alarms of all epochs, each with its epoch."""
+    raised = {}
+    for entry in policies:
+        for name, text in entry.get("alarms", {}).items():  # a run of an older unas has none
+            raised[name] = f"epoch {entry['epoch']}: {text}"
+    return raised
 
 
 def _new(alarms: Mapping[str, str], policies: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the alarms that no earlier epoch has raised."""
-    known = {name for entry in policies for name in entry.get("alarms", {})}
+    known = _raised(policies)
     return {name: text for name, text in alarms.items() if name not in known}
 
 
 def _show(alarms: Mapping[str, str], session: Session) -> None:
+    if session.quiet:
+        return
     for text in alarms.values():
-        if not session.quiet:
-            print(
-                f"alarm: {text}", file=sys.stderr, flush=True
-            )  # a bar in the terminal stays below it
+        print(f"alarm: {text}", file=sys.stderr, flush=True)  # a progress bar stays below it

@@ -27,7 +27,7 @@ class SharedCost:
         self.num_samples = num_samples
 
     def __call__(self, sample: Sample) -> Tensor:
-        """Return the cost of each architecture, [m·G], differentiable once in the sample's weights."""
+        """Return the cost of each architecture, [m·G]; differentiable once."""
         if self.ranks.size == 1:
             return self.cost(sample)
         if torch.is_grad_enabled() and any(group.requires_grad for group in sample.groups):
@@ -36,7 +36,7 @@ class SharedCost:
         return self.all_rows(self.cost(own_part(sample, self.ranks, self.num_samples)))
 
     def all_rows(self, own: Tensor) -> Tensor:
-        """Return what the ranks have for their own rows [m·G/N, …], in the sample's order [m·G, …]."""
+        """Return the rows [m·G/N, …] of all ranks, in the sample's order [m·G, …]."""
         share = self.num_samples // self.ranks.size
         gathered = self.ranks.gather(own.detach())
         copies = gathered.view(self.ranks.size, -1, share, *own.shape[1:])
@@ -54,9 +54,7 @@ def own_part(sample: Sample, ranks: Ranks, num_samples: int) -> Sample:
     if ranks.size == 1:
         return sample
     by_rank = torch.arange(len(sample)).view(-1, ranks.size, num_samples // ranks.size)
-    rows = by_rank[:, ranks.rank].flatten()
-    groups = tuple(group[rows] for group in sample.groups)
-    return Sample(sample.layout, groups, sample.is_hard)
+    return sample.select(by_rank[:, ranks.rank].flatten().tolist())
 
 
 class _SharedEvaluation(torch.autograd.Function):

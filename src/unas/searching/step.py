@@ -86,7 +86,7 @@ class SearchStep:
         self.policy_steps = 0
 
     def __call__(self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor) -> dict[str, float]:
-        """Update the policy on a training and a validation batch, then the weights on the training batch.
+        """Update the policy on both batches, then the weights on the training batch.
 
         Args:
             x: normalised training images [B, C, H, W]; of several processes, the part of this one.
@@ -185,7 +185,7 @@ class SearchStep:
         return losses.mean()
 
     def _drawn_losses(self, x: Tensor, y: Tensor, step: int) -> Tensor:
-        """Return the cross-entropy of each image, [B], under a sample drawn for the weights alone."""
+        """Return the cross-entropy of each image, [B], in a sample drawn for the weights alone."""
         noise = generator_for(self.seed, "search/weights", step)
         num_samples = self._own_architectures(len(x)) * self.ranks.size
         if self.config.weights_on == "hard":
@@ -196,7 +196,7 @@ class SearchStep:
         return self.losses(x, y, own_part(sample, self.ranks, num_samples))
 
     def _own_architectures(self, images: int) -> int:
-        """Return how many architectures this process's images are shared out to: G/N of N processes."""
+        """Return G/N, how many architectures the images of this one of N processes have."""
         total = self.config.num_architectures(images * self.ranks.size)
         return self.ranks.share(total, "search.architectures_per_batch")
 
@@ -206,7 +206,7 @@ class SearchStep:
         return self.runtime.ranks
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """Return what is the same on every process after each step: the policy's logits and the weights."""
+        """Return what is the same on every process after a step: the logits and the weights."""
         tensors: dict[str, Tensor] = {}
         for part, module in (("policy", self.policy), ("supernet", self.supernet)):
             for name, parameter in module.named_parameters():

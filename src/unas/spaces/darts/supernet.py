@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
-from unas.nn.mixed import BatchNormRows, has_batch_norm, mix, routes, spread, take
+from unas.nn.mixed import BatchNormRows, Routes, has_batch_norm, mix, routes, spread, take
 from unas.nn.ops import (
     DilatedConv,
     FactorizedReduce,
@@ -35,7 +35,7 @@ class NodePlan:
     """
 
     weights: Tensor
-    rows_of: dict[int, list[int] | None] | None
+    rows_of: Routes | None
 
 
 class DartsSupernet(nn.Module):
