@@ -1,4 +1,4 @@
-"""Every quantity, found by the registry: its words, its term, its gauge and its files say the same."""
+"""Every quantity that the registry finds: its words, its term, its gauge and its files agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets from the command line to a verdict: steering, choosing, refusing, and the exported file."""
+"""Budgets from the command line to a verdict: steering, choosing, refusing, the exported file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every term of the search objective that is about images must hold; a new one is found by itself."""
+"""What every term about images must hold; a new one is found by itself."""
 
 from __future__ import annotations
 

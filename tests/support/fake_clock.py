@@ -1,4 +1,4 @@
-"""A clock that always tells the same, and a model small enough to enumerate: 3·3·2 architectures."""
+"""A clock that always tells the same, and a model that can be enumerated: 3·3·2 architectures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backend from outside the package, whole in one file: a megabyte of an ONNX file takes a second."""
+"""A backend from outside the package, in one file: a megabyte of an ONNX file takes a second."""
 
 from __future__ import annotations
 

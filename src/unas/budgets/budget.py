@@ -141,8 +141,8 @@ def _quantity(typed: BudgetText) -> Quantity:
         quantity = quantities.get(typed.quantity)()
     if ":" in typed.quantity and quantity.name in quantities.names():
         raise UserError(
-            f"budget {typed.text!r}: {typed.quantity} is called {quantity.name!r}, as a quantity of "
-            "unas is; give it another name"
+            f"budget {typed.text!r}: {typed.quantity} is called {quantity.name!r}, as a quantity "
+            "of unas is; give it another name"
         )
     return quantity
 

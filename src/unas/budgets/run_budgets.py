@@ -1,4 +1,4 @@
-"""The budgets of a run: asked before it, while it chooses, of what it chose, and of the exported file."""
+"""The budgets of a run: asked before it, while it chooses, of its choice and of its file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class RunBudgets:
     Attributes:
         budgets: as given.
         gauges: what reads each budget's quantity of an architecture's network.
-        costs: the term of the search that steers toward each budget; empty where nothing is searched.
+        costs: the term of the search that steers toward each budget; none where nothing is
+            searched.
     """
 
     def __init__(

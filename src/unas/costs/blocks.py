@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 
 
 def blocks_of(space: SearchSpace) -> tuple[Block, ...]:
-    """Return the choices of each block: (input, operation) of a slot, and each other choice alone."""
+    """Return the choices of each block: (input, operation) of a slot, or a choice alone."""
     slots = [slot for pair in space.slot_pairs() for slot in pair]
     paired = set(itertools.chain.from_iterable(slots))
     alone = [(name,) for name in space.choices if name not in paired]

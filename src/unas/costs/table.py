@@ -51,7 +51,10 @@ class CostTable:
         return total
 
     def moments(self, policy: Policy) -> tuple[Tensor, Tensor]:
-        """Return the exact mean and variance under a policy, [] each, differentiable in its logits."""
+        """Return the exact mean and variance under a policy, [] each.
+
+        They are differentiable in the policy's logits.
+        """
         groups = policy.log_probabilities()
         probabilities = {}
         for name in self.layout.choices:

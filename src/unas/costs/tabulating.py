@@ -85,7 +85,7 @@ def fitted_table(
 
 
 def _ridge(columns: Tensor, values: Tensor) -> Tensor:
-    """Return the coefficients of centred columns [n, k] for centred values [n], in the dual form."""
+    """Return the coefficients, [k], of centred columns [n, k] for centred values [n]."""
     gram = columns @ columns.T
     penalty = RIDGE * gram.diagonal().mean() * torch.eye(len(values), dtype=gram.dtype)
     dual: Tensor = torch.linalg.solve(gram + penalty, values)

@@ -36,10 +36,10 @@ class Quality:
         building_seconds: for making, exporting and opening their networks, and comparing their
             modules.
         held_out: how many other architectures, drawn uniformly, it was compared with.
-        mape: the mean of |prediction − measurement| / measurement there, in percent; NaN without
-            any.
-        spearman: the rank correlation of prediction and measurement there; NaN with fewer than
-            three.
+        mape: the mean of |prediction − measurement| / measurement of those held out, in percent;
+            NaN without any.
+        spearman: the rank correlation of prediction and measurement of those held out; NaN with
+            fewer than three.
     """
 
     architectures: int
@@ -80,7 +80,10 @@ class Predictor:
         return self.table(sample)
 
     def expectation(self, policy: Policy) -> Tensor:
-        """Return the exact expected milliseconds under a policy, [], differentiable in its logits."""
+        """Return the exact expected milliseconds under a policy, [].
+
+        They are differentiable in the policy's logits.
+        """
         mean, _ = self.table.moments(policy)
         return mean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from unas.architecture.policy import Layout
 from unas.common.errors import UserError
+from unas.costs.blocks import Block
 from unas.costs.table import CostTable
 from unas.latency.fingerprint import Fingerprint
 from unas.latency.predictor import FORMAT, Predictor, Quality
@@ -46,36 +48,46 @@ def _table(document: dict[str, Any], source: str) -> CostTable:
 
 def _layout(document: dict[str, Any], source: str) -> Layout:
     choices = document["choices"]
-    is_table = isinstance(choices, dict) and all(
-        isinstance(options, list) and all(isinstance(option, str) for option in options)
-        for options in choices.values()
-    )
-    if not is_table:
+    if not isinstance(choices, dict) or not all(map(_is_texts, choices.values())):
         raise UserError(f"{source}: choices must map each choice's name to a list of options")
     return Layout(choices, str(document["space"]))
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def _terms(
     document: Any, layout: Layout, source: str
-) -> tuple[tuple[tuple[str, ...], ...], tuple[Tensor, ...]]:
-    blocks, weights = [], []
+) -> tuple[tuple[Block, ...], tuple[Tensor, ...]]:
+    blocks: list[Block] = []
+    weights: list[Tensor] = []
     for position, term in enumerate(document if isinstance(document, list) else ()):
         where = f"{source}: terms[{position}]"
-        names = term.get("choices") if isinstance(term, dict) else None
-        if (
-            not isinstance(names, list)
-            or len(names) not in {1, 2}
-            or any(name not in tuple(layout.choices) for name in names)
-        ):
-            raise UserError(
-                f"{where}.choices must be one or two choices of the space; is the file damaged?"
-            )
-        shape = [len(layout.choices[name]) for name in names]
-        blocks.append(tuple(names))
-        weights.append(_tensor(term.get("weights_ms"), shape, f"{where}.weights_ms"))
-    if sorted(name for block in blocks for name in block) != sorted(layout.choices):
+        block = _block(term, layout, where)
+        shape = [len(layout.choices[name]) for name in block]
+        blocks.append(block)
+        weights.append(_tensor(term["weights_ms"], shape, f"{where}.weights_ms"))
+    if sorted(itertools.chain.from_iterable(blocks)) != sorted(layout.choices):
         raise UserError(f"{source}: each choice must be in one of the terms; is the file damaged?")
     return tuple(blocks), tuple(weights)
+
+
+def _block(term: Any, layout: Layout, where: str) -> Block:
+    """Return the choices of a term."""
+    if not isinstance(term, dict) or "weights_ms" not in term:
+        raise UserError(f"{where} must have choices and weights_ms; is the file damaged?")
+    names = term.get("choices")
+    known = tuple(layout.choices)  # a name of the file may be of a type that has no hash
+    if (
+        not isinstance(names, list)
+        or len(names) not in {1, 2}
+        or any(name not in known for name in names)
+    ):
+        raise UserError(
+            f"{where}.choices must be one or two choices of the space; is the file damaged?"
+        )
+    return tuple(names)
 
 
 def _tensor(values: Any, shape: Sequence[int], what: str) -> Tensor:
@@ -87,12 +99,8 @@ def _tensor(values: Any, shape: Sequence[int], what: str) -> Tensor:
 
 
 def _number(value: Any, what: str) -> float:
-    is_number = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) <= sys.float_info.max
-    )
-    if not is_number:  # NaN is not less than anything
+    # NaN is not less than anything, and so isn't taken either.
+    if type(value) not in {int, float} or not abs(value) <= sys.float_info.max:
         raise UserError(f"{what} is {str(value)[:40]!r}; it must be a finite number")
     return float(value)
 
@@ -101,14 +109,12 @@ def _quality(document: Any, source: str) -> Quality:
     names = {field.name for field in fields(Quality)}
     if not isinstance(document, dict) or set(document) != names:
         raise UserError(f"{source}: quality must have the fields {', '.join(sorted(names))}")
-    whole = ("architectures", "forwards", "held_out")
-    known = {
-        name: math.nan
-        if value is None and name not in whole
-        else _number(value, f"{source}: quality.{name}")
-        for name, value in document.items()
-    }
-    typed: dict[str, Any] = {
-        name: int(value) if name in whole else value for name, value in known.items()
-    }
-    return Quality(**typed)
+    figures: dict[str, Any] = {}
+    for name, value in document.items():
+        is_count = name in {"architectures", "forwards", "held_out"}
+        if value is None and not is_count:
+            figures[name] = math.nan  # JSON has no NaN
+            continue
+        number = _number(value, f"{source}: quality.{name}")
+        figures[name] = int(number) if is_count else number
+    return Quality(**figures)

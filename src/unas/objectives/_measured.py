@@ -22,19 +22,17 @@ class RunningMeasuredCost(RunningCost):
         setting: where it is used.
         gauge: reads the cost of one architecture.
         backend: what runs the network.
-        device: where it runs.
     """
 
-    def __init__(
-        self, term: CostTerm, setting: Setting, gauge: Gauge, backend: str | Backend, device: str
-    ) -> None:
+    def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge, backend: Backend) -> None:
         super().__init__(term, setting, gauge)
-        self._where = backend, device
+        self.backend = backend
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What the figures are valid for."""
-        with prepared(self.setting.blueprint.image_shape, *self._where, None) as (_, fingerprint):
+        image_shape = self.setting.blueprint.image_shape
+        with prepared(image_shape, self.backend, self.gauge.where, None) as (_, fingerprint):
             return fingerprint
 
     def state_dict(self) -> dict[str, Any]:
@@ -42,7 +40,10 @@ class RunningMeasuredCost(RunningCost):
         return {**super().state_dict(), "fingerprint": asdict(self.fingerprint)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `RunningCost`; what was measured elsewhere is forgotten, and measured here when it is asked for."""
+        """See `RunningCost`.
+
+        What was measured elsewhere is forgotten, and measured here when it is asked for.
+        """
         super().load_state_dict(state)
         there = Fingerprint.from_dict(state.get("fingerprint"), "the checkpoint")
         difference = self.setting.ranks.on_main(lambda: there.difference(self.fingerprint))

@@ -116,7 +116,9 @@ class RunningCost(RunningTerm):
     estimator: RunningEstimator
 
     def __init__(self, term: CostTerm, setting: Setting, gauge: Gauge) -> None:
-        self.term, self.setting, self.gauge = term, setting, gauge
+        self.term = term
+        self.setting = setting
+        self.gauge = gauge
         self.layout = Layout(setting.blueprint.space.choices, setting.blueprint.space.registry_name)
         self.estimator = setting.estimator.start(self.layout)
         self.table: CostTable | None = None
@@ -124,7 +126,10 @@ class RunningCost(RunningTerm):
 
     @abstractmethod
     def make_table(self) -> tuple[CostTable, bool]:
-        """Return the cost as a sum over choices, and whether it is exact; called on rank 0 alone."""
+        """Return the cost as a sum over choices, and whether that is exact.
+
+        Called on rank 0 alone.
+        """
 
     def prepare(self) -> None:
         """See `RunningTerm`."""
@@ -145,20 +150,26 @@ class RunningCost(RunningTerm):
 
     def loss(self, policy: Policy, step: int, generator: Generator) -> Tensor:
         """See `RunningTerm`."""
-        table, weight = self.known(), self.term.weight_at(step)
+        table = self.known()
+        weight = self.term.weight_at(step)
         if self.is_exact:
             mean, variance = table.moments(policy)
-            return weight * self.excess(mean + (variance + (_TINY * self.term.most) ** 2).sqrt())
+            deviation = (variance + (_TINY * self.term.most) ** 2).sqrt()
+            return weight * self.excess(mean + deviation)
         return weight * self.estimator(
             policy, self.cost, num_samples=self.num_samples(), generator=generator
         )
 
     def cost(self, sample: Sample) -> Tensor:
-        """Return the term of each of G architectures, [G], before its weight; read if hard, else by the table."""
-        return self.excess(self.read(sample) if sample.is_hard else self.known()(sample))
+        """Return the term of each of G architectures, [G], before its weight.
+
+        The costs of hard architectures are read; of relaxed ones, the table's.
+        """
+        costs = self.read(sample) if sample.is_hard else self.known()(sample)
+        return self.excess(costs)
 
     def read(self, sample: Sample) -> Tensor:
-        """Return the costs of hard architectures, [G]: the table's, unless a subclass reads them."""
+        """Return the costs of hard architectures, [G]; the table's unless a subclass has better."""
         return self.known()(sample)
 
     def num_samples(self) -> int:
@@ -166,15 +177,15 @@ class RunningCost(RunningTerm):
         return PREDICTED
 
     def use_few_draws(self) -> None:
-        """Let the estimator draw as few architectures a step as it can, where each of them costs time."""
+        """Let the estimator draw as few architectures a step as it can: each of them costs time."""
         self.estimator = self.setting.estimator.with_fewest_draws().start(self.layout)
 
     def fewest(self) -> int:
-        """Return how many architectures to ask the estimator for then."""
+        """Return the least number of architectures that the estimator takes."""
         return self.estimator.estimator.fewest_samples
 
     def excess(self, costs: Tensor) -> Tensor:
-        """Return the part of costs that is too much, in the term's scale."""
+        """Return by how much costs are too much, in the term's scale."""
         return (costs - self.term.most).clamp_min(0) / self.term.scale
 
     def figures(self, policy: Policy) -> dict[str, float]:
@@ -193,13 +204,10 @@ class RunningCost(RunningTerm):
         self.estimator.load_state_dict(state["estimator"])
 
     def _table_state(self) -> dict[str, Any]:
-        return {
-            "table": None if self.table is None else self.table.state_dict(),
-            "is_exact": self.is_exact,
-        }
+        table = None if self.table is None else self.table.state_dict()
+        return {"table": table, "is_exact": self.is_exact}
 
     def _load_table(self, state: dict[str, Any]) -> None:
-        self.table = (
-            None if state["table"] is None else CostTable.from_state(self.layout, state["table"])
-        )
+        saved = state["table"]
+        self.table = None if saved is None else CostTable.from_state(self.layout, saved)
         self.is_exact = state["is_exact"]

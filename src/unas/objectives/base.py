@@ -64,11 +64,9 @@ class Term(ABC):  # noqa: B024  its two kinds, below, have the abstract methods
 
     def weight_at(self, step: int) -> float:
         """Return the weight at a search step, counted from 0."""
-        return (
-            self.weight * min((step + 1) / self.warm_up_steps, 1.0)
-            if self.warm_up_steps
-            else self.weight
-        )
+        if not self.warm_up_steps:
+            return self.weight
+        return self.weight * min((step + 1) / self.warm_up_steps, 1.0)
 
 
 @dataclass(frozen=True)
@@ -130,11 +128,16 @@ class RunningTerm(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Count or measure what the term has to know, unless it knows it already; on rank 0 alone, before a search."""
+        """Count or measure what the term has to know, unless it knows it already.
+
+        Called on rank 0 alone, before a search.
+        """
 
     @abstractmethod
     def loss(self, policy: Policy, step: int, generator: torch.Generator) -> Tensor:
-        """Return a scalar whose gradient in the policy's logits estimates that of the weighted expected term.
+        """Return a scalar whose gradient in the logits estimates that of the expected term.
+
+        The term has its weight.
 
         Args:
             policy: the distribution.

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+from unas.architecture.genotype import Genotype
 from unas.costs.table import CostTable
 from unas.costs.tabulating import fitted_table
 from unas.latency.gauges import EnergyMeter
@@ -18,10 +19,12 @@ MEASURED = 48  # random networks, a second or two each
 
 @dataclass(frozen=True)
 class EnergyTerm(LimitTerm):
-    """How far the energy of a forward of one image is over a limit, predicted from measured networks.
+    """How far the energy of a forward of one image is over a limit.
+
+    It is predicted from measured networks.
 
     Args:
-        limit: millijoules.
+        limit: in millijoules.
     """
 
     quantity: ClassVar[str] = "energy"
@@ -42,13 +45,15 @@ class RunningEnergy(RunningMeasuredCost):
 
     def __init__(self, term: EnergyTerm, setting: Setting) -> None:
         meter = EnergyMeter(setting.blueprint, setting.device)
-        super().__init__(term, setting, meter, meter.backend, meter.where)
+        super().__init__(term, setting, meter, meter.backend)
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""
         start = time.monotonic()
-        table = fitted_table(
-            self.setting.blueprint.space, lambda genotype: self.gauge(genotype).value, MEASURED
-        )
+
+        def millijoules(genotype: Genotype) -> float:
+            return self.gauge(genotype).value
+
+        table = fitted_table(self.setting.blueprint.space, millijoules, MEASURED)
         self.setting.say(f"energy: {MEASURED} networks measured, {time.monotonic() - start:.0f} s")
         return table, False

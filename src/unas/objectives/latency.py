@@ -18,6 +18,7 @@ from unas.latency.backends import Backend
 from unas.latency.backends.onnxruntime import OnnxRuntimeBackend
 from unas.latency.fitting import fit_predictor
 from unas.latency.gauges import Stopwatch
+from unas.latency.predictor import Predictor
 from unas.latency.predictor_files import load_predictor
 from unas.objectives._measured import RunningMeasuredCost
 from unas.objectives._resource import CostTerm
@@ -29,10 +30,10 @@ HELD_OUT = 8
 
 @dataclass(frozen=True)
 class LatencyTerm(CostTerm):
-    """κ·max(0, T(z) − T*) of architectures drawn for it alone (SPEC §3), in the network that will be deployed.
+    """κ·max(0, T(z) − T*) of the network that will be deployed (UNAS, section 3.3).
 
-    The architecture that is measured is the one that is scored. For an estimator with a control
-    variate, that of T is T̂(ζ), linear in the one-hot choices.
+    Architectures are drawn for it alone, and the one that is measured is the one that is scored.
+    For an estimator with a control variate, that of T is T̂(ζ), linear in the one-hot choices.
 
     Args:
         weight: κ, for each millisecond.
@@ -90,7 +91,8 @@ class LatencyTerm(CostTerm):
         """
         if self.mode == "measured" and not setting.estimator.is_unbiased:
             raise UserError(
-                "mode is measured, but a relaxed architecture can't be; use an unbiased estimator, or mode predicted"
+                "mode is measured, but a relaxed architecture can't be; "
+                "use an unbiased estimator, or mode predicted"
             )
         return RunningLatency(self, setting)
 
@@ -101,61 +103,78 @@ class RunningLatency(RunningMeasuredCost):
     Args:
         term: its options.
         setting: where it is used.
+
+    Attributes:
+        measured: the milliseconds of each architecture that was measured, by what it picks.
     """
 
     def __init__(self, term: LatencyTerm, setting: Setting) -> None:
-        self.stopwatch = Stopwatch(setting.blueprint, term.backend, setting.device)
-        super().__init__(term, setting, self.stopwatch, term.backend, self.stopwatch.where)
+        stopwatch = Stopwatch(setting.blueprint, term.backend, setting.device)
+        super().__init__(term, setting, stopwatch, term.backend)
         self.options = term
+        self.measured: dict[str, float] = {}
         if term.mode == "measured":
             self.use_few_draws()
-        self.measured: dict[str, float] = {}  # by the positions of the picked options
 
     def make_table(self) -> tuple[CostTable, bool]:
         """See `RunningCost`."""
-        blueprint, path, start = self.setting.blueprint, self.options.predictor, time.monotonic()
-        if path is not None:
-            found = load_predictor(Path(path))
-            found.check(self.fingerprint, blueprint.space, blueprint.size(), path)
-        else:
-            found = fit_predictor(
-                blueprint.space,
-                blueprint.options,
-                blueprint.image_shape,
-                self.options.backend,
-                self.stopwatch.where,
-                num_classes=blueprint.num_classes,
-                held_out=HELD_OUT,
-            )
-            quality = found.quality
-            self.setting.say(
-                f"latency: {quality.architectures} + {quality.held_out} networks measured, "
-                f"{time.monotonic() - start:.0f} s; error {quality.mape:.1f} % on those held out"
-            )
-        return found.table, False
+        path = self.options.predictor
+        predictor = self._fitted() if path is None else self._loaded(path)
+        return predictor.table, False
+
+    def _loaded(self, path: str) -> Predictor:
+        blueprint = self.setting.blueprint
+        predictor = load_predictor(Path(path))
+        predictor.check(self.fingerprint, blueprint.space, blueprint.size(), path)
+        return predictor
+
+    def _fitted(self) -> Predictor:
+        start = time.monotonic()
+        blueprint = self.setting.blueprint
+        predictor = fit_predictor(
+            blueprint.space,
+            blueprint.options,
+            blueprint.image_shape,
+            self.options.backend,
+            self.gauge.where,
+            num_classes=blueprint.num_classes,
+            held_out=HELD_OUT,
+        )
+        quality = predictor.quality
+        self.setting.say(
+            f"latency: {quality.architectures} + {quality.held_out} networks measured, "
+            f"{time.monotonic() - start:.0f} s; error {quality.mape:.1f} % on those held out"
+        )
+        return predictor
 
     def read(self, sample: Sample) -> Tensor:
-        """See `RunningCost`."""
+        """See `RunningCost`; an architecture that was measured before is not measured again."""
         if self.options.mode == "predicted":
             return super().read(sample)
-        keys = [
-            " ".join(str(sample.picks[name][g]) for name in self.layout.choices)
-            for g in range(len(sample))
-        ]
-        pairs = dict(zip(keys, sample.genotypes(), strict=True))
-        missing = {key: genotype for key, genotype in pairs.items() if key not in self.measured}
+        genotypes = dict(zip(self._keys(sample), sample.genotypes(), strict=True))
+        missing = {key: g for key, g in genotypes.items() if key not in self.measured}
 
         def clocked() -> dict[str, float]:
             return {key: self.gauge(genotype).value for key, genotype in missing.items()}
 
-        found = self.setting.ranks.on_main(clocked) if missing else {}
-        self.measured |= {key: value for key, value in found.items() if math.isfinite(value)}
-        figures = [found[key] if key in found else self.measured[key] for key in keys]
+        times = self.setting.ranks.on_main(clocked) if missing else {}
+        for key, milliseconds in times.items():
+            if math.isfinite(milliseconds):
+                self.measured[key] = milliseconds
+        known = self.measured | times
+        figures = [known[key] for key in self._keys(sample)]
         return torch.tensor(figures, dtype=sample.groups[0].dtype)
+
+    def _keys(self, sample: Sample) -> list[str]:
+        """Return for each architecture the positions of the options that it picks."""
+        picks = [sample.picks[name] for name in self.layout.choices]
+        return [" ".join(str(pick[g]) for pick in picks) for g in range(len(sample))]
 
     def num_samples(self) -> int:
         """See `RunningCost`."""
-        return super().num_samples() if self.options.mode == "predicted" else self.fewest()
+        if self.options.mode == "measured":
+            return self.fewest()
+        return super().num_samples()
 
     def state_dict(self) -> dict[str, Any]:
         """See `RunningMeasuredCost`; with all that was measured."""

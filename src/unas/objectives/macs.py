@@ -16,7 +16,7 @@ class MacsTerm(CountedTerm):
     """How far the multiply-adds of convolutions and linear layers for one image are over a limit.
 
     Args:
-        limit: multiply-adds.
+        limit: how many multiply-adds.
     """
 
     quantity: ClassVar[str] = "macs"

@@ -16,7 +16,7 @@ class MemoryTerm(CountedTerm):
     """How far the peak activation memory of one image is over a limit.
 
     Args:
-        limit: bytes.
+        limit: in bytes.
     """
 
     quantity: ClassVar[str] = "memory"

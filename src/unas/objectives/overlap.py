@@ -14,9 +14,10 @@ from unas.spaces import SearchSpace
 
 @dataclass(frozen=True)
 class Overlap(Objective):
-    """Σ_nodes Σ_{j,o} a⁰_{j,o}·a¹_{j,o}: how much the two slots of a node pick the same thing (SPEC §3).
+    """Σ_nodes Σ_{j,o} a⁰_{j,o}·a¹_{j,o}: how much the two slots of a node pick the same thing.
 
-    a^s is the outer product of slot s's input and operation choices, so the sum factorises.
+    a^s is the outer product of slot s's input j and operation o, so the sum factorises. In the cost
+    it keeps both slots from picking the same operation of the same input.
     """
 
     weight: float = 0.2
@@ -29,16 +30,17 @@ class Overlap(Objective):
         """
         if not space.slot_pairs():
             raise UserError(
-                f"objective overlap: the {space.registry_name} space has no slots; leave this term out"
+                f"objective overlap: the {space.registry_name} space has no slots; "
+                "leave this term out"
             )
 
     def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""
         self.check(evaluation.space)
-        sample, pairs = evaluation.sample, evaluation.space.slot_pairs()
-        return torch.stack(
-            [
-                (sample[in0] * sample[in1]).sum(1) * (sample[op0] * sample[op1]).sum(1)
-                for (in0, op0), (in1, op1) in pairs
-            ]
-        ).sum(0)
+        sample = evaluation.sample
+        overlaps = []
+        for (input0, operation0), (input1, operation1) in evaluation.space.slot_pairs():
+            same_input = (sample[input0] * sample[input1]).sum(1)
+            same_operation = (sample[operation0] * sample[operation1]).sum(1)
+            overlaps.append(same_input * same_operation)
+        return torch.stack(overlaps).sum(0)

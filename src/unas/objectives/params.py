@@ -16,7 +16,7 @@ class ParamsTerm(CountedTerm):
     """How far the parameters of the network, without an auxiliary head, are over a limit.
 
     Args:
-        limit: parameters.
+        limit: how many parameters.
     """
 
     quantity: ClassVar[str] = "params"

@@ -32,7 +32,8 @@ class DeployedCosts:
         quiet: tell nothing on standard error.
 
     Attributes:
-        terms: those of the search that are about the costs, by name; none where nothing is searched.
+        terms: those of the search that are about the costs, by name; none where nothing is
+            searched.
         budgets: what the costs may be at most.
     """
 

@@ -1,4 +1,4 @@
-"""How the search got there: losses, the terms of the cost, expected costs, and the policy itself."""
+"""How the search got there: losses, the terms of the cost, expected costs, and the policy."""
 
 from __future__ import annotations
 

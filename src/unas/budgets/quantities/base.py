@@ -29,7 +29,7 @@ class Quantity(ABC):
     """Something that a network costs for one image, and all that a budget on it needs.
 
     Attributes:
-        name: what a budget, the log and summary.json call it; a built-in one has a file of the name.
+        name: what a budget, the log and summary.json call it; the name of a built-in one's file.
         label: what people call it.
         example: a limit as it is typed.
         units: how much each unit is in the base unit, which comes first.

@@ -1,4 +1,4 @@
-"""A command of the user's: run without a shell, bounded in time and in what it prints, never left behind."""
+"""Running a command of the user's: no shell, bounded in time and output, never left behind."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from unas.common.errors import UserError
 
 MAX_OUTPUT_BYTES = 2**20
-LOOK_SECONDS = (
-    0.1  # how often to look whether the command has ended while a child of it holds its pipes
-)
+# How often to look whether the command has ended while a child of it holds its pipes.
+LOOK_SECONDS = 0.1
 
 
 def output_of(command: Sequence[str], timeout_seconds: float) -> str:
@@ -52,44 +51,46 @@ def output_of(command: Sequence[str], timeout_seconds: float) -> str:
         except subprocess.TimeoutExpired:
             raise _too_slow(command[0], timeout_seconds) from None
     if code:
-        last = (err.strip() or out.strip()).decode(errors="replace").splitlines()[-1:] or [
-            "it printed nothing"
-        ]
-        raise UserError(f"command {command[0]!r} ended with exit code {code}: {last[0][:200]}")
+        printed = (err.strip() or out.strip()).decode(errors="replace")
+        last_line = printed.splitlines()[-1][:200] if printed else "it printed nothing"
+        raise UserError(f"command {command[0]!r} ended with exit code {code}: {last_line}")
     return out.decode(errors="replace")
 
 
 def _read_both(
     process: subprocess.Popen[bytes], deadline: float, name: str, timeout_seconds: float
 ) -> tuple[bytes, bytes]:
-    """Return both outputs, read as they come so that neither pipe fills, until they or the command end."""
+    """Return both outputs, read as they come so that neither pipe fills, until all has ended."""
     assert process.stdout is not None  # noqa: S101  for the type checker
     assert process.stderr is not None  # noqa: S101
-    parts = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    out, err = process.stdout.fileno(), process.stderr.fileno()
+    read = {out: bytearray(), err: bytearray()}
     with selectors.DefaultSelector() as selector:
-        for descriptor in parts:
+        for descriptor in read:
             selector.register(descriptor, selectors.EVENT_READ)
         while selector.get_map():
-            has_ended = (
-                process.poll() is not None
-            )  # asked first: all that it has printed can be read after that
-            left = deadline - time.monotonic()
-            if left <= 0:
+            # This is asked first: all that the command has printed can be read after that.
+            has_ended = process.poll() is not None
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 raise _too_slow(name, timeout_seconds)
-            ready = selector.select(0 if has_ended else min(left, LOOK_SECONDS))
+            ready = selector.select(0 if has_ended else min(seconds_left, LOOK_SECONDS))
             if has_ended and not ready:
                 break
             for key, _ in ready:
                 content = os.read(key.fd, 65536)
                 if not content:
                     selector.unregister(key.fd)
-                parts[key.fd] += content
-                if len(parts[key.fd]) > MAX_OUTPUT_BYTES:
-                    raise UserError(
-                        f"command {name!r} prints more than 1 MiB; it must print milliseconds, one a line"
-                    )
-    out, err = (bytes(part) for part in parts.values())
-    return out, err
+                read[key.fd] += content
+                _require_short(read[key.fd], name)
+    return bytes(read[out]), bytes(read[err])
+
+
+def _require_short(output: bytearray, name: str) -> None:
+    if len(output) > MAX_OUTPUT_BYTES:
+        raise UserError(
+            f"command {name!r} prints more than 1 MiB; it must print milliseconds, one a line"
+        )
 
 
 @contextlib.contextmanager
@@ -107,5 +108,6 @@ def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 def _too_slow(name: str, timeout_seconds: float) -> UserError:
     return UserError(
-        f"command {name!r} took more than {timeout_seconds:g} seconds and was killed; raise --timeout"
+        f"command {name!r} took more than {timeout_seconds:g} seconds and was killed; "
+        "raise --timeout"
     )

@@ -43,7 +43,7 @@ class Backend(ABC):
         device: torch.device,
         threads: int,
     ) -> Clock:
-        """Return a function that runs the network once and returns the milliseconds from start to last result.
+        """Return a function that runs the network once and returns the milliseconds it took.
 
         Args:
             network: maps images to anything; it is left as it is.
@@ -73,7 +73,7 @@ class Backend(ABC):
         )
 
     def device_for(self, device: str) -> str:
-        """Return where the backend runs a network of a run on `device`: there if it can, else on the CPU."""
+        """Return where the backend runs a network of a run on `device`: there, or on the CPU."""
         return device if torch.device(device).type in self.devices else "cpu"
 
     def require_device(self, device: torch.device) -> None:

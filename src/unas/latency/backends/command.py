@@ -1,4 +1,4 @@
-"""A command that receives an ONNX file and prints milliseconds: a phone, a board, another runtime."""
+"""A command that gets an ONNX file and prints milliseconds: a phone, a board, another runtime."""
 
 from __future__ import annotations
 

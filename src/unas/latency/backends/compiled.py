@@ -29,7 +29,7 @@ class CompiledBackend(Backend):
         device: torch.device,
         threads: int,  # noqa: ARG002  PyTorch's number of threads is the caller's
     ) -> Clock:
-        """Return a function that runs the compiled network once and returns its time in milliseconds.
+        """Return a function that runs the compiled network once and returns its milliseconds.
 
         Raises:
             UserError: there is no C++ compiler, or the network can't be compiled.

@@ -16,7 +16,7 @@ from unas.latency.backends.base import Backend, Clock
 
 @dataclass(frozen=True)
 class EagerBackend(Backend):
-    """PyTorch in evaluation mode without gradients: channels-last weights and images, as in training."""
+    """PyTorch in evaluation mode without gradients; weights and images are channels last."""
 
     def prepare(
         self,
@@ -42,12 +42,18 @@ def clock(
     batch_shape: tuple[int, int, int, int],
     device: torch.device,
 ) -> Clock:
-    """Return a function that calls `run` once on images as the network takes them, and returns the milliseconds."""
+    """Return a function that runs a network once and returns its milliseconds.
+
+    Args:
+        run: the network, or what runs it.
+        network: says what its images are made of.
+        batch_shape: (B, C, H, W).
+        device: where it runs.
+    """
     parameter = next(network.parameters(), None)
     dtype = torch.float32 if parameter is None else parameter.dtype
-    images = torch.zeros(batch_shape, device=device, dtype=dtype).contiguous(
-        memory_format=torch.channels_last
-    )
+    images = torch.zeros(batch_shape, device=device, dtype=dtype)
+    images = images.contiguous(memory_format=torch.channels_last)
     clocked = _clock_cuda if device.type == "cuda" else _clock_cpu
     return lambda: clocked(run, images)
 
