@@ -17,6 +17,8 @@ from convolutions import Convolutions
 from file_clock import FileClock
 from tiny import tiny_recipe
 from unas.budgets.budget import Budget, read_budgets
+from unas.budgets.onnx_file import OnnxFile
+from unas.budgets.quantities import CountedQuantity
 from unas.cli import main
 from unas.common.errors import UserError
 from unas.config.document import config_from_json, config_to_json
@@ -135,6 +137,23 @@ class Macs(Convolutions):
     name: ClassVar[str] = "macs"
 
 
+class NoName(CountedQuantity):
+    """A quantity that says nothing."""
+
+    def count(self, network: nn.Module, image_shape: tuple[int, int, int]) -> float:  # noqa: ARG002
+        return 0
+
+    def count_file(self, file: OnnxFile) -> float:  # noqa: ARG002
+        return 0
+
+
+def test_a_quantity_that_is_not_whole_gives_one_line() -> None:
+    with pytest.raises(UserError, match=r"AttributeError: .* has no attribute 'name'"):
+        Budget.parse(f"{__name__}:NoName<=12")
+    with pytest.raises(UserError, match="TypeError: Can't instantiate abstract class"):
+        Budget.parse("unas.budgets.quantities:CountedQuantity<=12")
+
+
 def test_a_name_of_the_package_is_taken() -> None:
-    with pytest.raises(UserError, match="is called 'macs', as a quantity of unas is"):
+    with pytest.raises(UserError, match="is called 'macs'; give it a name of its own"):
         Budget.parse(f"{__name__}:Macs<=12")

@@ -48,6 +48,18 @@ def headings(root: Element) -> list[int]:
     return [int(each.tag[1]) for each in root.iter() if re.fullmatch("h[1-6]", each.tag)]
 
 
+def test_a_budget_with_a_way_to_measure_it_is_shown_as_its_text(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", "search")
+    config = json.loads((run / "config.json").read_text())
+    backend = {"name": "command", "command": "clock {model}", "timeout_seconds": 60.0}
+    config["budgets"][0] = {"budget": "latency<=3ms@command", "backend": backend}
+    (run / "config.json").write_text(json.dumps(config))
+    root = drawn(run)
+    asked = "latency ≤ 3ms@command and params ≤ 150k"
+    assert asked in words(next(of_class(root, "asked")))
+    assert "latency ≤ 3ms@command, params ≤ 150k" in words(next(of_class(root, "verdict")))
+
+
 def test_a_finished_run_has_the_figures_of_its_summary(finished: unas.Result) -> None:
     root = checked((finished.directory / "report.html").read_text(encoding="utf-8"))
     found = json.loads((finished.directory / "summary.json").read_text())

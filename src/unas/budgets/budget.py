@@ -139,10 +139,12 @@ def read_budgets(
 def _quantity(typed: BudgetText) -> Quantity:
     with one_line_errors(f"budget {typed.text!r}"):
         quantity = quantities.get(typed.quantity)()
-    if ":" in typed.quantity and quantity.name in quantities.names():
+        name = quantity.name
+    is_built_in = ":" not in typed.quantity
+    if not is_built_in and (name in quantities.names() or not name.isidentifier()):
         raise UserError(
-            f"budget {typed.text!r}: {typed.quantity} is called {quantity.name!r}, as a quantity "
-            "of unas is; give it another name"
+            f"budget {typed.text!r}: {typed.quantity} is called {name!r}; give it a name of its "
+            "own, of letters, digits and _"
         )
     return quantity
 
