@@ -37,7 +37,10 @@ import unas
 from tiny import tiny_recipe
 from unas.cli import main as command
 from unas.cli.commands import COMMANDS
-from unas.cli.run import configured
+from unas.cli.configuring import configured
+from unas.cli.flags import flags_of
+from unas.cli.options import Composition, RunOptions
+from unas.cli.words import take
 from unas.common.errors import UserError
 from unas.compute.hardware import cpu_name
 
@@ -45,7 +48,17 @@ TRUST = ("--trust", "tiny:TinyDigits")
 RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:run", "", "../x")
 LONGEST = 180  # seconds for one input
 PATIENCE = 15  # seconds until a run is asked to stop
-SLOW = ("--help", "-h")  # tyro's help is not what is looked for
+HELP = ("--help", "-h")
+NAMES_CODE = (
+    "run",
+    "search",
+    "train",
+    "sweep",
+    "latency fit",
+    "lab quality",
+    "lab table",
+    "lab estimators",
+)
 # Whether the input took longer: set even where the error below is caught on its way.
 is_late = threading.Event()
 
@@ -63,21 +76,26 @@ def flags_finding(draw: random.Random) -> str | None:
         words += draw.choice(
             ([flag, value], [f"{flag}={value}"], [flag], [value], [flag.replace("-", "_"), value])
         )
-    words = [word for word in words if word not in SLOW and not word.startswith(f"{hostile.EVIL}:")]
+    words = [word for word in words if word not in HELP and not word.startswith(f"{hostile.EVIL}:")]
     return _outcome(
-        "flags", lambda: configured(draw.choice(("run", "search", "train")), words), words
+        "flags", lambda: _configured(draw.choice(("run", "search", "train")), words), words
     )
+
+
+def _configured(name: str, words: list[str]) -> object:
+    options, words = take(RunOptions(), words)
+    return configured(COMMANDS[name], words, options)
 
 
 def words_finding(draw: random.Random) -> str | None:
     """Do a command that only reads, with random words: no recipe is named, which is code."""
-    name = draw.choice(
-        [*(set(COMMANDS) - {"run", "search", "train", "sweep", "lab"}), "", "\x00", "--version"]
-    )
+    readers = [name for name in COMMANDS if name not in NAMES_CODE]
+    name = draw.choice([*readers, "latency", "lab", "", "\x00", "--version"])
     known = ["UNAS_CIFAR10", "--json", "--svg", "check", "--budget", "macs<=1M"]
     words = [str(draw.choice([*hostile.HOSTILE, *known]))[:999]]
     words += [str(draw.choice(hostile.HOSTILE))[:99] for _ in range(draw.randrange(3))]
-    return _outcome("commands", lambda: command([name, *words]), [name, *words])
+    words = [*(name.split() or [name]), *words]
+    return _outcome("commands", lambda: command(words), words)
 
 
 def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None:
@@ -172,26 +190,9 @@ def _finding(
     return finding
 
 
-def _flags() -> list[str]:
-    from unas.cli.flags import _flags as flags_of
-    from unas.cli.run import _FLAT, Options
-
-    options = Options(unas.recipe("digits"), "darts", "digits", "rebar")
-    return [flag for flag, _ in flags_of(options, "", _FLAT) if flag != "--dry-run"]
-
-
-FLAGS = [
-    *_flags(),
-    "--trust",
-    "--objective",
-    "--estimator",
-    "--space",
-    "--dataset",
-    "--",
-    "-x",
-    "--search",
-    "--seed=",
-]
+FLAGS = ["--", "-x", "--search", "--seed="]
+for options in (RunOptions(), Composition(), unas.recipe("digits")):
+    FLAGS += [flag.name for flag in flags_of(options)]
 
 
 def main() -> None:

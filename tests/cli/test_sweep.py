@@ -19,7 +19,7 @@ import pytest
 from unas.cli import main
 from unas.cli.sweep_local import run_here
 from unas.cli.sweep_ray import run_on_ray
-from unas.cli.sweep_rows import Row, rows_of, seeds_of
+from unas.cli.sweep_runs import SweepRun, runs_of, seeds_of
 from unas.cli.sweep_table import Results
 from unas.common.errors import UserError
 
@@ -28,23 +28,23 @@ RECIPE = "plain_model:plain_recipe"
 
 
 def test_every_setting_meets_every_budget_and_seed() -> None:
-    rows = rows_of(
+    runs = runs_of(
         ["digits"],
         [0, 1],
         ["search.epochs=2,4"],
         ["macs<=1M", "macs<=2M & params<=9k"],
         ["--device", "cpu"],
     )
-    assert len(rows) == 2 * 2 * 2
-    assert len({row.name for row in rows}) == 8
-    assert rows[-1].name == "digits-epochs=4-budget=macs_=2M_params_=9k-seed1"
+    assert len(runs) == 2 * 2 * 2
+    assert len({run.name for run in runs}) == 8
+    assert runs[-1].name == "digits-epochs=4-budget=macs_=2M_params_=9k-seed1"
     expected = (
         "run digits --device cpu --search.epochs 4 --budget macs<=2M --budget params<=9k --seed 1"
     )
-    assert rows[-1].command(Path("out")) == [
+    assert runs[-1].command(Path("out")) == [
         *expected.split(),
         "--out",
-        f"out/{rows[-1].name}",
+        f"out/{runs[-1].name}",
         "--resume",
         "--quiet",
     ]
@@ -55,7 +55,7 @@ def test_a_long_name_is_cut_and_still_its_own() -> None:
         " & ".join(f"latency<={n}ms@ünït{n}.onnx" for n in range(first, 40)) for first in (0, 0, 1)
     ]
     budgets[1] += " & macs<=1M"
-    names = [row.name for row in rows_of(["digits"], [0, 1], [], budgets, [])]
+    names = [run.name for run in runs_of(["digits"], [0, 1], [], budgets, [])]
     assert len(set(names)) == 6
     assert all(len(f"{name}.log".encode()) <= 255 for name in names)
     assert [name[-6:] for name in names] == ["-seed0", "-seed1"] * 3
@@ -83,7 +83,7 @@ def test_other_seeds_are_refused(text: str) -> None:
         (["digits", "--set", "search.epohcs=2,4"], "did you mean --search.epochs?"),
         (["digits", "--seed", "3"], "--seed is not a flag of unas sweep"),
         (["nonsense"], "recipe 'nonsense' does not exist"),
-        (["digits", "--jobs", "0"], "--jobs is '0'"),
+        (["digits", "--jobs", "0"], "--jobs is 0; it must be 1 or more"),
         ([], "RECIPE is missing"),
     ],
 )
@@ -97,24 +97,24 @@ def test_a_mistake_is_one_line_before_anything_runs(
     assert not (tmp_path / "sweep").exists()
 
 
-def finish(out: Path, row: Row, accuracy: float, difference: float | None = 1e-6) -> None:
+def finish(out: Path, run: SweepRun, accuracy: float, difference: float | None = 1e-6) -> None:
     latency = [{"backend": "onnxruntime", "median_ms": 1.25}]
     budgets = [{"budget": "macs<=1M", "passed": accuracy > 0.5}]
-    (out / row.name).mkdir()
+    (out / run.name).mkdir()
     summary = {"test_accuracy": accuracy, "macs": 900_000, "latency": latency, "budgets": budgets}
     summary |= {} if difference is None else {"onnx_max_difference": difference}
-    (out / row.name / "summary.json").write_text(json.dumps(summary))
+    (out / run.name / "summary.json").write_text(json.dumps(summary))
 
 
 def test_the_table_has_every_run_and_means_over_seeds(tmp_path: Path) -> None:
-    rows = rows_of(["digits"], [0, 1, 2], ["search.epochs=2,4"], [], [])
-    for row, accuracy in zip(rows[:4], (0.5, 0.6, 0.7, 0.9), strict=True):
-        finish(tmp_path, row, accuracy)
-    results = Results(rows, tmp_path)
-    assert results.waiting() == rows[4:]
-    results.note(rows[4], 2, "no | such thing")
+    runs = runs_of(["digits"], [0, 1, 2], ["search.epochs=2,4"], [], [])
+    for run, accuracy in zip(runs[:4], (0.5, 0.6, 0.7, 0.9), strict=True):
+        finish(tmp_path, run, accuracy)
+    results = Results(runs, tmp_path)
+    assert results.waiting() == runs[4:]
+    results.note(runs[4], 2, "no | such thing")
     table = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
-    assert [row["run"] for row in table] == [row.name for row in rows]
+    assert [row["run"] for row in table] == [run.name for run in runs]
     assert [row["state"] for row in table] == ["done"] * 4 + ["failed", "waiting"]
     assert table[4]["message"] == "no | such thing"
     assert [row["test_accuracy"] for row in table] == ["0.5", "0.6", "0.7", "0.9", "", ""]
@@ -139,9 +139,43 @@ def test_the_table_has_every_run_and_means_over_seeds(tmp_path: Path) -> None:
 def test_a_run_whose_onnx_file_is_wrong_is_not_done(
     difference: float | None, tmp_path: Path
 ) -> None:
-    (row,) = rows_of(["digits"], [0], [], [], [])
-    finish(tmp_path, row, 0.5, difference)
-    assert Results([row], tmp_path).waiting() == [row]
+    (run,) = runs_of(["digits"], [0], [], [], [])
+    finish(tmp_path, run, 0.5, difference)
+    assert Results([run], tmp_path).waiting() == [run]
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        '{"latency": [{"x": 1}]}',
+        '{"latency": [{"median_ms": null}]}',
+        '{"latency": {"median_ms": 1}}',
+        '{"budgets": ["x"]}',
+        '{"budgets": [{"budget": "macs<=1M"}]}',
+        '{"budgets": [{"budget": 1, "passed": true}]}',
+        '{"macs": "a"}',
+        '{"test_accuracy": [1]}',
+        '{"onnx_max_difference": "0"}',
+        '["latency"]',
+        '{"latency":',
+        "",
+    ],
+)
+def test_a_damaged_summary_is_one_line_and_its_run_is_not_done(
+    summary: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = runs_of(["digits"], [0, 1], [], [], [])
+    for run in runs:
+        finish(tmp_path, run, 0.5)
+    damaged = tmp_path / runs[0].name / "summary.json"
+    damaged.write_text(summary)
+    results = Results(runs, tmp_path)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{damaged} ")
+    assert warning.endswith("; its run counts as not done")
+    assert results.waiting() == runs[:1]
+    results.note(runs[0], 0, "")
+    assert [row["state"] for row in results.table()] == ["failed", "done"]
 
 
 class Started:
@@ -185,8 +219,8 @@ def test_each_run_gets_one_of_the_gpus_that_the_user_has_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", own)
-    rows = rows_of(["digits"], [0, 1], [], [], [])
-    run_here(rows, tmp_path, lambda *_: None, lambda: False, jobs=2, gpus=2)
+    runs = runs_of(["digits"], [0, 1], [], [], [])
+    run_here(runs, tmp_path, lambda *_: None, lambda: False, jobs=2, gpus=2)
     assert [each["CUDA_VISIBLE_DEVICES"] for each in started.environments] == [*expected]
 
 
@@ -194,10 +228,10 @@ def test_a_log_that_cannot_be_written_is_one_line_and_the_other_runs_are_stopped
     started: type[Started], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(started, "is_going_on", True)
-    rows = rows_of(["digits"], [0, 1], [], [], [])
-    (tmp_path / f"{rows[1].name}.log").mkdir()
+    runs = runs_of(["digits"], [0, 1], [], [], [])
+    (tmp_path / f"{runs[1].name}.log").mkdir()
     with pytest.raises(UserError, match=r"seed1\.log can't be written: Is a directory"):
-        run_here(rows, tmp_path, lambda *_: None, lambda: False, jobs=2, gpus=0)
+        run_here(runs, tmp_path, lambda *_: None, lambda: False, jobs=2, gpus=0)
     assert started.signals == [signal.SIGTERM]
 
 
@@ -252,7 +286,7 @@ def test_runs_here_stopped_and_gone_on_with(tmp_path: Path) -> None:
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
     _, errors = first.communicate(timeout=600)
-    assert first.returncode == 2
+    assert first.returncode == 128 + signal.SIGTERM
     assert "runs to go; the same command with --out" in errors.splitlines()[-1]
 
     again = start(out, *words)

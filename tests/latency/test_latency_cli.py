@@ -202,9 +202,9 @@ def test_a_fitted_predictor_is_written_and_its_quality_printed(
 
 # What is typed, and what the line must say.
 MISTAKES = {
-    "no action": ("latency", "what to do is missing"),
+    "no action": ("latency", "ACTION is missing"),
     "action": ("latency mesure x", "did you mean measure?"),
-    "nothing to measure": ("latency measure", "MODEL, GENOTYPE or RUN is missing"),
+    "nothing to measure": ("latency measure", "MODEL|GENOTYPE|RUN is missing"),
     "genotype": ("latency measure UNAS_CIFAR11", "did you mean UNAS_CIFAR10?"),
     "file that is missing": ("latency measure none.onnx", "none.onnx doesn't exist"),
     "file that is none": ("latency measure half.onnx", "half.onnx is no ONNX file"),

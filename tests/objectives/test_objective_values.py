@@ -102,9 +102,9 @@ def test_overlap_is_refused_where_there_are_no_slots() -> None:
     space = ModuleSpace(nn.Sequential(OpChoice({"a": nn.Identity(), "b": nn.ReLU()})))
     Overlap().check(SPACE)
     with pytest.raises(
-        UserError, match="objective overlap: the module space has no slots; leave this term out"
+        UserError, match="objective Overlap means nothing in the module space; leave this term out"
     ):
         Overlap().check(space)
     CrossEntropy().check(space)
-    with pytest.raises(UserError, match="objective overlap"):
+    with pytest.raises(UserError, match="objective Overlap"):
         Overlap()(SimpleNamespace(space=space, sample=None))  # type: ignore[arg-type]

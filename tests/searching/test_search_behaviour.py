@@ -107,5 +107,5 @@ def test_cost_is_the_weighted_sum_with_weights_that_grow_from_the_first_policy_s
 
 
 def test_a_term_that_the_space_has_no_meaning_for_is_refused_before_the_search() -> None:
-    with pytest.raises(UserError, match="objective overlap: the module space has no slots"):
+    with pytest.raises(UserError, match="objective Overlap means nothing in the module space"):
         build(SearchConfig(batch_size=B))

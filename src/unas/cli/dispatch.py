@@ -1,4 +1,4 @@
-"""From the words of a shell to an exit code: dispatch, and every error one line."""
+"""From the words of a command line to its command, and from what happened to an exit code."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
 
 from unas import __version__
-from unas.cli.commands import COMMANDS, command_help, overview
+from unas.cli.commands import COMMANDS, GROUPS, Command
+from unas.cli.help import HELP, HelpAskedError, command_help, group_help, overview
+from unas.cli.messages import log_on_standard_error, tell, tell_error
 from unas.common.errors import Interrupted, RankZeroError, UserError
 from unas.common.registry import one_of
-from unas.common.text import printable
 from unas.compute.torchrun import rank
 
-USAGE_ERROR = 2
-_LONGEST = 2000  # characters of an error
+_USAGE_ERROR = 2
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,72 +31,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
         standard error; 128 + the signal's number for a run that was stopped.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_to_encode(stream)
+    _prepare_streams()
     try:
-        code = _dispatch(words)
+        with log_on_standard_error():
+            code = _dispatch(words)
         sys.stdout.flush()
-    except RankZeroError:  # rank 0 has told it
-        code = USAGE_ERROR
+    except HelpAskedError as help_asked:
+        print(help_asked)
+        code = 0
+    except RankZeroError:  # rank 0 tells it
+        code = _USAGE_ERROR
     except UserError as error:
-        code = _fail(str(error), USAGE_ERROR)
+        tell_error(str(error))
+        code = _USAGE_ERROR
     except Interrupted as error:
         if rank() == 0:
-            print(printable(str(error)), file=sys.stderr)
+            tell(str(error))
         code = 128 + error.signal_number
     except KeyboardInterrupt:
-        code = _fail("stopped", 130)
+        tell_error("stopped")
+        code = _INTERRUPTED
     except BrokenPipeError:
         # The reader has gone; Python's own flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 141
+        code = _BROKEN_PIPE
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        code = _fail("out of memory; use a smaller batch size, or fewer channels", 1)
+        tell_error("out of memory; use a smaller batch size, or fewer channels")
+        code = 1
     return code
+
+
+def _prepare_streams() -> None:
+    """Let no character fail to print, and nothing be printed where the shell has closed a stream."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in {"--help", "-h", "help"}:
-        print(overview())
-        return 0
+    if not words or words[0] in {*HELP, "help"}:
+        raise HelpAskedError(overview())
     if words[0] == "--version":
         print(f"unas {__version__}")
         return 0
-    name, *rest = words
+    if words[0] in GROUPS and HELP & set(words[1:2]):
+        raise HelpAskedError(group_help(words[0]))
+    command, words = _take_command(words)
+    if HELP & set(words) and words[0].startswith("-"):
+        raise HelpAskedError(command_help(command))
+    module, _, function = command.function.partition(":")
+    code = getattr(importlib.import_module(f"unas.cli.{module}"), function)(command, words)
+    return code or 0
+
+
+def _take_command(words: list[str]) -> tuple[Command, list[str]]:
+    """Return the command that the first word or two name, and the words after it."""
+    name, *others = words
+    if name in GROUPS:
+        actions = [command.split()[1] for command in COMMANDS if command.split()[0] == name]
+        if not others or others[0].startswith("-"):
+            example = COMMANDS[f"{name} {actions[0]}"].example
+            raise UserError(f"ACTION is missing; it comes first, for example: {example}")
+        action, *others = others
+        if action not in actions:
+            hint = one_of(action, tuple(actions))
+            raise UserError(f"unas {name} {action} does not exist; {hint}")
+        name = f"{name} {action}"
     if name not in COMMANDS:
         what = "flag" if name.startswith("-") else "command"
-        raise UserError(f"unrecognised {what} {name}; {one_of(name, tuple(COMMANDS))}")
-    if rest[:1] in (["--help"], ["-h"]):
-        print(command_help(name))
-        return 0
-    command = COMMANDS[name]
-    return (
-        getattr(importlib.import_module(f"unas.cli.{command.module}"), command.function)(name, rest)
-        or 0
-    )
-
-
-def _one_line(message: str) -> str:
-    """Return a message without line ends and what else moves a terminal's cursor: a file's text may be in it."""
-    text = printable(" ".join(message.splitlines()))
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+        known = tuple(dict.fromkeys(command.split()[0] for command in COMMANDS))
+        raise UserError(f"unrecognised {what} {name}; {one_of(name, known)}")
+    return COMMANDS[name], others
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # what has not been imported has raised nothing
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
     # PyTorch's own allocator on the host raises a plain RuntimeError.
-    known = type(error).__name__ in {"OutOfMemoryError", "MemoryError"}
-    return known or (type(error) is RuntimeError and "can't allocate memory" in str(error))
-
-
-def _fail(message: str, code: int) -> int:
-    number = rank()
-    where = f"rank {number}: " if number else ""
-    print(f"error: {where}{_one_line(message)}", file=sys.stderr)
-    return code
-
-
-def _never_fail_to_encode(stream: TextIO) -> None:
-    if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="replace")
+    return type(error) is RuntimeError and "can't allocate memory" in str(error)

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from unas import pipeline
-from unas.cli.flags import parse
+from unas.cli.commands import Command
+from unas.cli.options import EvaluateOptions, ExportOptions
 from unas.cli.output import print_figures
-from unas.cli.words import take_flag, take_name
+from unas.cli.words import parse
 
 
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Where to test.
+def evaluate(command: Command, words: Sequence[str]) -> None:
+    """Do `unas evaluate` with the words that follow it.
 
-    Args:
-        data_root: where data sets are; needed where the run was told, for its files are not trusted
-            to name a folder.
-        device: auto, cpu, cuda, cuda:N or mps.
-        trust: a component package.module:Name of the run that may be imported; can be repeated.
+    Raises:
+        UserError: a word is wrong, or the run has no network to test.
     """
+    run, options = parse(command, EvaluateOptions(), words)
+    figures = pipeline.evaluate_run(run, options.data_root, options.device, options.trust)
+    print_figures(figures, title=run)
 
-    data_root: str | None = None
-    device: str = "auto"
-    trust: str | None = None
 
+def export(command: Command, words: Sequence[str]) -> None:
+    """Do `unas export` with the words that follow it.
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """What the export needs.
-
-    Args:
-        data_root: where data sets are; needed where the run was told, for its files are not trusted
-            to name a folder.
-        trust: a component package.module:Name of the run that may be imported; can be repeated.
+    Raises:
+        UserError: a word is wrong, or the run has no network to export.
     """
-
-    data_root: str | None = None
-    trust: str | None = None
-
-
-def evaluate(command: str, words: list[str]) -> None:
-    """Do `unas evaluate` with the words that follow it."""
-    run, words = take_name(words, "RUN", f"unas {command} runs/demo")
-    trusted, words = take_flag(words, "--trust")
-    options: EvaluateOptions = parse(
-        EvaluateOptions(), words, f"unas {command} RUN", "Test a run's network."
-    )
-    print_figures(pipeline.evaluate_run(run, options.data_root, options.device, trusted), title=run)
-
-
-def export(command: str, words: list[str]) -> None:
-    """Do `unas export` with the words that follow it."""
-    run, words = take_name(words, "RUN", f"unas {command} runs/demo")
-    trusted, words = take_flag(words, "--trust")
-    options: ExportOptions = parse(
-        ExportOptions(), words, f"unas {command} RUN", "Write a run's model.onnx anew."
-    )
-    print_figures(pipeline.export_run(run, options.data_root, trusted), title=run)
+    run, options = parse(command, ExportOptions(), words)
+    print_figures(pipeline.export_run(run, options.data_root, options.trust), title=run)

@@ -1,67 +1,147 @@
-"""Flags from dataclasses: a parser with one flag a field, and what was typed put back into them."""
+"""Flags from dataclasses: each field is one, at any depth, and what was typed goes back into it.
+
+A command's own options say about a flag what `flag` is told; the fields of a configuration have
+their help in the docstring of their class. Needs no torch.
+"""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import field, fields, is_dataclass, make_dataclass, replace
-from typing import Annotated, Any, get_type_hints
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar, get_origin, get_type_hints
 
-import tyro
-from tyro.constructors import PrimitiveConstructorSpec
+from unas.common.errors import UserError, naming
+from unas.common.values import as_text, metavar, parse_text
 
-from unas.common.errors import UserError
-from unas.config.document import join, naming
-from unas.config.values import metavar, parse_text
+T = TypeVar("T")
 
-
-class Typed(str):
-    """What was typed for a flag, before it is read; a value of any other type is a default."""
-
-    __slots__ = ()
+_WITHOUT_PREFIX = {"runtime"}  # --device, not --runtime.device
+_NOT_A_FLAG = {"budgets"}  # --budget also adds the term that steers toward it
 
 
-def parse(
-    options: Any, words: Sequence[str], program: str, description: str, flat: Sequence[str] = ()
-) -> Any:
-    """Return `options` with what `words` say.
+@dataclass(frozen=True)
+class Flag:
+    """One flag.
 
     Args:
-        options: a dataclass instance; dataclasses and dicts of dataclasses in it give flags with a
-            prefix. A False is a switch if its name is in `flat`, and takes true or false otherwise.
-        words: the command line.
-        program: what usage calls it.
-        description: printed on top of the help.
-        flat: dataclass fields whose own fields have no prefix, and switches.
+        name: with its dashes, for example "--search.policy.lr".
+        metavar: what stands for its value in help; "" for a switch, which takes none.
+        help: what it does.
+        hint: the type of its value.
+        default: its value where it is not typed.
+        is_repeatable: whether it may be typed more than once, for a tuple of values.
+        at_least: the smallest number that is taken.
+        section: the heading in help, "" for a command's own flags.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    hint: Any = str
+    default: Any = None
+    is_repeatable: bool = False
+    at_least: int | None = None
+    section: str = ""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it takes no value."""
+        return not self.metavar
+
+    @property
+    def explanation(self) -> str:
+        """What help says: what it does, and what it is without being typed."""
+        if self.is_repeatable:
+            return f"{self.help}; can be repeated"
+        if (
+            self.is_switch
+            or "(default: " in self.help
+            or (self.default is None and not self.section)
+        ):
+            return self.help
+        return f"{self.help} (default: {as_text(self.default)})"
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """Return the value that was typed.
+
+        Args:
+            texts: what followed the flag, each time that it was typed; nothing follows a switch.
+
+        Raises:
+            UserError: it can't be read as the flag's type.
+        """
+        if self.is_switch:
+            return True
+        if self.is_repeatable:
+            return tuple(parse_text(str, text, self.name) for text in texts)
+        value = parse_text(self.hint, texts[-1], self.name)
+        if self.at_least is not None and value is not None and value < self.at_least:
+            raise UserError(f"{self.name} is {value}; it must be {self.at_least} or more")
+        return value
+
+
+def flag(
+    placeholder: str, says: str, default: Any = None, *, name: str = "", at_least: int | None = None
+) -> Any:
+    """Return the field of a command's options that is a flag.
+
+    Args:
+        placeholder: stands for its value in help; "" for a switch, which takes none.
+        says: its help.
+        default: its value where it is not typed; a tuple, if it can be repeated.
+        name: with its dashes; made from the field's name by default.
+        at_least: the smallest number that is taken.
+    """
+    if not placeholder:
+        default = False
+    kept = Flag(
+        name,
+        placeholder,
+        says,
+        default=default,
+        is_repeatable=isinstance(default, tuple),
+        at_least=at_least,
+    )
+    return field(default=default, metadata={"flag": kept})
+
+
+def flags_of(value: Any, path: str = "") -> Iterator[Flag]:
+    """Yield the flags of a dataclass, or of a dict of dataclasses, at any depth."""
+    for member in _members(value, path):
+        if member.flag is None:
+            yield from flags_of(member.value, member.path)
+        else:
+            yield member.flag
+
+
+def with_typed(value: T, typed: Mapping[str, Sequence[str]], path: str = "") -> T:
+    """Return a dataclass, or a dict of dataclasses, with what was typed for its flags.
+
+    Args:
+        value: what has the flags.
+        typed: what followed each flag that was typed, by the flag's name.
+        path: where `value` is, dotted.
 
     Raises:
-        UserError: a flag is unknown, has no value or a wrong one, or the resulting object is
-            refused.
-        SystemExit: help was asked for, and printed.
+        UserError: a value is wrong, or the resulting object is refused.
     """
-    known = dict(_flags(options, "", flat))
-    _check_words(words, known, program)
-    mirrored = _mirror(options, flat)
-    try:
-        typed: Any = tyro.cli(mirrored, prog=program, description=description, args=list(words))
-    except SystemExit as error:
-        if error.code:
-            raise UserError(f"the flags can't be read; see {program} --help") from error
-        raise
-    return _apply(options, typed, "", flat)
-
-
-def field_help(cls: type) -> dict[str, str]:
-    """Return what the "Args:" of a class's docstring, and of those it derives from, say about each field."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        _, _, text = (inspect.cleandoc(base.__doc__ or "")).partition("Args:\n")
-        block = re.split(r"\n\S", text, maxsplit=1)[0]
-        for name, says in re.findall(r"^    (\w+): (.*(?:\n     .*)*)", block, re.MULTILINE):
-            found[name] = " ".join(says.split()).removesuffix(".")
-    return found
+    changes: dict[str, Any] = {}
+    for member in _members(value, path):
+        changed = member.value
+        if member.flag is None:
+            changed = with_typed(member.value, typed, member.path)
+        elif member.flag.name in typed:
+            changed = member.flag.read(typed[member.flag.name])
+        if changed is not member.value:
+            changes[member.name] = changed
+    if not changes:
+        return value
+    if isinstance(value, dict):
+        return {**value, **changes}  # type: ignore[return-value]
+    with naming(path):
+        return replace(value, **changes)  # type: ignore[type-var]
 
 
 def flag_name(path: str) -> str:
@@ -69,113 +149,57 @@ def flag_name(path: str) -> str:
     return "--" + path.replace("_", "-")
 
 
-def _flags(value: Any, path: str, flat: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Yield (flag, takes a value) for every field at any depth."""
-    for name, item in _items(value):
-        here = path if name in flat and is_dataclass(item) else join(path, name)
-        if is_dataclass(item) or isinstance(item, dict):
-            yield from _flags(item, here, flat)
-        else:
-            yield flag_name(here), not (name in flat and isinstance(item, bool))
+def field_help(cls: type) -> dict[str, str]:
+    """Return what the docstrings of a class, and of those it derives from, say about each field."""
+    says: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, arguments = inspect.cleandoc(base.__doc__ or "").partition("Args:\n")
+        block = re.split(r"\n\S", arguments, maxsplit=1)[0]
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n     .*)*)", block, re.MULTILINE):
+            says[name] = " ".join(text.split()).removesuffix(".")
+    return says
 
 
-def _items(value: Any) -> list[tuple[str, Any]]:
+def _summary(cls: type) -> str:
+    return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A field of a dataclass, or an item of a dict; without a flag, it has members of its own."""
+
+    name: str
+    value: Any
+    path: str
+    flag: Flag | None
+
+
+def _members(value: Any, path: str) -> Iterator[_Member]:
     if isinstance(value, dict):
-        return [(name, item) for name, item in value.items() if name.isidentifier()]
-    found = [(each.name, getattr(value, each.name)) for each in fields(value) if each.init]
-    # A model can't be typed; an estimator can be called too, but has fields.
-    return [
-        (name, item)
-        for name, item in found
-        if type(item) is not type and (is_dataclass(item) or not callable(item))
-    ]
-
-
-def _check_words(words: Sequence[str], known: dict[str, bool], program: str) -> None:
-    """Refuse what tyro would answer with a box of its own, or would leave over."""
-    rest, seen = list(words), set()
-    while rest:
-        word = rest.pop(0)
-        flag, has_value, _ = (
-            word.replace("_", "-").partition("=") if word.startswith("--") else (word, "", "")
-        )
-        if flag in {"--help", "-h"}:
-            return
-        if not word.startswith("-"):
-            raise UserError(
-                f"unexpected argument {word!r}; every value follows its flag, see {program} --help"
-            )
-        if flag not in known:
-            close = difflib.get_close_matches(flag, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"see {program} --help"
-            raise UserError(f"unrecognised flag {word.partition('=')[0]}; {hint}")
-        if flag in seen:
-            raise UserError(f"{flag} is given twice; leave one out")
-        seen.add(flag)
-        if known[flag] and not has_value and (not rest or rest.pop(0).startswith("--")):
-            raise UserError(f"{flag} needs a value; for example {flag}=VALUE, see {program} --help")
-        if not known[flag] and has_value:
-            raise UserError(f"{flag} takes no value; write {flag} alone")
-
-
-def _mirror(value: Any, flat: Sequence[str]) -> type:
-    """Return a dataclass whose fields take text and show the values of `value` as their defaults."""
+        for name, item in value.items():
+            if name.isidentifier():  # others can't be typed
+                yield _Member(name, item, f"{path}.{name}", None)
+        return
     cls = type(value)
-    helps = {} if isinstance(value, dict) else field_help(cls)
-    hints = {} if isinstance(value, dict) else get_type_hints(cls)
-    members: list[Any] = []
-    for name, item in _items(value):
+    hints = get_type_hints(cls)
+    says = field_help(cls)
+    section = f"{path}: {_summary(cls)}" if path else ""
+    for each in fields(value):
+        hint = hints[each.name]
+        # A model or a function can't be typed.
+        if not each.init or each.name in _NOT_A_FLAG or Callable in {hint, get_origin(hint)}:
+            continue
+        item = getattr(value, each.name)
+        here = f"{path}.{each.name}".lstrip(".")
         if is_dataclass(item) or isinstance(item, dict):
-            nested = _mirror(item, flat)
-            kind: Any = Annotated[nested, tyro.conf.arg(name="")] if name in flat else nested
-            members.append((name, kind, field(default_factory=nested)))
-        elif name in flat:
-            switch = Annotated[
-                bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help=helps.get(name, ""))
-            ]
-            members.append((name, switch, field(default=item)))
+            place = path if each.name in _WITHOUT_PREFIX else here
+            yield _Member(each.name, item, place, None)
+        elif "flag" in each.metadata:
+            kept = each.metadata["flag"]
+            name = kept.name or flag_name(each.name)
+            yield _Member(each.name, item, here, replace(kept, name=name, hint=hint))
         else:
-            members.append((name, _text(hints[name], helps.get(name, "")), field(default=item)))
-    mirrored = make_dataclass(cls.__name__, members)
-    mirrored.__doc__ = (
-        "" if isinstance(value, dict) else (inspect.getdoc(cls) or "").splitlines()[0]
-    )
-    return mirrored
-
-
-def _text(hint: Any, says: str) -> Any:
-    spec: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar(hint),
-        instance_from_str=lambda words: Typed(words[0]),
-        is_instance=lambda _: True,
-        str_from_instance=lambda value: [_plain(value)],
-    )
-    return Annotated[Any, spec, tyro.conf.arg(help=says)]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(_plain(item) for item in value) or "none"
-    return {"True": "true", "False": "false", "None": "none"}.get(str(value), str(value))
-
-
-def _apply(value: Any, typed: Any, path: str, flat: Sequence[str]) -> Any:
-    hints = {} if isinstance(value, dict) else get_type_hints(type(value))
-    changes: dict[str, Any] = {}
-    for name, item in _items(value):
-        given = getattr(typed, name)
-        here = path if name in flat and is_dataclass(item) else join(path, name)
-        if is_dataclass(item) or isinstance(item, dict):
-            changed = _apply(item, given, here, flat)
-            changes |= {} if changed is item else {name: changed}
-        elif isinstance(given, Typed):
-            changes[name] = parse_text(hints[name], str(given), flag_name(here))
-        elif given is not item:
-            changes[name] = given
-    if not changes:
-        return value
-    if isinstance(value, dict):
-        return {**value, **changes}
-    with naming(path):
-        return replace(value, **changes)
+            shown = Flag(
+                flag_name(here), metavar(hint), says.get(each.name, ""), hint, item, section=section
+            )
+            yield _Member(each.name, item, here, shown)

@@ -1,45 +1,24 @@
-"""`unas lab estimators`: gradient estimators on problems with a known gradient, or on a trained supernet."""
+"""`unas lab estimators`: gradients whose truth is known, or those on a trained supernet."""
 
 from __future__ import annotations
 
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unas.cli.flags import parse
+from unas.cli.commands import Command
+from unas.cli.configuring import configured
+from unas.cli.options import EstimatorsOptions, SupernetOptions
 from unas.cli.output import print_rows
-from unas.cli.run import configured
-from unas.cli.words import take_count, take_flag
-from unas.lab.estimators import SAMPLES, lab_estimators
-from unas.lab.supernet_report import CALLS, lab_supernet
+from unas.cli.words import require_no_more, take
+from unas.lab.estimators import lab_estimators
+from unas.lab.supernet_report import lab_supernet
 from unas.pipeline.opening import new_directory
 
 
-@dataclass(frozen=True)
-class EstimatorsOptions:
-    """What to measure.
-
-    Args:
-        problem: a problem, all by default; can be repeated.
-        estimator: an estimator beside reinforce, all by default; can be repeated.
-        samples: architectures drawn for each estimator on each problem.
-        seed: of the noise.
-        out: the directory for estimators.json, estimators.md and estimators.png.
-        quiet: show no progress.
-    """
-
-    problem: str | None = None
-    estimator: str | None = None
-    samples: int = SAMPLES
-    seed: int = 0
-    out: str | None = None
-    quiet: bool = False
-
-
-def estimators(command: str, words: list[str]) -> None:
+def estimators(command: Command, words: Sequence[str]) -> None:
     """Do `unas lab estimators` with the words that follow it.
 
     Raises:
@@ -47,70 +26,84 @@ def estimators(command: str, words: list[str]) -> None:
     """
     if words and not words[0].startswith("-"):
         _on_supernet(command, words)
-        return
-    problems, words = take_flag(words, "--problem")
-    names, words = take_flag(words, "--estimator")
-    about = "Measure bias, variance and time of gradient estimators on problems whose gradient is known."
-    options: EstimatorsOptions = parse(
-        EstimatorsOptions(), words, f"unas {command}", about, ("quiet",)
-    )
+    else:
+        _on_problems(command, words)
+
+
+def _on_problems(command: Command, words: Sequence[str]) -> None:
+    options, words = take(EstimatorsOptions(), words)
+    require_no_more(command, words, options)
     out = Path(options.out) if options.out else new_directory("estimators")
     result = lab_estimators(
-        problems, names, samples=options.samples, seed=options.seed, out=out, quiet=options.quiet
+        options.problem,
+        options.estimator,
+        samples=options.samples,
+        seed=options.seed,
+        out=out,
+        quiet=options.quiet,
     )
-    ends = [
-        ("table", str(out / "estimators.md")),
-        ("plot", result["plot"] or result["plot_missing"]),
-    ]
-    print_rows([*_summary(result["rows"]), *ends, ("directory", str(out))])
+    print_rows([*_summary(result["rows"]), *_files(result, out)])
 
 
-def _on_supernet(command: str, words: list[str]) -> None:
-    typed = shlex.join(["unas", *command.split(), *words])
-    names, words = take_flag(words, "--estimator")
-    calls, words = take_count("--calls", CALLS, words)
-    recipe, options = configured(command, words)
-    out = (
-        Path(options.out)
-        if options.out
-        else new_directory(f"estimators-{recipe}".replace(":", "-"))
-    )
+def _on_supernet(command: Command, words: Sequence[str]) -> None:
+    line = shlex.join(["unas", *command.name.split(), *words])
+    options, words = take(SupernetOptions(), words)
+    name, config = configured(command, words, options)
+    default = f"estimators-{name}".replace(":", "-")
+    out = Path(options.out) if options.out else new_directory(default)
     result = lab_supernet(
-        options.config, names, calls=calls, out=out, command=typed, quiet=options.quiet
+        config, options.estimator, calls=options.calls, out=out, command=line, quiet=options.quiet
     )
-    ends = [
+    print_rows([*map(_supernet_figure, result["rows"]), *_files(result, out)])
+
+
+def _files(result: Mapping[str, Any], out: Path) -> list[tuple[str, str]]:
+    return [
         ("table", str(out / "estimators.md")),
         ("plot", result["plot"] or result["plot_missing"]),
+        ("directory", str(out)),
     ]
-    print_rows([*map(_supernet_figure, result["rows"]), *ends, ("directory", str(out))])
 
 
 def _supernet_figure(row: Mapping[str, Any]) -> tuple[str, str]:
-    interval = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
-    return (
-        row["estimator"] if row["is_unbiased"] else f"{row['estimator']}, biased",
-        f"variance {row['ratio']:.2f} × the first's (95 %: {interval}); step {row['step_ms']:.0f} ms, "
-        f"{row['step_ratio']:.2f} ×; variance at equal time {row['at_equal_time']:.2f} ×",
+    interval = f"95 %: {row['ratio_low']:.2f} to {row['ratio_high']:.2f}"
+    text = (
+        f"variance {row['ratio']:.2f} × the first's ({interval}); "
+        f"step {row['step_ms']:.0f} ms, {row['step_ratio']:.2f} ×; "
+        f"variance at equal time {row['at_equal_time']:.2f} ×"
     )
+    return _label(row), text
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield a line an estimator, over all problems, and one about those that say they are unbiased."""
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        own = [row for row in rows if row["estimator"] == name]
-        ratios = [row["ratio"] for row in own]
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if all(ratios) else 0.0
-        yield (
-            name if own[0]["is_unbiased"] else f"{name}, biased",
-            f"{max(row['bias_max'] for row in own):.1f} standard errors off at most; variance {min(ratios):.2g} to "
-            f"{max(ratios):.3g} × reinforce's, geometric mean {mean:.2g}; "
-            f"{sum(row['microseconds'] for row in own) / len(own):.0f} µs a call",
-        )
+    """Yield a line an estimator, over all problems, and one about all that say they are unbiased."""
+    by_estimator: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_estimator.setdefault(row["estimator"], []).append(row)
+    for of_estimator in by_estimator.values():
+        yield _label(of_estimator[0]), _over_problems(of_estimator)
     unbiased = [row for row in rows if row["is_unbiased"]]
     worst = max(unbiased, key=lambda row: float(row["bias_max"]))
     logits = sum(row["logits"] for row in unbiased)
+    where = f"{worst['estimator']} on {worst['problem']}"
     yield (
         "unbiased ones",
-        f"at most {worst['bias_max']:.1f} standard errors off, of {logits} logits "
-        f"({worst['estimator']} on {worst['problem']})",
+        f"at most {worst['bias_max']:.1f} standard errors off, of {logits} logits ({where})",
     )
+
+
+def _over_problems(rows: Sequence[Mapping[str, Any]]) -> str:
+    bias = max(row["bias_max"] for row in rows)
+    ratios = [row["ratio"] for row in rows]
+    mean = 0.0
+    if all(ratios):
+        mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+    microseconds = sum(row["microseconds"] for row in rows) / len(rows)
+    return (
+        f"{bias:.1f} standard errors off at most; variance {min(ratios):.2g} to "
+        f"{max(ratios):.3g} × reinforce's, geometric mean {mean:.2g}; {microseconds:.0f} µs a call"
+    )
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return row["estimator"] if row["is_unbiased"] else f"{row['estimator']}, biased"

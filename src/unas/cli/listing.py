@@ -1,24 +1,25 @@
-"""`unas list`: what there is, each with the first line of its docstring, read without importing anything."""
+"""`unas list`: what there is, each with the first line of its docstring, read without importing it."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import pkgutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from unas.architecture.published import list_genotypes
+from unas.cli.commands import Command
+from unas.cli.output import print_table
+from unas.cli.words import require_no_more
 from unas.common.errors import UserError
 from unas.common.registry import one_of
 
-PACKAGES = {
+_PACKAGE = Path(__file__).parents[1]
+_FOLDERS = {
     "recipes": "recipes",
     "spaces": "spaces",
     "estimators": "estimators",
@@ -27,54 +28,45 @@ PACKAGES = {
     "datasets": "data",
     "backends": "latency/backends",
 }
-KINDS = ("recipes", "genotypes", *(kind for kind in PACKAGES if kind != "recipes"))
+KINDS = ("recipes", "genotypes", *(kind for kind in _FOLDERS if kind != "recipes"))
 
 
-def show_list(command: str, words: list[str]) -> None:
+def show_list(command: Command, words: Sequence[str]) -> None:
     """Do `unas list` with the words that follow it.
 
     Raises:
         UserError: there is no such kind.
     """
-    kinds = tuple(words) or KINDS
-    for kind in kinds:
+    flags = [word for word in words if word.startswith("-")]
+    require_no_more(command, flags)
+    for kind in words:
         if kind not in KINDS:
-            raise UserError(f"unas {command}: there is no kind {kind!r}; {one_of(kind, KINDS)}")
+            raise UserError(f"unas list: there is no kind {kind!r}; {one_of(kind, KINDS)}")
     table = Table.grid(padding=(0, 2))
-    for position, kind in enumerate(kinds):
-        if position:
+    for kind in words or KINDS:
+        if table.rows:
             table.add_row()
         table.add_row(Text(kind, style="bold"))
-        for name, says in entries(kind):
-            table.add_row(Text(f"  {name}"), Text(says))
-    console = Console(file=sys.stdout)
-    console.width = console.width if console.is_terminal else 200
-    console.print(table)
+        for name, summary in entries(kind):
+            table.add_row(Text(f"  {name}"), Text(summary))
+    print_table(table)
 
 
 def entries(kind: str) -> Iterator[tuple[str, str]]:
     """Yield (name, one line) of everything of a kind."""
     if kind == "genotypes":
         for name in list_genotypes():
-            document = json.loads(
-                (_root() / "architecture" / "genotypes" / f"{name}.json").read_text(
-                    encoding="utf-8"
-                )
-            )
+            path = _PACKAGE / "architecture" / "genotypes" / f"{name}.json"
+            document = json.loads(path.read_text(encoding="utf-8"))
             yield name, f"published, in the {document['space']} space"
         return
-    folder = _root() / PACKAGES[kind]
+    folder = _PACKAGE / _FOLDERS[kind]
     for module in pkgutil.iter_modules([str(folder)]):
         if module.name.startswith("_") or module.name == "base":
             continue
-        file = (
+        source = (
             folder / module.name / "__init__.py" if module.ispkg else folder / f"{module.name}.py"
         )
-        docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
         name = module.name.replace("_", "-") if kind == "recipes" else module.name
         yield name, docstring.partition("\n")[0]
-
-
-def _root() -> Path:
-    spec = importlib.util.find_spec("unas")
-    return Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,15 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from unas.common.text import printable, readable_size, readable_time
-from unas.config import Config
-from unas.config.document import config_to_json
 from unas.drawing import cell_lines
 from unas.runs.names import REPORT
 
 if TYPE_CHECKING:
+    from unas.config import Config
     from unas.pipeline import Result
 
-_FOUND = (
+_FILE_WIDTH = 240  # characters of a line where there is no terminal to wrap at
+_OF_A_RUN = (
     "test_accuracy",
     "parameters",
     "macs",
@@ -28,7 +28,14 @@ _FOUND = (
     "validation_accuracy",
     "alarms",
 )
-_IF_ANY = ("skipped_search_updates", "skipped_training_updates")
+_UNLESS_ZERO = ("skipped_search_updates", "skipped_training_updates")
+_UNITS: dict[str, Callable[[Any], str]] = {  # by a part of the figure's name
+    "accuracy": lambda share: f"{100 * share:.2f} %",
+    "_bytes": readable_size,
+    "seconds": lambda seconds: readable_time(seconds) if seconds >= 60 else f"{seconds:.3g} s",
+    "difference": lambda number: f"{number:.1e}",
+    "_ms": lambda milliseconds: f"{milliseconds:.3g} ms",
+}
 _LABELS = {
     "validation_accuracy": "validation accuracy in the supernet",
     "macs": "multiply-adds",
@@ -39,48 +46,65 @@ _LABELS = {
 
 def print_result(result: Result) -> None:
     """Print what a run found and where it is."""
-    summary = {key: result.summary[key] for key in _FOUND if key in result.summary}
-    summary |= {key: result.summary[key] for key in _IF_ANY if result.summary.get(key)}
-    found = [
-        (f"found: {name}" if name else "found", text) for name, text in cell_lines(result.genotype)
-    ]
-    report = result.directory / REPORT
-    drawn = [("report", str(report))] if report.is_file() else []
-    print_rows([*found, *_rows(summary), ("run directory", str(result.directory)), *drawn])
-    for verdict in result.summary.get("budgets", ()):
-        print(printable(str(verdict["line"])))
+    rows = []
+    for name, text in cell_lines(result.genotype):
+        rows.append((f"found: {name}" if name else "found", text))
+    summary = {name: result.summary[name] for name in _OF_A_RUN if name in result.summary}
+    summary |= {name: result.summary[name] for name in _UNLESS_ZERO if result.summary.get(name)}
+    rows += _rows(summary)
+    rows.append(("run directory", str(result.directory)))
+    if (result.directory / REPORT).is_file():
+        rows.append(("report", str(result.directory / REPORT)))
+    print_rows(rows)
+    _print_verdicts(result.summary)
 
 
 def print_figures(figures: Mapping[str, Any], title: str) -> None:
     """Print figures of a run by name."""
-    print_rows(
-        [*_rows({k: v for k, v in figures.items() if k != "budgets"}), ("run directory", title)]
-    )
-    for verdict in figures.get("budgets", ()):
-        print(printable(str(verdict["line"])))
+    plain = {name: value for name, value in figures.items() if name != "budgets"}
+    print_rows([*_rows(plain), ("run directory", title)])
+    _print_verdicts(figures)
 
 
 def print_dry_run(config: Config) -> None:
     """Print the resolved configuration as JSON, then the preflight as a table."""
+    from unas.config.document import config_to_json
     from unas.pipeline.preflight import preflight
 
     sys.stdout.write(printable(config_to_json(config), keep="\n"))
-    print_rows([*_rows(preflight(config))])
+    print_rows(_rows(preflight(config)))
 
 
-def print_rows(rows: list[tuple[str, str]]) -> None:
+def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """Print a table of two columns."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in rows:
-        table.add_row(
-            Text(printable(label)), Text(printable(text))
-        )  # Text: a path may hold square brackets
+        # As `Text`, because a path may hold square brackets, which are rich's markup.
+        table.add_row(Text(printable(label)), Text(printable(text)))
+    print_table(table)
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal, or as it needs to be where there is none.
+
+    Raises:
+        BrokenPipeError: whoever reads it has gone.
+    """
     console = Console(file=sys.stdout)
     if not console.is_terminal:
-        console.width = 200  # a file has no edge to wrap at
-    console.print(table)
+        console.width = _FILE_WIDTH
+    # Not printed by rich, which ends the process with 1 when the reader of a pipe has gone.
+    with console.capture() as capture:
+        console.print(table)
+    sys.stdout.write(capture.get())
+    sys.stdout.flush()
+
+
+def _print_verdicts(figures: Mapping[str, Any]) -> None:
+    for verdict in figures.get("budgets", ()):
+        print(printable(str(verdict["line"])))
 
 
 def _rows(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -96,26 +120,21 @@ def _rows(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _latency(item: Mapping[str, Any]) -> tuple[str, str]:
-    spread = f"{item['p10']:.3g} to {item['p90']:.3g} from the 10th to the 90th percentile of {item['samples']}"
-    return (
-        f"latency: {item['backend']}",
-        f"{item['median_ms']:.3g} ms on {item['device']} ({spread})",
+    spread = (
+        f"{item['p10']:.3g} to {item['p90']:.3g} from the 10th to the 90th percentile of "
+        f"{item['samples']}"
     )
+    median = f"{item['median_ms']:.3g} ms on {item['device']}"
+    return f"latency: {item['backend']}", f"{median} ({spread})"
 
 
 def _figure(key: str, value: Any) -> str:
+    """Return a figure with the unit that its name says."""
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        return str(value)
     for part, show in _UNITS.items():
         if part in key:
-            return str(show(value))
+            return show(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-_UNITS: dict[str, Any] = {
-    "accuracy": lambda value: f"{100 * value:.2f} %",
-    "_bytes": readable_size,
-    "seconds": lambda value: readable_time(value) if value >= 60 else f"{value:.3g} s",
-    "difference": lambda value: f"{value:.1e}",
-    "_ms": lambda value: f"{value:.3g} ms",
-}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import logging
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unas.cli.sweep_rows import Row
+from unas.cli.sweep_runs import SweepRun
 from unas.common.documents import read_json
 from unas.common.errors import UserError
 from unas.common.files import write_text
@@ -19,117 +19,169 @@ from unas.runs.names import SUMMARY
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 _FIGURES = ("test_accuracy", "validation_accuracy", "parameters", "macs")
+_DIFFERENCE = "onnx_max_difference"
+_log = logging.getLogger("unas.cli")
 
 
 class Results:
     """What is known of each run; written anew whenever something is.
 
     Args:
-        rows: the runs.
+        runs: the runs.
         out: the sweep's directory.
     """
 
-    def __init__(self, rows: Sequence[Row], out: Path) -> None:
-        self.rows, self.out = list(rows), out
-        self._states = {row.name: (WAITING, "") for row in rows}
-        for row in rows:
-            if _has_ended_well(self._read(row)):
-                self._states[row.name] = (DONE, "")
+    def __init__(self, runs: Sequence[SweepRun], out: Path) -> None:
+        self.runs = list(runs)
+        self.out = out
+        self._states: dict[str, tuple[str, str]] = {}
+        for run in runs:
+            try:
+                is_done = _has_ended_well(read_summary(self._path(run)))
+            except UserError as error:
+                _log.warning("%s; its run counts as not done", error)
+                is_done = False
+            self._states[run.name] = (DONE if is_done else WAITING, "")
 
-    def waiting(self) -> list[Row]:
+    def waiting(self) -> list[SweepRun]:
         """Return the runs that are not done."""
-        return [row for row in self.rows if self._states[row.name][0] != DONE]
+        return [run for run in self.runs if self._states[run.name][0] != DONE]
 
     @property
     def failed(self) -> int:
         """How many runs have failed."""
         return sum(state == FAILED for state, _ in self._states.values())
 
-    def note(self, row: Row, code: int, message: str) -> None:
-        """Take in how a run ended: its exit code, and its last words. A budget that isn't met is no failure."""
-        is_done = _has_ended_well(self._read(row)) and code in {0, 1}
-        self._states[row.name] = (DONE, "") if is_done else (FAILED, message or f"exit code {code}")
+    def note(self, run: SweepRun, code: int, message: str) -> None:
+        """Take in how a run ended.
+
+        Args:
+            run: the run.
+            code: its exit code; a budget that isn't met, 1, is no failure.
+            message: its last words.
+        """
+        if code in {0, 1} and _has_ended_well(self._summary(run)):
+            self._states[run.name] = (DONE, "")
+        else:
+            self._states[run.name] = (FAILED, message or f"exit code {code}")
         self.write()
 
     def write(self) -> None:
         """Write results.csv and results.md."""
-        found = self.table()
+        table = self.table()
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
+        writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(found)
+        writer.writerows(table)
         write_text(self.out / "results.csv", text.getvalue())
-        write_text(self.out / "results.md", f"{_markdown(found)}\n{_markdown(self.means())}")
+        write_text(self.out / "results.md", f"{_markdown(table)}\n{_markdown(self.means())}")
 
     def table(self) -> list[dict[str, str]]:
         """Return a row for each run, with the same columns."""
-        return [self._cells(row) for row in self.rows]
+        return [self._row(run) for run in self.runs]
 
     def means(self) -> list[dict[str, str]]:
-        """Return the mean test accuracy over the seeds of each setting, with its standard deviation."""
-        settings = {json.dumps([row.recipe, dict(row.settings)]): row for row in self.rows}
-        found = []
-        for key, first in settings.items():
-            same = [row for row in self.rows if json.dumps([row.recipe, dict(row.settings)]) == key]
-            values = [a for row in same if (a := self._read(row).get("test_accuracy")) is not None]
-            spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            mean = f"{100 * statistics.mean(values):.2f} %{spread}" if values else ""
-            accuracy = {"test accuracy, mean ± standard deviation": mean}
-            found.append(
-                {"recipe": first.recipe, **first.settings, "seeds": str(len(values)), **accuracy}
-            )
-        return found
+        """Return for each setting the mean test accuracy over its seeds, and its standard deviation."""
+        accuracies: dict[tuple[Any, ...], list[float]] = {}
+        for run in self.runs:
+            setting = (("recipe", run.recipe), *run.settings.items())
+            accuracy = self._summary(run).get("test_accuracy")
+            accuracies.setdefault(setting, []).extend([] if accuracy is None else [accuracy])
+        rows = []
+        for setting, values in accuracies.items():
+            mean = f"{100 * statistics.mean(values):.2f} %" if values else ""
+            if len(values) > 1:
+                mean += f" ± {100 * statistics.stdev(values):.2f}"
+            label = "test accuracy, mean ± standard deviation"
+            rows.append({**dict(setting), "seeds": str(len(values)), label: mean})
+        return rows
 
-    def _cells(self, row: Row) -> dict[str, str]:
-        state, message = self._states[row.name]
-        summary = self._read(row)
-        figures = {
-            name: "" if (value := summary.get(name)) is None else f"{value:.6g}"
-            for name in _FIGURES
-        }
-        latency = next(
-            (item for item in summary.get("latency") or [] if isinstance(item, dict)), {}
-        )
-        budgets = [
-            f"{item['budget']}: {'PASS' if item['passed'] else 'FAIL'}"
-            for item in summary.get("budgets") or []
-        ]
+    def _row(self, run: SweepRun) -> dict[str, str]:
+        state, message = self._states[run.name]
+        summary = self._summary(run)
+        figures = dict.fromkeys(_FIGURES, "")
+        for name in figures:
+            if summary.get(name) is not None:
+                figures[name] = f"{summary[name]:.6g}"
+        latencies = summary.get("latency") or []
+        verdicts = [_verdict(document) for document in summary.get("budgets") or []]
         return {
-            "run": row.name,
-            "recipe": row.recipe,
-            "seed": str(row.seed),
-            **row.settings,
+            "run": run.name,
+            "recipe": run.recipe,
+            "seed": str(run.seed),
+            **run.settings,
             "state": state,
             **figures,
-            "latency_ms": f"{latency['median_ms']:.4g}" if latency else "",
-            "budgets": "; ".join(budgets),
+            "latency_ms": f"{latencies[0]['median_ms']:.4g}" if latencies else "",
+            "budgets": "; ".join(verdicts),
             "message": message,
         }
 
-    def _read(self, row: Row) -> dict[str, Any]:
-        path = self.out / row.name / SUMMARY
+    def _summary(self, run: SweepRun) -> dict[str, Any]:
+        """Return what a run has found so far; nothing, if its file is damaged."""
         try:
-            found = read_json(path) if path.exists() else {}
+            return read_summary(self._path(run))
         except UserError:
             return {}
-        return found if isinstance(found, dict) else {}
+
+    def _path(self, run: SweepRun) -> Path:
+        return self.out / run.name / SUMMARY
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Return the figures of a run's summary.json; none, if there is no such file.
+
+    Raises:
+        UserError: it can't be read, or a table can't show what is in it.
+    """
+    if not path.exists():
+        return {}
+    summary = read_json(path)
+    if not _is_summary(summary):
+        raise UserError(f"{path} is not a summary that unas wrote")
+    return dict(summary)
+
+
+def _is_summary(document: Any) -> bool:
+    if not isinstance(document, dict):
+        return False
+    latencies, verdicts = document.get("latency") or [], document.get("budgets") or []
+    if not isinstance(latencies, list) or not isinstance(verdicts, list):
+        return False
+    for latency in latencies:
+        if not isinstance(latency, dict) or not _is_number(latency.get("median_ms")):
+            return False
+    for verdict in verdicts:
+        if not isinstance(verdict, dict) or not isinstance(verdict.get("budget"), str):
+            return False
+        if not isinstance(verdict.get("passed"), bool):
+            return False
+    figures = [document.get(name) for name in (*_FIGURES, _DIFFERENCE)]
+    return all(figure is None or _is_number(figure) for figure in figures)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _has_ended_well(summary: Mapping[str, Any]) -> bool:
     """Return whether a run has written the last thing that it writes, and its ONNX file was right."""
-    difference = summary.get("onnx_max_difference")
-    return (
-        bool(summary.get("latency"))
-        and isinstance(difference, int | float)
-        and difference <= ONNX_TOLERANCE
-    )
+    difference = summary.get(_DIFFERENCE)
+    if not summary.get("latency") or difference is None:
+        return False
+    return bool(difference <= ONNX_TOLERANCE)
+
+
+def _verdict(document: Mapping[str, Any]) -> str:
+    return f"{document['budget']}: {'PASS' if document['passed'] else 'FAIL'}"
 
 
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
-
     head = list(rows[0])
-    return (
-        line(head) + line(["---"] * len(head)) + "".join(line(list(row.values())) for row in rows)
-    )
+    lines = [head, ["---"] * len(head), *(list(row.values()) for row in rows)]
+    return "".join(_markdown_line(cells) for cells in lines)
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |\n"

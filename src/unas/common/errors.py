@@ -83,3 +83,24 @@ def one_line_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(f"{what}: {kind_and_line(error)}") from error
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put the path of the object that is made in the block before its errors.
+
+    Those name a field of it alone, or begin with the last name of the path.
+
+    Raises:
+        UserError: with the path.
+    """
+    try:
+        with one_line_errors("it can't be made"):
+            yield
+    except UserError as error:
+        if not path:
+            raise
+        message, name = str(error), path.rpartition(".")[2]
+        if message.startswith(f"{name}."):
+            raise UserError(path + message.removeprefix(name)) from error
+        raise UserError(f"{path}: {message}") from error

@@ -19,7 +19,7 @@ from unas.latency.backends import Backend
 from unas.objectives import Term
 from unas.spaces import SearchSpace
 
-NAMES: dict[type, Registry[Any]] = {
+REGISTRIES: dict[type, Registry[Any]] = {
     Dataset: data.registry,
     SearchSpace: spaces.registry,
     Estimator: estimators.registry,
@@ -30,8 +30,8 @@ NAMES: dict[type, Registry[Any]] = {
 
 
 def base_of(component: type) -> type | None:
-    """Return which of the bases in `NAMES` a class derives from, or None."""
-    return next((base for base in NAMES if issubclass(component, base)), None)
+    """Return which of the bases in `REGISTRIES` a class derives from, or None."""
+    return next((base for base in REGISTRIES if issubclass(component, base)), None)
 
 
 def outside_names(value: Any) -> set[str]:
@@ -44,7 +44,7 @@ def outside_names(value: Any) -> set[str]:
         names = _union(getattr(value, field.name) for field in fields(value))
         base = base_of(type(value))
         if base is not None and is_outside(type(value)):
-            names.add(NAMES[base].name_of(type(value)))
+            names.add(REGISTRIES[base].name_of(type(value)))
         return names
     if inspect.isclass(value) or inspect.isfunction(value):
         return {callable_name(value, "")}
@@ -61,7 +61,7 @@ def _union(values: Iterable[Any]) -> set[str]:
 def is_outside(component: type) -> bool:
     """Return whether a component runs code from outside: a class of elsewhere, or a user's command."""
     base = base_of(component)
-    if base is None or not is_built_in(NAMES[base].name_of(component)):
+    if base is None or not is_built_in(REGISTRIES[base].name_of(component)):
         return True
     return issubclass(component, Backend) and component.runs_foreign_code
 
@@ -70,21 +70,19 @@ def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any
     """Return the component class called `name`.
 
     Args:
-        base: what it must derive from, a key of `NAMES`.
+        base: what it must derive from, a key of `REGISTRIES`.
         name: a built-in name, or `package.module:Class`.
         trusted: the names of code from outside that may be used, which runs it.
 
     Raises:
         UserError: there is no such component, it can't be imported, or it isn't trusted.
     """
-    if ":" in name:
+    if not is_built_in(name):
         require_trust(name, trusted)  # before it is imported
     with one_line_errors(f"{name!r} can't be imported"):
-        component = NAMES[base].get(name)
-    if not issubclass(component, base):
-        raise UserError(f"{name!r} is not a subclass of {base.__module__}:{base.__name__}")
+        component = REGISTRIES[base].get(name)
     if is_outside(component):
-        require_trust(NAMES[base].name_of(component), trusted)
+        require_trust(REGISTRIES[base].name_of(component), trusted)
     return component
 
 
@@ -101,9 +99,8 @@ def callable_name(value: Any, path: str) -> str:
     """
     name = getattr(value, "__qualname__", "")
     if not name.isidentifier():
-        raise UserError(
-            f"{path} is a {type(value).__qualname__}; give a class or a function on top of a module"
-        )
+        kind = type(value).__qualname__
+        raise UserError(f"{path} is a {kind}; give a class or a function on top of a module")
     return f"{value.__module__}:{name}"
 
 
@@ -115,10 +112,10 @@ def import_callable(name: str, trusted: Collection[str]) -> Callable[..., Any]:
     """
     require_trust(name, trusted)
     with one_line_errors(f"{name!r} can't be imported"):
-        found = import_object(name, "object")
-    if not callable(found):
+        value = import_object(name, "object")
+    if not callable(value):
         raise UserError(f"{name!r} is not a function or class")
-    return found
+    return value
 
 
 def require_trust(name: str, trusted: Collection[str]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from types import NoneType
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -11,11 +10,12 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from unas.budgets.budget import Budget
 from unas.budgets.text import BudgetText
 from unas.common.documents import to_json
-from unas.common.errors import UserError, one_line_errors
+from unas.common.errors import UserError, naming
 from unas.common.registry import one_of
 from unas.common.text import shown
+from unas.common.values import check_value
 from unas.config.components import (
-    NAMES,
+    REGISTRIES,
     base_of,
     callable_name,
     component_class,
@@ -24,7 +24,6 @@ from unas.config.components import (
     require_trust,
 )
 from unas.config.run_config import Config
-from unas.config.values import check_value
 from unas.latency.backends import Backend
 from unas.runs.names import CONFIG_FORMAT
 from unas.spaces import NetworkOptions
@@ -65,45 +64,28 @@ def config_from_json(
         raise UserError(f"{source}: {error}") from error
 
 
-@contextmanager
-def naming(path: str) -> Iterator[None]:
-    """Put the path of the object that is made in the block before its errors, which name their fields alone."""
-    try:
-        with one_line_errors("it can't be made"):
-            yield
-    except UserError as error:
-        message, own = str(error), path.rpartition(".")[2]
-        if not path:
-            raise
-        text = (
-            path + message.removeprefix(own)
-            if message.startswith(f"{own}.")
-            else f"{path}: {message}"
-        )
-        raise UserError(text) from error
-
-
 def join(path: str, name: str) -> str:
     """Return the dotted path of a field."""
     return f"{path}.{name}" if path else name
 
 
 def _encode(value: Any, path: str) -> dict[str, Any]:
+    """Return a dataclass, or a dict of dataclasses, as a JSON object."""
+    document: dict[str, Any] = {}
     if isinstance(value, dict):
-        return {
-            _term_name(key, path): _encode_field(type(item), item, join(path, key))
-            for key, item in value.items()
-        }
-    hints = get_type_hints(type(value))
-    content = {
-        field.name: _encode_field(
-            hints[field.name], getattr(value, field.name), join(path, field.name)
-        )
-        for field in fields(value)
-        if field.init
-    }
+        for name, item in value.items():
+            _require_name(name, path)
+            document[name] = _encode_field(type(item), item, join(path, name))
+        return document
     base = base_of(type(value))
-    return {"name": NAMES[base].name_of(type(value)), **content} if base else content
+    if base is not None:
+        document["name"] = REGISTRIES[base].name_of(type(value))
+    hints = get_type_hints(type(value))
+    for field in fields(value):
+        if field.init:
+            item = getattr(value, field.name)
+            document[field.name] = _encode_field(hints[field.name], item, join(path, field.name))
+    return document
 
 
 def _encode_field(hint: Any, value: Any, path: str) -> Any:
@@ -111,11 +93,9 @@ def _encode_field(hint: Any, value: Any, path: str) -> Any:
         return [_encode_budget(budget, path) for budget in value]
     if is_callable_hint(hint):
         return callable_name(value, path)
-    return (
-        _encode(value, path)
-        if isinstance(value, dict) or is_dataclass(value)
-        else check_value(hint, value, path)
-    )
+    if isinstance(value, dict) or is_dataclass(value):
+        return _encode(value, path)
+    return check_value(hint, value, path)
 
 
 def _encode_budget(budget: Budget, path: str) -> Any:
@@ -134,10 +114,9 @@ def has_options(component: Any) -> bool:
     return False
 
 
-def _term_name(name: str, path: str) -> str:
+def _require_name(name: str, path: str) -> None:
     if not name.isidentifier():
         raise UserError(f"{path} has {shown(name)}; name it with letters, digits and _")
-    return name
 
 
 @dataclass(frozen=True)
@@ -156,21 +135,18 @@ class _Reader:
         for name in document:
             if name not in known:
                 owner = f"{path} has" if path else "there is"
-                raise UserError(
-                    f"{owner} no field {shown(name)}; {one_of(name, known) if known else 'it has none'}"
-                )
+                hint = one_of(name, known) if known else "it has none"
+                raise UserError(f"{owner} no field {shown(name)}; {hint}")
         hints = get_type_hints(cls)
         values: dict[str, Any] = {}
         for field in fields(cls):
-            hint = (
-                type(values["space"]).network_options
-                if hints[field.name] is NetworkOptions
-                else hints[field.name]
-            )
+            hint = hints[field.name]
+            if hint is NetworkOptions:  # each space has its own, and comes before
+                hint = type(values["space"]).network_options
             if field.name in document:
                 values[field.name] = self.value(hint, document[field.name], join(path, field.name))
             elif is_required(field):
-                values[field.name] = self._missing(hint, join(path, field.name))
+                values[field.name] = _without_value(hint, join(path, field.name))
         with naming(path):
             return cls(**values)
 
@@ -180,14 +156,15 @@ class _Reader:
             return self._budgets(value, path)
         if value is not None and NoneType in get_args(hint):
             hint = next((member for member in get_args(hint) if is_dataclass(member)), hint)
-        if hint in NAMES:
+        if hint in REGISTRIES:
             return self._component(hint, value, path)
         if get_origin(hint) is dict:
-            items = _object(value, path).items()
-            return {
-                _term_name(key, path): self.value(get_args(hint)[1], item, join(path, key))
-                for key, item in items
-            }
+            _, item_hint = get_args(hint)
+            items: dict[str, Any] = {}
+            for name, item in _object(value, path).items():
+                _require_name(name, path)
+                items[name] = self.value(item_hint, item, join(path, name))
+            return items
         if is_dataclass(hint) and isinstance(hint, type):
             return self.instance(hint, _object(value, path), path)
         if is_callable_hint(hint):
@@ -196,15 +173,13 @@ class _Reader:
         return check_value(hint, value, path)
 
     def _component(self, base: type, value: Any, path: str) -> Any:
-        document = _object(value, path)
+        document = dict(_object(value, path))
         if "name" not in document:
-            raise UserError(f"{path}.name is missing; {one_of('', NAMES[base].names())}")
-        name = check_value(str, document["name"], f"{path}.name")
+            raise UserError(f"{path}.name is missing; {one_of('', REGISTRIES[base].names())}")
+        name = check_value(str, document.pop("name"), f"{path}.name")
         with naming(f"{path}.name"):
             cls = component_class(base, name, self.trusted)
-        return self.instance(
-            cls, {key: item for key, item in document.items() if key != "name"}, path
-        )
+        return self.instance(cls, document, path)
 
     def _budgets(self, value: Any, path: str) -> tuple[Budget | str, ...]:
         """Return budgets; those that are text stay text, and a configuration reads them."""
@@ -225,10 +200,12 @@ class _Reader:
             raise UserError(f"{path}.backend is not the backend that {typed.text} names")
         return budget
 
-    def _missing(self, hint: Any, path: str) -> Any:
-        if isinstance(hint, type) and issubclass(hint, NetworkOptions):
-            return hint()
-        raise UserError(f"{path} is missing; it has no default")
+
+def _without_value(hint: Any, path: str) -> Any:
+    """Return the value of a field that has no default and is not in the document."""
+    if isinstance(hint, type) and issubclass(hint, NetworkOptions):
+        return hint()
+    raise UserError(f"{path} is missing; it has no default")
 
 
 def is_required(field: Field[Any]) -> bool:

@@ -55,12 +55,21 @@ class Term(ABC):  # noqa: B024  its two kinds, below, have the abstract methods
         if self.warm_up_steps < 0:
             raise UserError(f"warm_up_steps is {self.warm_up_steps}; it must be 0 or more")
 
-    def check(self, space: SearchSpace) -> None:  # noqa: B027  most terms fit every space
+    def fits(self, space: SearchSpace) -> bool:  # noqa: ARG002
+        """Return whether the term means something in a space; most do in every one."""
+        return True
+
+    def check(self, space: SearchSpace) -> None:
         """Refuse a space in which the term means nothing, before a search begins.
 
         Raises:
             UserError: it does.
         """
+        if not self.fits(space):
+            name = type(self).__name__
+            raise UserError(
+                f"objective {name} means nothing in the {space.registry_name} space; leave this term out"
+            )
 
     def weight_at(self, step: int) -> float:
         """Return the weight at a search step, counted from 0."""

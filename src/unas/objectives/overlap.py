@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unas.common.errors import UserError
 from unas.objectives.base import Evaluation, Objective
 from unas.spaces import SearchSpace
 
@@ -22,17 +21,9 @@ class Overlap(Objective):
 
     weight: float = 0.2
 
-    def check(self, space: SearchSpace) -> None:
-        """Refuse a space without nodes of two slots.
-
-        Raises:
-            UserError: it has none.
-        """
-        if not space.slot_pairs():
-            raise UserError(
-                f"objective overlap: the {space.registry_name} space has no slots; "
-                "leave this term out"
-            )
+    def fits(self, space: SearchSpace) -> bool:
+        """Return whether the space has nodes of two slots."""
+        return bool(space.slot_pairs())
 
     def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""
