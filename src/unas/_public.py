@@ -10,6 +10,8 @@ from unas.architecture.policy import Policy as Policy
 from unas.architecture.policy import Sample as Sample
 from unas.architecture.published import list_genotypes as list_genotypes
 from unas.architecture.published import load_genotype as load_genotype
+from unas.budgets.budget import Budget as Budget
+from unas.budgets.quantities import CountedQuantity as CountedQuantity
 from unas.common.errors import UserError as UserError
 from unas.config import Config as Config
 from unas.graphs.memory import peak_memory as peak_memory
