@@ -30,6 +30,11 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
         {"weights_on": "soft"},
         "search.weights_on is 'soft'; it must be relaxed or hard",
     ),
+    (
+        SearchConfig,
+        {"schedule": "late"},
+        "search.schedule is 'late'; it must be whole or restarted",
+    ),
     (SearchConfig, {"relaxed_temperature": 0.0}, "search.relaxed_temperature is 0.0"),
     (SearchConfig, {"clip_norm": -1.0}, "search.clip_norm is -1.0"),
     (SearchConfig, {"objectives": {}}, "search.objectives is empty"),
@@ -40,6 +45,11 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     (TrainingConfig, {"warm_up_epochs": -1}, "training.warm_up_epochs is -1"),
     (TrainingConfig, {"batch_size": 0}, "training.batch_size is 0"),
     (TrainingConfig, {"lr": float("nan")}, "training.lr is nan"),
+    (
+        TrainingConfig,
+        {"cosine": "rest"},
+        "training.cosine is 'rest'; it must be after_warm_up or all_epochs",
+    ),
     (TrainingConfig, {"weight_decay": -1e-4}, "training.weight_decay is -0.0001"),
     (TrainingConfig, {"auxiliary_weight": -0.4}, "training.auxiliary_weight is -0.4"),
     (TrainingConfig, {"clip_norm": 0.0}, "training.clip_norm is 0.0"),

@@ -16,6 +16,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
+from unas.data import Augmentation
 from unas.data.imagenet import ImageNet
 from unas.graphs.size import count_macs, count_parameters
 from unas.objectives.latency import LatencyTerm
@@ -83,16 +84,12 @@ def test_recipe_is_the_published_one(name: str) -> None:
     assert search.relaxed_temperature == search.estimator.temperature == 0.4  # type: ignore[attr-defined]
     assert (training.momentum, training.clip_norm, training.label_smoothing) == (0.9, 5, 0.1)
     assert {key: term.weight for key, term in search.objectives.items()} == TERMS[name]
-    for augmentation in (search.augmentation, training.augmentation):
-        jitter = (
-            augmentation.brightness,
-            augmentation.contrast,
-            augmentation.saturation,
-            augmentation.hue,
-        )
-        assert jitter == (0.4, 0.4, 0.4, 0.2)
-        assert augmentation.flip
-        assert augmentation.crop_share == 0.08
+    assert search.schedule == "restarted"
+    assert training.cosine == "all_epochs"
+    assert search.augmentation == Augmentation()  # none: the middle of each photograph
+    assert training.augmentation == Augmentation(
+        flip=True, crop_share=0.08, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2
+    )
 
 
 def test_mobile_recipe_is_steered_toward_the_published_latency() -> None:

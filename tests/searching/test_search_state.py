@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from unas import estimators
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
 from unas.runs.checkpoints import require_plain
+from unas.searching.config import Schedule
 
 ESTIMATORS = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
 ESTIMATORS += [pytest.param(lambda: Rebar(learn_eta=True), id="rebar, learned eta")]
@@ -88,6 +90,47 @@ def test_learning_rates_fall_along_a_cosine() -> None:
         assert rates == pytest.approx(expected)
         assert all(earlier > later for earlier, later in pairwise(rates))
         assert config.lr_at(1.0) == pytest.approx(config.final_lr)
+
+
+def test_restarted_schedule_falls_over_the_search_epochs_alone() -> None:
+    warm_up, total = 3, 7
+    search = build(replace(CONFIG, schedule="restarted"), total)
+    weights, policy = [], []
+    for number in range(warm_up):
+        search.warm_up(*batch(number)[:2])
+        weights.append(search.weight_optimiser.param_groups[0]["lr"])
+    for number in range(warm_up, total):
+        search(*batch(number))
+        weights.append(search.weight_optimiser.param_groups[0]["lr"])
+        policy.append(search.policy_optimiser.param_groups[0]["lr"])
+    cosines = [1.0, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5]  # (1 + cos 0°, 45°, 90°, 135°) / 2
+    falling = [1e-3 + (2e-2 - 1e-3) * cosine for cosine in cosines]
+    assert weights == pytest.approx([2e-2] * warm_up + falling)
+    assert policy == pytest.approx([1e-2 + (1e-1 - 1e-2) * cosine for cosine in cosines])
+
+
+@pytest.mark.parametrize(("schedule", "steps"), [("restarted", [1, 2]), ("whole", [3, 4])])
+def test_adam_remembers_nothing_of_warm_up_under_the_restarted_schedule(
+    schedule: Schedule, steps: list[int]
+) -> None:
+    search = build(replace(CONFIG, schedule=schedule), 4)
+    for number in (0, 1):
+        search.warm_up(*batch(number)[:2])
+    for number, expected in zip((2, 3), steps, strict=True):
+        search(*batch(number))
+        states = search.weight_optimiser.state.values()
+        assert {int(state["step"]) for state in states} == {expected}
+    assert {int(state["step"]) for state in search.policy_optimiser.state.values()} == {2}
+
+
+def test_a_search_that_stops_at_the_end_of_warm_up_starts_anew_as_well() -> None:
+    config = replace(CONFIG, schedule="restarted")
+    search = build(config, 3)
+    search.warm_up(*batch(0)[:2])
+    resumed = build(config, 3)
+    resumed.load_state_dict(copy.deepcopy(search.state_dict()))
+    for number in (1, 2):
+        assert search(*batch(number)) == resumed(*batch(number))
 
 
 def test_leaves_the_global_generator_alone() -> None:

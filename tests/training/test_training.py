@@ -78,6 +78,15 @@ def test_learning_rate_without_warm_up_starts_near_its_largest() -> None:
     assert config.lr_at(10) == pytest.approx(0, abs=1e-12)
 
 
+def test_cosine_of_all_epochs_is_cut_off_by_the_end_of_training() -> None:
+    config = TrainingConfig(epochs=8, warm_up_epochs=2, lr=1.0, cosine="all_epochs")
+    assert config.lr_at(1) == 0.5
+    assert config.lr_at(2) == 1.0
+    assert config.lr_at(4) == pytest.approx(0.5 + 0.5**1.5)  # (1 + cos 45°) / 2
+    assert config.lr_at(6) == pytest.approx(0.5)
+    assert config.lr_at(8) == pytest.approx(0.5 - 0.5**1.5)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_label_smoothed_and_counts_the_auxiliary_head(smoothing: float) -> None:
     rows = ([1.0, 2.0, -1.0], [0.5, 0.0, 3.0])

@@ -18,7 +18,8 @@ def imagenet() -> Config:
 
     Batches and learning rates are those of all 8 published processes together: 8 × 24 images a step
     of the search, each 24 with one architecture, and 8 × 128 of the training, whose 0.1 per 128
-    images is 0.8. The network is as wide as 600 million multiply-adds allow.
+    images is 0.8. The search sees the middle of each photograph, without augmentation. The network
+    is as wide as 600 million multiply-adds allow.
     """
     return Config(
         dataset=ImageNet(),
@@ -35,13 +36,15 @@ def imagenet() -> Config:
             softening=0.08,
             weights=AdamConfig(lr=3e-4, final_lr=1e-4, weight_decay=3e-4),
             policy=AdamConfig(lr=1e-3, final_lr=3e-4, weight_decay=1e-6),
-            augmentation=AUGMENTATION,
+            schedule="restarted",
+            augmentation=Augmentation(),
         ),
         training=TrainingConfig(
             epochs=250,
             warm_up_epochs=5,
             batch_size=8 * 128,
             lr=8 * 0.1,
+            cosine="all_epochs",
             weight_decay=3e-5,
             label_smoothing=0.1,
             augmentation=AUGMENTATION,

@@ -16,6 +16,7 @@ from unas.objectives.generalisation_gap import GeneralisationGap
 from unas.objectives.overlap import Overlap
 
 SampleKind = Literal["relaxed", "hard"]
+Schedule = Literal["whole", "restarted"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def _published_objectives() -> dict[str, Term]:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How the search goes; the defaults are UNAS's for CIFAR-10, but for the estimator.
+    """How the search goes; the defaults are the published CIFAR recipe but for two.
+
+    Those are the estimator and the schedule (UNAS, section 4, and docs/deviations.md).
 
     Args:
         warm_up_epochs: epochs at the start that train the weights alone.
@@ -70,6 +73,10 @@ class SearchConfig:
             makes none, as in warm-up.
         weights: optimiser of the supernet's weights.
         policy: optimiser of the policy.
+        schedule: "whole": both learning rates fall over all steps, warm-up included. "restarted",
+            as published: the weights' rate is constant in warm-up, after which both optimisers
+            start anew, without averages of earlier gradients, and both rates fall over the search
+            epochs alone.
         clip_norm: largest norm of the weights' gradient.
         augmentation: of the training images.
         max_skipped: how many updates in a row may be left out because a number in them is not
@@ -89,8 +96,10 @@ class SearchConfig:
     objectives: dict[str, Term] = field(default_factory=_published_objectives)
     weights_on: SampleKind = "relaxed"
     relaxed_temperature: float = 0.4
-    weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=2e-4, weight_decay=3e-4)
-    policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=6e-4, weight_decay=1e-6)
+    weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=1e-4, weight_decay=3e-4)
+    policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=3e-4, weight_decay=1e-6)
+    # A config.json without the field is of a run whose rates fell over all steps.
+    schedule: Schedule = "whole"
     clip_norm: float = 5.0
     augmentation: Augmentation = Augmentation(crop_padding=4, flip=True)
     max_skipped: int = 20
@@ -107,9 +116,10 @@ class SearchConfig:
             divides = self.batch_size % self.architectures_per_batch == 0
             what = f"divide search.batch_size {self.batch_size}"
             self._require(divides, "architectures_per_batch", what)
-        if self.weights_on not in get_args(SampleKind):
-            known = " or ".join(get_args(SampleKind))
-            raise UserError(f"search.weights_on is {self.weights_on!r}; it must be {known}")
+        for name, known in (("weights_on", SampleKind), ("schedule", Schedule)):
+            if getattr(self, name) not in get_args(known):
+                words = " or ".join(get_args(known))
+                raise UserError(f"search.{name} is {getattr(self, name)!r}; it must be {words}")
         if not any(isinstance(term, Objective) for term in self.objectives.values()):
             what = "has no term about images" if self.objectives else "is empty"
             raise UserError(
@@ -119,6 +129,19 @@ class SearchConfig:
     def _require(self, is_right: bool, name: str, what: str) -> None:
         if not is_right:
             raise UserError(f"search.{name} is {getattr(self, name)}; it must {what}")
+
+    def elapsed(self, steps: int, policy_steps: int, total_steps: int) -> float:
+        """Return how much of the learning rates' cosine is over, from 0 to 1.
+
+        Args:
+            steps: steps done so far, those of warm-up included.
+            policy_steps: those of them that updated the policy.
+            total_steps: steps of the whole search.
+        """
+        if self.schedule == "whole":
+            return steps / total_steps
+        warm_up_steps = steps - policy_steps
+        return policy_steps / (total_steps - warm_up_steps)
 
     def num_architectures(self, batch: int) -> int:
         """Return G for a batch of so many images."""

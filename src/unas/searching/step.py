@@ -97,6 +97,8 @@ class SearchStep:
         Returns:
             the terms of the cost and the training loss, by name.
         """
+        if self.config.schedule == "restarted" and self.policy_steps == 0:
+            self.weight_optimiser.state.clear()  # that of the policy has done nothing yet
         with self.losses.noise(self.seed, self.steps):
             cost = self.cost(Batches(x, y, x_val, y_val), self.config.estimator)
             is_policy_updated = self._update_policy(cost)
@@ -154,7 +156,9 @@ class SearchStep:
         self, optimiser: torch.optim.Adam, config: AdamConfig, gradients: Sequence[Tensor]
     ) -> None:
         """Set the learning rate of this step and the gradients."""
-        fraction = self.steps / self.total_steps if self.total_steps else 0.0
+        fraction = 0.0
+        if self.total_steps:
+            fraction = self.config.elapsed(self.steps, self.policy_steps, self.total_steps)
         group = optimiser.param_groups[0]
         group["lr"] = config.lr_at(fraction)
         for parameter, gradient in zip(group["params"], gradients, strict=True):

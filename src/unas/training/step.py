@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ from unas.compute.runtime import Runtime, seed_step
 from unas.data import Augmentation
 from unas.runs.checkpoints import load_into
 
+CosineSpan = Literal["after_warm_up", "all_epochs"]
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -28,7 +30,10 @@ class TrainingConfig:
         epochs: epochs of the whole training.
         warm_up_epochs: epochs at the start over which the learning rate rises linearly.
         batch_size: images a step.
-        lr: largest learning rate of SGD; it falls to 0 along a cosine.
+        lr: largest learning rate of SGD, at the end of warm-up, from where it falls along a cosine.
+        cosine: "after_warm_up": the cosine is as long as the epochs after warm-up, and ends at 0;
+            "all_epochs": it is as long as all epochs, and the training ends before it does, as
+            published for ImageNet.
         momentum: momentum of SGD.
         weight_decay: L2 penalty.
         clip_norm: largest norm of the gradient.
@@ -46,6 +51,7 @@ class TrainingConfig:
     warm_up_epochs: int = 30
     batch_size: int = 128
     lr: float = 0.05
+    cosine: CosineSpan = "after_warm_up"
     momentum: float = 0.9
     weight_decay: float = 3e-4
     clip_norm: float = 5.0
@@ -60,6 +66,10 @@ class TrainingConfig:
         self._require_at_least(0, "lr", "weight_decay", "auxiliary_weight")
         if not self.clip_norm > 0:
             raise UserError(f"training.clip_norm is {self.clip_norm}; it must be more than 0")
+        if self.cosine not in get_args(CosineSpan):
+            raise UserError(
+                f"training.cosine is {self.cosine!r}; it must be {' or '.join(get_args(CosineSpan))}"
+            )
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -75,8 +85,10 @@ class TrainingConfig:
         """Return the learning rate after a number of epochs, which may be a fraction."""
         if epoch < self.warm_up_epochs:
             return self.lr * epoch / self.warm_up_epochs
-        falling_epochs = max(self.epochs - self.warm_up_epochs, 1e-12)
-        angle = math.pi * (epoch - self.warm_up_epochs) / falling_epochs
+        cosine_epochs = self.epochs
+        if self.cosine == "after_warm_up":
+            cosine_epochs -= self.warm_up_epochs
+        angle = math.pi * (epoch - self.warm_up_epochs) / max(cosine_epochs, 1e-12)
         return self.lr * (1 + math.cos(angle)) / 2
 
 
