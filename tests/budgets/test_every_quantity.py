@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from unas.budgets.effort import Effort
 from unas.budgets.onnx_file import OnnxFile
 from unas.budgets.quantities import CountedQuantity
 from unas.budgets.steering import steered, steers_toward
+from unas.cli import main
 from unas.costs.blocks import random_genotypes
 from unas.graphs.onnx import export_onnx
 
@@ -63,6 +65,13 @@ def test_its_count_is_that_of_the_file(name: str, tmp_path: Path) -> None:
         reading = budget.of_file(file, "cpu", Effort())
         assert reading == gauge(genotype) == gauge.of(network)
         assert reading.low == reading.value == reading.high
+
+
+def test_help_has_an_example_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        main(["run", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert all(example in words for example in quantities.examples())
 
 
 def test_their_words_need_no_torch() -> None:

@@ -119,6 +119,12 @@ def test_its_term_needs_no_file_of_its_own() -> None:
     assert budget.term() == CountOf(weight=10.0, limit=2000.0, of=Convolutions())
 
 
+def test_its_term_has_no_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "tiny:tiny_recipe", "--dry-run", "--budget", f"{NAME}<=12"]
+    assert main([*words, "--search.objectives.convolutions.weight", "3"]) == 2
+    assert "--search.objectives.convolutions.weight" in capsys.readouterr().err
+
+
 def test_budgets_from_outside_survive_their_json() -> None:
     texts = [f"{NAME}<=12", "latency<=8ms@file_clock:FileClock"]
     config = replace(tiny_recipe(), budgets=read_budgets(texts))

@@ -20,7 +20,7 @@ from unas.config.document import is_required
 from unas.data import Dataset
 from unas.estimators import Estimator
 from unas.latency import backends
-from unas.objectives import PolicyTerm, Term
+from unas.objectives import CountOf, PolicyTerm, Term
 from unas.spaces import SearchSpace
 from unas.spaces.module import ModuleSpace
 
@@ -142,7 +142,8 @@ def with_named_terms(config: Config, words: Sequence[str]) -> Config:
     terms = dict(config.search.objectives)
     for name, term in config.steered_search().objectives.items():
         prefix = flag_name(f"search.objectives.{name}.")
-        if any(word.startswith(prefix) for word in words):
+        is_named = any(word.startswith(prefix) for word in words)
+        if is_named and not isinstance(term, CountOf):  # config.json has no name for that one
             terms[name] = term
     return _with_terms(config, terms)
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unas.budgets import quantities
+from unas.budgets.effort import Effort
 from unas.cli.flags import flag
 
 _DATA_ROOT = "where data sets are (default: $UNAS_DATA, else ./data); needed if the run was told"
 _TRUST = "package.module:Name, a component of the run that may be imported"
-_BUDGET = (
-    "the most that the network may cost: latency<=8ms@onnxruntime, macs<=600M, params<=4M, "
-    "memory<=200MB or energy<=50mJ"
-)
+_BUDGET = f"the most that the network may cost, such as {', '.join(quantities.examples())}"
 _IMAGES = "channels, height and width of an image"
 
 
@@ -146,7 +145,7 @@ class CheckOptions:
     timeout: float = flag("SECONDS", "of a budget @command: the most that one call may take", 60.0)
     device: str = flag("NAME", "where latency and energy are measured: cpu, cuda or cuda:N", "cpu")
     threads: int | None = flag("N", "CPU threads (default: as many as PyTorch takes)")
-    samples: int = flag("N", "how many runs a latency is taken from", 100)
+    samples: int = flag("N", "how many runs a latency is taken from", Effort.samples)
     input_shape: tuple[int, ...] | None = flag("C,H,W", f"{_IMAGES} (default: the file's own)")
     json: str | None = flag("FILE", "write the verdicts to FILE too")
 
