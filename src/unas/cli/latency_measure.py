@@ -14,6 +14,7 @@ from unas.cli.latency_names import (
     file_of,
     network_of,
     shape_of,
+    space_of_run,
     weights_of,
 )
 from unas.cli.options import MeasureOptions
@@ -93,7 +94,8 @@ def _measure_file(name: str, file: Path, options: MeasureOptions) -> Latency:
     images = (options.batch, *shape_of(name, options.input_shape))
     how = _how(backend, options)
     if not backend.runs_files and weights_of(name):
-        return measure_network(load_network(name), images, **how)
+        network = load_network(name, space_of_run(name, options.trust))
+        return measure_network(network, images, **how)
     return measure_file(file, images, **how)
 
 

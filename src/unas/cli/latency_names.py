@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -9,13 +10,14 @@ from torch import nn
 from unas.architecture.published import load_genotype
 from unas.cli.options import ClockOptions
 from unas.common.errors import UserError
-from unas.common.files import is_plain
+from unas.common.files import is_plain, read_text
+from unas.config.document import config_from_json
 from unas.graphs.onnx_size import input_shape_of, load_onnx
 from unas.latency import backends
 from unas.latency.backends import Backend
-from unas.runs.names import ONNX, WEIGHTS
+from unas.runs.names import CONFIG, ONNX, WEIGHTS
 from unas.runs.network import read_options
-from unas.spaces import Blueprint, NetworkOptions, built_in_space
+from unas.spaces import Blueprint, NetworkOptions, SearchSpace, built_in_space
 
 DEFAULT_SHAPE = (3, 32, 32)
 
@@ -48,6 +50,23 @@ def weights_of(name: str) -> Path | None:
     """Return the weights of a run that has trained a network; None if it is something else."""
     path = Path(name) / WEIGHTS
     return path if is_plain(path) else None
+
+
+def space_of_run(name: str, trusted: Sequence[str]) -> SearchSpace:
+    """Return the space of a run; one from outside unas is made from the run's configuration.
+
+    Args:
+        name: the run directory.
+        trusted: components from outside that may be imported.
+
+    Raises:
+        UserError: the space is from outside, and not trusted.
+    """
+    space = built_in_space(load_genotype(name))
+    if space is not None:
+        return space
+    path = Path(name) / CONFIG
+    return config_from_json(read_text(path), str(path), trusted).space
 
 
 def default_network(name: str) -> NetworkOptions:

@@ -107,6 +107,7 @@ class MeasureOptions(ClockOptions):
     )
     samples: int = flag("N", "how many runs are taken, after warming up", 50)
     seconds: float = flag("SECONDS", "the most that warming up and measuring take", 10.0)
+    trust: tuple[str, ...] = flag("NAME", _TRUST, ())
     json: str | None = flag("FILE", "write the figures to FILE too")
 
 
