@@ -1,4 +1,4 @@
-"""Genotypes: JSON there and back, bad JSON refused in one line, the published cells as SPEC has them."""
+"""Genotypes: JSON there and back, bad JSON refused in one line, the published cells by their parameters."""
 
 import dataclasses
 import json

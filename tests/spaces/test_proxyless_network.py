@@ -107,7 +107,7 @@ def test_width_scales_every_number_of_channels_and_rounds() -> None:
 
 
 class PlainNetwork:
-    """SPEC §5 in evaluation mode, as a function of the weights by their names."""
+    """The network in evaluation mode, as a function of the weights by their names."""
 
     def __init__(self, genotype: Genotype, network: nn.Module) -> None:
         self.options = genotype.choices

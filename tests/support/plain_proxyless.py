@@ -1,6 +1,6 @@
 """A plain ProxylessNAS supernet, the oracle of the real one: every operation of every layer, weighted and summed.
 
-Written from SPEC §5 and the ProxylessNAS paper on its own: contiguous images, its own BatchNorm and
+Written from the ProxylessNAS paper on its own: contiguous images, its own BatchNorm and
 ReLU6.
 """
 

@@ -1,6 +1,6 @@
 """A plain DARTS supernet, the oracle of the real one: every operation on every edge, weighted and summed.
 
-Written from SPEC §4 and the DARTS paper on its own: contiguous images, its own BatchNorm and pools,
+Written from the DARTS paper on its own: contiguous images, its own BatchNorm and pools,
 no sharing of what edges have in common. `routed=True` runs each operation on exactly the images
 whose weight for it isn't zero.
 """

@@ -28,7 +28,9 @@ _log = logging.getLogger("unas.cli")
 
 
 def composed(config: Config, chosen: Composition) -> Config:
-    """Return a configuration with the chosen components; those that it has already stay as they are.
+    """Return a configuration with the chosen components.
+
+    Those that it has already stay as they are.
 
     Raises:
         UserError: there is no such component, or it has options without a default.

@@ -57,7 +57,9 @@ def configured(command: Command, words: Sequence[str], *options: object) -> tupl
 
 
 def resumed(command: Command, words: Sequence[str], options: RunOptions, directory: Path) -> Config:
-    """Return the configuration of the run in a directory; the words may repeat it, and not change it.
+    """Return the configuration of the run in a directory.
+
+    The words may repeat it, and not change it.
 
     Raises:
         UserError: a word is wrong, or would change the run.

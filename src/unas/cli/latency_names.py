@@ -39,7 +39,10 @@ def backend_of(options: ClockOptions) -> Backend:
 
 
 def file_of(name: str) -> Path | None:
-    """Return the ONNX file that a name stands for, its own or a run's; None for a genotype's name."""
+    """Return the ONNX file that a name stands for, its own or a run's.
+
+    There is none for a genotype's name.
+    """
     path = Path(name)
     if is_plain(path / ONNX):
         return path / ONNX

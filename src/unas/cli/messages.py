@@ -28,7 +28,10 @@ def tell_error(message: str) -> None:
 
 @contextlib.contextmanager
 def log_on_standard_error() -> Iterator[None]:
-    """Show what unas logs in the block; of several processes only the first says what is no warning."""
+    """Show what unas logs in the block.
+
+    Of several processes only the first says what is no warning.
+    """
     logger, handler, level = logging.getLogger("unas"), _Lines(), logging.getLogger("unas").level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if rank() else logging.INFO)

@@ -25,7 +25,10 @@ class UserError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, cut to 200 characters; its type if it says nothing."""
+    """Return the first line of what an error says, cut to 200 characters.
+
+    An error that says nothing is called by its type.
+    """
     line = str(error).strip().partition("\n")[0].strip()
     return line[:_LONGEST_LINE] or type(error).__name__
 

@@ -16,7 +16,10 @@ MAX_TEXT_BYTES = 64 * 2**20
 
 
 def write_error(path: Path, error: OSError | ValueError, needed: int | None = None) -> UserError:
-    """Return the one line for a write to `path` that failed; `needed` is the file's size in bytes."""
+    """Return the one line for a write to `path` that failed.
+
+    `needed` is the file's size in bytes.
+    """
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         sizes = [] if needed is None else [f"{readable_size(needed)} needed"]
         with contextlib.suppress(OSError):
@@ -68,7 +71,9 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
-    """Hand out a temporary path beside `path`; when the block ends well, it replaces `path` in one step.
+    """Hand out a temporary path beside `path`.
+
+    When the block ends well, it replaces `path` in one step.
 
     Whatever happens, `path` holds either its old content or the whole new one, also after a power
     cut.
@@ -119,7 +124,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_plain(path: Path) -> bool:
-    """Return whether `path`, or what it links to, is an ordinary file; of a pipe, a reader would wait forever."""
+    """Return whether `path`, or what it links to, is an ordinary file.
+
+    Of a pipe, a reader would wait forever.
+    """
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have

@@ -131,7 +131,10 @@ def _convert_items(hints: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
 
 
 def _from_text(hint: Any, text: str) -> Any:
-    """Return what JSON would hold for a text; the text itself where it can't be read as the hint."""
+    """Return what JSON would hold for a text.
+
+    Where it can't be read as the hint, it is the text itself.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in _UNIONS:
         if NoneType in arguments and text.lower() == "none":

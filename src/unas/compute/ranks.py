@@ -59,7 +59,10 @@ class Ranks:
         return count // self.size
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Return what all ranks have, [size, …]; the tensors are of one shape, on the host or a CUDA device."""
+        """Return what all ranks have, [size, …].
+
+        The tensors are of one shape, on the host or a CUDA device.
+        """
         if self.size == 1:
             return tensor[None]
         found = [

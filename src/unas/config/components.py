@@ -35,7 +35,10 @@ def base_of(component: type) -> type | None:
 
 
 def outside_names(value: Any) -> set[str]:
-    """Return the names of all code from outside in a configuration, at any depth; see `is_outside`."""
+    """Return the names of all code from outside in a configuration, at any depth.
+
+    See `is_outside`.
+    """
     if isinstance(value, dict):
         return _union(value.values())
     if isinstance(value, tuple | list):

@@ -62,7 +62,10 @@ def grid(axis: Any, which: str = "both") -> None:
 
 
 def plotted(write: Callable[[Path], None], path: Path) -> dict[str, Any]:
-    """Write a plot and return {"plot": its path}; if that can't be, {"plot": None, "plot_missing": why}."""
+    """Write a plot and return {"plot": its path}.
+
+    If that can't be, the result is {"plot": None, "plot_missing": why}.
+    """
     try:
         write(path)
     except UserError as error:

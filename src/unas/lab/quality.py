@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,40 +90,45 @@ def quality(
         percentile, and for each of its seeds what would tell a collapse; with `plot`, the picture's
         path, or None, and then `plot_missing` says why.
     """
-    searched = {FOUND: config.search.estimator} | {
-        name: get_estimator(name)() for name in estimators
-    }
-    accuracies: dict[str, list[float]] = {}
-    collapses: dict[str, list[dict[str, Any]]] = {}
+    cells_of = {FOUND: config.search.estimator}
+    cells_of |= {name: get_estimator(name)() for name in estimators}
+    accuracies: dict[str, list[float]] = defaultdict(list)
+    collapses: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for seed in range(seeds):
-        for label, estimator in searched.items():
+        for label, estimator in cells_of.items():
             directory = out / f"search-{label}-{seed}"
             genotype = _search(config, directory, estimator, seed, quiet=quiet)
-            collapses.setdefault(label, []).append(_collapse(config, directory, genotype))
-            accuracies.setdefault(label, []).append(
-                _train(config, out / f"train-{label}-{seed}", genotype, seed, quiet)
-            )
+            collapses[label].append(_collapse(config, directory, genotype))
+            trained = out / f"train-{label}-{seed}"
+            accuracies[label].append(_train(config, trained, genotype, seed, quiet))
             say(f"{label}, seed {seed}: {accuracies[label][-1]:.4f}")
     drawn = random_genotypes(config, cells)
     for n, genotype in enumerate(drawn):
         label = f"random-{n}"
-        accuracies[label] = [
-            _train(config, out / f"train-{label}-{s}", genotype, s, quiet) for s in range(seeds)
-        ]
+        for seed in range(seeds):
+            trained = out / f"train-{label}-{seed}"
+            accuracies[label].append(_train(config, trained, genotype, seed, quiet))
         say(f"{label}: {np.mean(accuracies[label]):.4f}")
-    means = {label: float(np.mean(values)) for label, values in accuracies.items()}
-    others = [value for label, value in means.items() if label.startswith("random-")]
     report = {
         "cells": len(drawn),
         "seeds": seeds,
-        "test_accuracy": accuracies,
-        "random_median": float(np.median(others)),
-        "percentile": {label: vars(percentile(means[label], others)) for label in searched},
-        "collapse": collapses,
+        "test_accuracy": dict(accuracies),
+        **_placed(accuracies, cells_of),
+        "collapse": dict(collapses),
         "random_skip_share": _mean_skip_share(config, drawn),
     }
     documents.write_json(out / "quality.json", report)
     return report | plotted(lambda path: write_plot(report, path), out / "quality.png")
+
+
+def _placed(accuracies: Mapping[str, Sequence[float]], searched: Iterable[str]) -> dict[str, Any]:
+    """Return the median of the random cells, and where each searched one lies among them."""
+    means = {label: float(np.mean(values)) for label, values in accuracies.items()}
+    random_means = [mean for label, mean in means.items() if label.startswith("random-")]
+    return {
+        "random_median": float(np.median(random_means)),
+        "percentile": {label: vars(percentile(means[label], random_means)) for label in searched},
+    }
 
 
 def random_genotypes(config: Config, count: int) -> list[Genotype]:

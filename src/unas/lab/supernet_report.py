@@ -38,7 +38,9 @@ def lab_supernet(
     command: str = "",
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Measure variance and time of estimators on a trained supernet; write estimators.json, .md and, if it can, .png.
+    """Measure variance and time of estimators on a trained supernet.
+
+    Write estimators.json, .md and, if it can, .png.
 
     Args:
         config: the recipe whose search trains the supernet.

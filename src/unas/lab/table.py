@@ -75,7 +75,10 @@ class ArchitectureTable:
         return self._positions.get(tuple(options))
 
     def nearest(self, options: Sequence[int]) -> int:
-        """Return the listed architecture that differs in the fewest choices; the first one of several."""
+        """Return the listed architecture that differs in the fewest choices.
+
+        Of several it is the first.
+        """
         found = self.position(options)
         return int((self.rows != np.array(options)).sum(1).argmin()) if found is None else found
 

@@ -71,7 +71,10 @@ def search(
     resume: bool = False,
     quiet: bool = False,
 ) -> Result:
-    """Search an architecture and choose it; see `run`. The configuration's `genotype` must not be set."""
+    """Search an architecture and choose it.
+
+    See `run`. The configuration's `genotype` must not be set.
+    """
     if (given := resolved(config).genotype) is not None:
         raise UserError(
             f"genotype is {given!r}, but a search finds its own; leave it out, or use train"
@@ -87,7 +90,10 @@ def train(
     resume: bool = False,
     quiet: bool = False,
 ) -> Result:
-    """Train the architecture named by the configuration's `genotype` from scratch, and export it; see `run`."""
+    """Train the architecture named by the configuration's `genotype` from scratch, and export it.
+
+    See `run`.
+    """
     if resolved(config).genotype is None:
         raise UserError(
             "genotype is not set; give a published name, a JSON file or a run directory"
@@ -169,7 +175,10 @@ def evaluate_run(
 def export_run(
     directory: str | Path, data_root: str | None = None, trusted: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Write a run's model.onnx anew from its weights, check and measure it; return the figures; see `evaluate_run`."""
+    """Write a run's model.onnx anew from its weights, check and measure it; return the figures.
+
+    See `evaluate_run`.
+    """
     work = finished(directory, data_root, None, trusted)
     network = load_network(Path(directory), work.config.space).to(work.runtime.device)
     export_network(work, network, load_genotype(Path(directory) / GENOTYPE))
@@ -183,7 +192,10 @@ def _result(work: Work, genotype: Genotype) -> Result:
 
 
 def _draw_report(work: Work) -> None:
-    """Write report.html, on rank 0 alone; what goes wrong there is told, and the finished run stays finished."""
+    """Write report.html, on rank 0 alone.
+
+    What goes wrong there is told, and the finished run stays finished.
+    """
     if not work.ranks.is_main:
         return
     directory = work.session.run.directory

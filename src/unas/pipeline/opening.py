@@ -113,7 +113,7 @@ def _is_own(directory: Path) -> bool:
 
 
 def _about_ranks(config: Config, ranks: Ranks) -> str:
-    """Return what several processes change, in one line (SPEC §6: the published rates are those of all together)."""
+    """Return what several processes change, in one line."""
     phases = {} if config.genotype is not None else {SEARCH: config.search.batch_size}
     batches = {**phases, TRAINING: config.training.batch_size}
     shares = ", ".join(

@@ -277,7 +277,9 @@ class OwnBatches(Iterable[tuple[Tensor, Tensor]]):
 
 
 def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:
-    """Write model.onnx, reopen it, compare it with the network on real images and measure both; on rank 0 alone.
+    """Write model.onnx, reopen it, compare it with the network on real images and measure both.
+
+    On rank 0 alone.
 
     Raises:
         UserError: ONNX Runtime's logits are not the network's.

@@ -29,7 +29,9 @@ STEPS = 3
 
 
 def preflight(config: Config) -> dict[str, Any]:
-    """Return the steps, the time and the peak memory of a run, estimated from a few real steps; write nothing.
+    """Return the steps, the time and the peak memory of a run, estimated from a few real steps.
+
+    Write nothing.
 
     Args:
         config: the run.

@@ -41,7 +41,10 @@ def draw(run: RunData, level: int) -> Markup:
 
 
 def _nodes(line: str) -> Markup:
-    """Return a cell's line with each node on a line of its own; the options of a chain stay on theirs."""
+    """Return a cell's line with each node on a line of its own.
+
+    The options of a chain stay on theirs.
+    """
     return element("div", *(element("div", node) for node in line.split("  ")))
 
 

@@ -32,7 +32,10 @@ def typed(run: RunData) -> str:
 
 
 def repeated(run: RunData) -> str:
-    """Return the command that does the same again in a new directory; "" if the run was started from Python."""
+    """Return the command that does the same again in a new directory.
+
+    "" if the run was started from Python.
+    """
     kept: list[str] = []
     words = _words(run)
     while words:

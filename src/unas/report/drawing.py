@@ -37,7 +37,10 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
 
 
 def frame(x: Scale, y: Scale, x_name: str, y_name: str) -> list[Markup]:
-    """Return both axes with ticks, labels and their names; the grid lies under what is drawn later."""
+    """Return both axes with ticks, labels and their names.
+
+    The grid lies under what is drawn later.
+    """
     parts = [label(x.start, y.end - 10, y_name, class_="quiet")]
     for at, words in y.labels():
         parts += [

@@ -59,7 +59,10 @@ def strips_of(policy: Sequence[Epoch], found: Mapping[str, str]) -> list[Strip]:
 
 
 def _leads(option: str, probabilities: Mapping[str, float]) -> bool:
-    """Return whether an option is more probable than every other; in a policy that has not moved none is."""
+    """Return whether an option is more probable than every other.
+
+    In a policy that has not moved none is.
+    """
     others = (share for name, share in probabilities.items() if name != option)
     return probabilities.get(option, 0.0) > max(others, default=0.0)
 

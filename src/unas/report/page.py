@@ -59,7 +59,10 @@ def _facts(run: RunData) -> Markup:
 
 
 def _document(title: str, body: Markup) -> str:
-    """Return the document; the only style it may have is its own, and the only images those inside of it."""
+    """Return the document.
+
+    The only style it may have is its own, and the only images those inside of it.
+    """
     style = (resources.files("unas.report") / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"

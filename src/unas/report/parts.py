@@ -20,7 +20,9 @@ def missing(words: str) -> Markup:
 def table(
     caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = ()
 ) -> Markup:
-    """Return a table whose first column heads its rows; on a narrow screen each row is a list of names and cells.
+    """Return a table whose first column heads its rows.
+
+    On a narrow screen each row is a list of names and cells.
 
     Args:
         caption: what it holds.

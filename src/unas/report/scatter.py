@@ -36,7 +36,9 @@ class Point:
 def draw(
     title: str, unit: str, points: Sequence[Point], limits: Sequence[tuple[str, float]]
 ) -> Markup:
-    """Return the figure; runs carry their number in the table, so that they can be told apart without colours.
+    """Return the figure.
+
+    Runs carry their number in the table, so that they can be told apart without colours.
 
     Args:
         title: what it shows.

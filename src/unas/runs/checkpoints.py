@@ -105,7 +105,9 @@ class Checkpoints:
         return path
 
     def load_newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole, or None; each damaged one is named in a warning.
+        """Return the newest checkpoint that is whole, or None.
+
+        Each damaged one is named in a warning.
 
         Raises:
             UserError: one can't be read now, or isn't of this version; it may be good, so nothing

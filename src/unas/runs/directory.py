@@ -114,7 +114,10 @@ class RunDirectory:
         return self.directory / name
 
     def read_json(self, name: str) -> Any:
-        """Return a JSON file of the run; raises UserError like `unas.common.documents.read_json`."""
+        """Return a JSON file of the run.
+
+        Raises UserError like `unas.common.documents.read_json`.
+        """
         return documents.read_json(self.path(name))
 
     def write_json(self, name: str, value: Any) -> None:

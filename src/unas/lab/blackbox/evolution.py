@@ -15,7 +15,9 @@ from unas.lab.table import ArchitectureTable
 
 @dataclass(frozen=True)
 class Evolution(BlackBoxMethod):
-    """Mutate the best of a random few; the oldest dies, however good it is (Real et al. 2019, algorithm 1).
+    """Mutate the best of a random few.
+
+    The oldest dies, however good it is (Real et al. 2019, algorithm 1).
 
     A mutation changes one choice, picked at random, to another option, picked at random.
 
@@ -49,7 +51,10 @@ class Evolution(BlackBoxMethod):
 
 
 def mutate(table: ArchitectureTable, parent: int, rng: np.random.Generator) -> int:
-    """Return a listed architecture that differs from `parent` in one choice; any one where there is none."""
+    """Return a listed architecture that differs from `parent` in one choice.
+
+    Where there is none, it is any listed one.
+    """
     neighbours = table.neighbours(parent)
     if not len(neighbours):
         return int(rng.integers(len(table)))

@@ -12,7 +12,9 @@ from unas.lab.queries import Queries
 
 @dataclass(frozen=True)
 class LocalSearch(BlackBoxMethod):
-    """Move to a better neighbour as soon as one is found; start anew where there is none (White et al. 2021).
+    """Move to a better neighbour as soon as one is found.
+
+    Where there is none, start anew (White et al. 2021).
 
     A neighbour differs in one choice. Starts are random; neighbours are tried in random order.
     """

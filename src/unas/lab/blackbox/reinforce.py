@@ -12,7 +12,9 @@ from unas.lab.queries import Queries
 
 @dataclass(frozen=True)
 class ReinforceSearch(BlackBoxMethod):
-    """One architecture a step, with the moving average of costs as its baseline (Williams 1992; Ying et al. 2019).
+    """One architecture a step, with the moving average of costs as its baseline.
+
+    Williams 1992; Ying et al. 2019.
 
     Args:
         lr: of Adam, in the policy's logits.
