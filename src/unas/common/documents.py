@@ -1,4 +1,4 @@
-"""JSON documents: strict, of a depth that no function chokes on, and saying of themselves what they are."""
+"""JSON documents: strict, not too deep, and each says what it is."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Format:
         """Read a file of this format that has at most `limit` bytes.
 
         Raises:
-            UserError: it can't be read, or is none.
+            UserError: it can't be read, or is not of this format.
         """
         return self.parse(read_text(path, limit), str(path))
 
@@ -113,7 +113,7 @@ class Format:
             needed = f'the document needs "format": "{self.name}"'
             raise UserError(f"{source}: not {self.noun}; {needed}")
         version = document.get("version")
-        if type(version) is not type(self.version) or version != self.version:
+        if version != self.version:
             raise UserError(
                 f"{source}: version is {shown(version)}; this unas reads version {self.version}"
             )

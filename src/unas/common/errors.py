@@ -27,7 +27,7 @@ class UserError(ValueError):
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, cut to 200 characters.
 
-    An error that says nothing is called by its type.
+    An error that says nothing is told by its type.
     """
     line = str(error).strip().partition("\n")[0].strip()
     return line[:_LONGEST_LINE] or type(error).__name__
@@ -37,7 +37,9 @@ def kind_and_line(error: BaseException) -> str:
     """Return an error of somebody else's code as its type and the first line of what it says."""
     kind = type(error).__name__
     line = first_line(error)
-    return kind if line == kind else f"{kind}: {line}"
+    if line == kind:
+        return kind
+    return f"{kind}: {line}"
 
 
 class RankZeroError(UserError):
@@ -50,9 +52,9 @@ class Interrupted(Exception):  # noqa: N818 -- a wish of the user, not an error
     Args:
         directory: the run directory.
         phase: the phase that was running.
-        step: its steps that are saved.
+        step: steps of the phase that are saved.
         command: what goes on from there, as typed in a shell.
-        signal_number: what asked for it; a program that ends for it exits with 128 + this number.
+        signal_number: the signal that asked for it; the exit code is 128 + this number.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ def one_line_errors(what: str) -> Iterator[None]:
 def naming(path: str) -> Iterator[None]:
     """Put the path of the object that is made in the block before its errors.
 
-    Those name a field of it alone, or begin with the last name of the path.
+    The errors name a field of the object alone, or begin with the last name of the path.
 
     Raises:
         UserError: with the path.
@@ -103,7 +105,8 @@ def naming(path: str) -> Iterator[None]:
     except UserError as error:
         if not path:
             raise
-        message, name = str(error), path.rpartition(".")[2]
+        message = str(error)
+        name = path.rpartition(".")[2]
         if message.startswith(f"{name}."):
             raise UserError(path + message.removeprefix(name)) from error
         raise UserError(f"{path}: {message}") from error

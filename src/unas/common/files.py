@@ -16,26 +16,32 @@ MAX_TEXT_BYTES = 64 * 2**20
 
 
 def write_error(path: Path, error: OSError | ValueError, needed: int | None = None) -> UserError:
-    """Return the one line for a write to `path` that failed.
-
-    `needed` is the file's size in bytes.
-    """
+    """Return the one line for a write to `path` that failed; `needed` is its size in bytes."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        sizes = [] if needed is None else [f"{readable_size(needed)} needed"]
-        with contextlib.suppress(OSError):
-            sizes.append(f"{readable_size(_free_bytes(path))} free")
-        room = f": {', '.join(sizes)}" if sizes else ""
+        room = _room(path, needed)
         return UserError(f"{path}: the disk is full{room}; make room, then go on with --resume")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return UserError(
-        f"{path} can't be written: {reason}; use another --out or change its permissions"
+        f"{path} can't be written: {_reason(error)}; use another --out or change its permissions"
     )
 
 
-def _free_bytes(path: Path) -> int:
-    """Return the free space where `path` is to be, whose directories may not all exist yet."""
+def _room(path: Path, needed: int | None) -> str:
+    """Return what a file needs and what is free, to follow "the disk is full"."""
+    sizes = []
+    if needed is not None:
+        sizes.append(f"{readable_size(needed)} needed")
+    # The file's own directory may not exist yet.
     existing = next(directory for directory in path.absolute().parents if directory.exists())
-    return shutil.disk_usage(existing).free
+    with contextlib.suppress(OSError):
+        sizes.append(f"{readable_size(shutil.disk_usage(existing).free)} free")
+    return f": {', '.join(sizes)}" if sizes else ""
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Return why a file can't be opened, read or written; a ValueError: no file has such a name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)
 
 
 def make_directory(path: Path) -> None:
@@ -56,9 +62,8 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if (
-            error.errno != errno.EINVAL
-        ):  # some network file systems can't; their renames are still atomic
+        # Some network file systems can't wait; their renames are still atomic.
+        if error.errno != errno.EINVAL:
             raise
     finally:
         os.close(descriptor)
@@ -71,9 +76,7 @@ def _remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
-    """Hand out a temporary path beside `path`.
-
-    When the block ends well, it replaces `path` in one step.
+    """Hand out a temporary path, which replaces `path` in one step when the block ends well.
 
     Whatever happens, `path` holds either its old content or the whole new one, also after a power
     cut.
@@ -110,10 +113,8 @@ def remove_leftovers(directory: Path) -> None:
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     """Write a file atomically and durably from its parts in order; see `replacing`."""
-    with (
-        replacing(path, sum(len(part) for part in parts)) as temporary,
-        temporary.open("wb") as file,
-    ):
+    size = sum(len(part) for part in parts)
+    with replacing(path, size) as temporary, temporary.open("wb") as file:
         for part in parts:
             file.write(part)
 
@@ -126,7 +127,7 @@ def write_text(path: Path, text: str) -> None:
 def is_plain(path: Path) -> bool:
     """Return whether `path`, or what it links to, is an ordinary file.
 
-    Of a pipe, a reader would wait forever.
+    Nothing else is opened: whoever reads from a pipe may wait forever.
     """
     try:
         return path.is_file()
@@ -144,29 +145,26 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     Raises:
         UserError: it is missing, not a plain file, larger than the limit, or not text.
     """
+    # os.path takes every name, also one that no file can have.
+    if os.path.exists(path) and not is_plain(path):
+        raise UserError(f"{path} is not a plain file")
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited on forever
-            raise UserError(f"{path} is not a plain file")
         with path.open("rb") as file:
             content = file.read(limit + 1)
-        if len(content) > limit:
-            raise UserError(
-                f"{path} is larger than {readable_size(limit)}; unas writes no such file"
-            )
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read: {_reason(error)}") from error
+    if len(content) > limit:
+        raise UserError(f"{path} is larger than {readable_size(limit)}; unas writes no such file")
+    try:
         return content.decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text (byte {error.start}); is it damaged?") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise UserError(
-            f"{path} can't be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
 
 
 def require_inside(directory: Path, names: Iterable[str] | None = None) -> None:
     """Refuse a directory in which one of `names`, or anything, is a link that leads out of it.
 
-    A run directory may be somebody else's: what is read and written in it must not be somewhere
-    else.
+    A run directory may be somebody else's: it must not make us read or write somewhere else.
 
     Raises:
         UserError: names the link.
@@ -174,15 +172,17 @@ def require_inside(directory: Path, names: Iterable[str] | None = None) -> None:
     for name in _names_in(directory) if names is None else names:
         path = directory / name
         try:
-            if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
-                raise UserError(
-                    f"{path} is a link that leads out of {directory}; put a copy of the file there"
-                )
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # RuntimeError: links in a circle, up to Python 3.12
+            leads_out = path.is_symlink() and not _is_inside(path, directory)
+        except (OSError, RuntimeError) as error:  # RuntimeError: a circle, up to Python 3.12
             raise UserError(f"{path} is a link that leads nowhere; put the file there") from error
+        if leads_out:
+            raise UserError(
+                f"{path} is a link that leads out of {directory}; put a copy of the file there"
+            )
+
+
+def _is_inside(link: Path, directory: Path) -> bool:
+    return link.resolve().is_relative_to(directory.resolve())
 
 
 def _names_in(directory: Path) -> list[str]:

@@ -6,7 +6,9 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Generic, TypeGuard, TypeVar
 
 from unas.common.errors import UserError
 
@@ -14,9 +16,12 @@ T = TypeVar("T")
 
 
 def one_of(name: str, names: tuple[str, ...]) -> str:
-    """Return the end of an error line: the close match of `name`, if there is one, and all that exist."""
+    """Return the end of an error line: the name that `name` is close to, if any, and all names."""
+    known = f"There are: {', '.join(names)}"
     close = difflib.get_close_matches(name, names, 1)
-    return (f"did you mean {close[0]}? " if close else "") + "There are: " + ", ".join(names)
+    if close:
+        return f"did you mean {close[0]}? {known}"
+    return known
 
 
 def is_built_in(name: str) -> bool:
@@ -65,10 +70,8 @@ class Registry(Generic[T]):
     def names(self) -> tuple[str, ...]:
         """Return the names of the built-in components, sorted."""
         path = importlib.import_module(self.package).__path__
-        modules = (module.name for module in pkgutil.iter_modules(path))
-        return tuple(
-            sorted(name for name in modules if not name.startswith("_") and name != "base")
-        )
+        modules = sorted(module.name for module in pkgutil.iter_modules(path))
+        return tuple(name for name in modules if not name.startswith("_") and name != "base")
 
     def get(self, name: str) -> type[T]:
         """Return the class called `name`: a built-in component or `package.module:Class`.
@@ -82,28 +85,28 @@ class Registry(Generic[T]):
         if module_name not in self.names():
             raise UserError(f"{self.kind} {name!r} does not exist; {one_of(name, self.names())}")
         module = importlib.import_module(f"{self.package}.{module_name}")
-        (component,) = (
-            value
-            for value in vars(module).values()
-            if inspect.isclass(value)
-            and value.__module__ == module.__name__
-            and issubclass(value, self.base)
-            and not inspect.isabstract(value)
-        )
+        (component,) = filter(self._is_component, _classes_of(module))
         return component
 
     def name_of(self, component: type[T]) -> str:
         """Return the name that `get` knows `component` by."""
         package, _, module = component.__module__.rpartition(".")
-        return (
-            module
-            if package == self.package
-            else f"{component.__module__}:{component.__qualname__}"
-        )
+        if package == self.package:
+            return module
+        return f"{component.__module__}:{component.__qualname__}"
+
+    def _is_component(self, candidate: type) -> TypeGuard[type[T]]:
+        return issubclass(candidate, self.base) and not inspect.isabstract(candidate)
 
     def _checked(self, component: object, name: str) -> type[T]:
         if inspect.isclass(component) and issubclass(component, self.base):
             return component
-        raise UserError(
-            f"{self.kind} {name!r} is not a subclass of {self.base.__module__}:{self.base.__name__}"
-        )
+        base = f"{self.base.__module__}:{self.base.__name__}"
+        raise UserError(f"{self.kind} {name!r} is not a subclass of {base}")
+
+
+def _classes_of(module: ModuleType) -> Iterator[type]:
+    """Yield the classes that a module defines, not those that it imports."""
+    for value in vars(module).values():
+        if inspect.isclass(value) and value.__module__ == module.__name__:
+            yield value

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-_LONGEST = 60
+_LONGEST = 60  # characters of a value in a message
 _MARK = "\N{REPLACEMENT CHARACTER}"
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -24,11 +24,13 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def _escaped(character: str) -> str:
-    return re.sub("(....)", r"\\u\1", character.encode("utf-16-be", "surrogatepass").hex())
+    # JSON knows units of 16 bits; a character beyond U+FFFF has two of them.
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return re.sub("(....)", r"\\u\1", units)
 
 
 def drawable(text: str) -> str:
-    """Return a text for XML or HTML, which can't hold every character: those that print nothing are marked."""
+    """Return a text with a mark for every character that prints nothing, as XML needs it."""
     return "".join(c if c.isprintable() else _MARK for c in text)
 
 
@@ -49,7 +51,9 @@ def readable_number(value: float) -> str:
 
 def readable_count(value: float) -> str:
     """Return a whole number in full, "117,914", where that can be read: up to a hundred million."""
-    return f"{value:,.0f}" if abs(value) < 1e8 else readable_number(value)
+    if abs(value) < 1e8:
+        return f"{value:,.0f}"
+    return readable_number(value)
 
 
 def readable_time(seconds: float) -> str:
@@ -63,7 +67,7 @@ def readable_time(seconds: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message: short, on one line."""
+    """Return a JSON value for a message: short, on one line."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):

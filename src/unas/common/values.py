@@ -1,4 +1,4 @@
-"""Plain values by their type hints: checked where JSON holds them, read where somebody types them."""
+"""Plain values by their type hints: checked in JSON, read from what somebody types."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def as_text(value: Any) -> str:
 
 def metavar(hint: Any) -> str:
     """Return what stands for a value in help."""
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    arguments = get_args(hint)
     if origin in _UNIONS:
         return "|".join(metavar(member) for member in arguments)
     if origin is Literal:
@@ -75,7 +76,8 @@ def metavar(hint: Any) -> str:
 
 def _expectation(hint: Any) -> str:
     """Return what a value must be, to follow "it must be"."""
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    arguments = get_args(hint)
     if origin in _UNIONS:
         return " or ".join(_expectation(member) for member in arguments)
     if origin is Literal:
@@ -89,7 +91,8 @@ def _expectation(hint: Any) -> str:
 
 def _convert(hint: Any, value: Any) -> Any:
     """Return a value as the type of its hint, or raise ValueError or OverflowError."""
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    arguments = get_args(hint)
     if origin in _UNIONS:
         return _first_that_fits(arguments, lambda member: _convert(member, value))
     if origin is Literal:
@@ -131,11 +134,9 @@ def _convert_items(hints: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
 
 
 def _from_text(hint: Any, text: str) -> Any:
-    """Return what JSON would hold for a text.
-
-    Where it can't be read as the hint, it is the text itself.
-    """
-    origin, arguments = get_origin(hint), get_args(hint)
+    """Return what JSON would hold for a text: the text itself, if it can't be read as the hint."""
+    origin = get_origin(hint)
+    arguments = get_args(hint)
     if origin in _UNIONS:
         if NoneType in arguments and text.lower() == "none":
             return None
