@@ -1,1 +1,1 @@
-"""Where and how numbers are computed: device, precision, processes, counted randomness, updates that stay finite."""
+"""Where numbers are computed, by how many processes, and how they stay finite and repeatable."""

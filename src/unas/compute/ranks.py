@@ -1,4 +1,4 @@
-"""The processes of one run: who they are, and what they tell each other (torchrun, torch.distributed)."""
+"""The processes of one run: who they are, and what they tell each other."""
 
 from __future__ import annotations
 
@@ -49,56 +49,64 @@ class Ranks:
         """Return how many of `count` each rank has.
 
         Raises:
-            UserError: they can't be shared out evenly; `name` says what they are.
+            UserError: the count can't be shared out evenly; `name` says what is counted.
         """
         if count % self.size:
             more = count + -count % self.size
             raise UserError(
-                f"{name} is {count}, which {self.size} processes can't share out evenly; make it {more}"
+                f"{name} is {count}, which {self.size} processes can't share out evenly; "
+                f"make it {more}"
             )
         return count // self.size
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Return what all ranks have, [size, …].
 
-        The tensors are of one shape, on the host or a CUDA device.
+        Args:
+            tensor: of one shape on all ranks, on the host or a CUDA device.
         """
         if self.size == 1:
             return tensor[None]
-        found = [
-            torch.empty_like(tensor, memory_format=torch.contiguous_format)
-            for _ in range(self.size)
-        ]
+        contiguous = tensor.contiguous()
+        gathered = [torch.empty_like(contiguous) for _ in range(self.size)]
         with others_needed():
-            dist.all_gather(found, tensor.contiguous())
-        return torch.stack(found)
+            dist.all_gather(gathered, contiguous)
+        return torch.stack(gathered)
 
     def mean(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Return the mean over all ranks of each tensor, all of one device and type: one message for all of them."""
+        """Return the mean over all ranks of each tensor, with one message for all of them.
+
+        Args:
+            tensors: all on one device and of one type.
+        """
         if self.size == 1:
             return list(tensors)
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         carried = flat if flat.device.type in {"cpu", "cuda"} else flat.cpu()
         with others_needed():
             dist.all_reduce(carried)
-        parts = torch.split(
-            (carried / self.size).to(flat.device), [tensor.numel() for tensor in tensors]
-        )
-        return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+        mean = (carried / self.size).to(flat.device)
+        pieces = torch.split(mean, [tensor.numel() for tensor in tensors])
+        return [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
 
     def mean_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
         """Return the mean over all ranks of figures that have the same names on each."""
         if self.size == 1:
             return dict(figures)
-        return dict(zip(figures, self._gathered(*figures.values()).mean(0).tolist(), strict=True))
+        means = self._gathered(*figures.values()).mean(0).tolist()
+        return dict(zip(figures, means, strict=True))
 
     def sum(self, *numbers: float) -> tuple[float, ...]:
         """Return the sum over all ranks of each number."""
-        return numbers if self.size == 1 else tuple(self._gathered(*numbers).sum(0).tolist())
+        if self.size == 1:
+            return numbers
+        return tuple(self._gathered(*numbers).sum(0).tolist())
 
     def largest(self, number: float) -> float:
         """Return the largest of all ranks' numbers."""
-        return number if self.size == 1 else float(self._gathered(number).max())
+        if self.size == 1:
+            return number
+        return float(self._gathered(number).max())
 
     def _gathered(self, *numbers: float) -> Tensor:
         return self.gather(torch.tensor(numbers, dtype=torch.float64))
@@ -116,32 +124,35 @@ class Ranks:
         Raises:
             UserError: says what differs, on all of them.
         """
-        own = torch.frombuffer(bytearray(hashlib.sha256(text.encode()).digest()), dtype=torch.uint8)
-        digests = self.gather(own)
+        digest = bytearray(hashlib.sha256(text.encode()).digest())
+        digests = self.gather(torch.frombuffer(digest, dtype=torch.uint8))
         different = (digests != digests[0]).any(1).nonzero().flatten().tolist()
         if different:
-            line = f"{what} of rank {different[0]} is not that of rank 0; start all processes with the same words"
-            raise (UserError if self.is_main else RankZeroError)(line)
+            raise self._agreed_error(
+                f"{what} of rank {different[0]} is not that of rank 0; "
+                "start all processes with the same words"
+            )
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""
         self.largest(0)
 
     def on_main(self, function: Callable[[], T]) -> T:
-        """Return on every rank what `function` returns on rank 0, where alone it is called.
+        """Call a function on rank 0 alone, and return on every rank what it returns.
 
-        The value is made of dicts, lists, tensors and plain values.
+        Args:
+            function: returns dicts, lists, tensors and plain values.
 
         Raises:
-            UserError: it raised one.
+            UserError: the function raised one.
         """
         if self.size == 1:
             return function()
         if not self.is_main:
-            told = _receive()
-            if "error" in told:
-                raise RankZeroError(told["error"])
-            return told["value"]  # type: ignore[no-any-return]
+            message = _receive()
+            if "error" in message:
+                raise RankZeroError(message["error"])
+            return message["value"]  # type: ignore[no-any-return]
         try:
             value = function()
         except UserError as error:
@@ -167,11 +178,17 @@ class Ranks:
         different = (sums != usual).nonzero()  # in the order of ranks
         if len(different):
             rank, index = different[0].tolist()
-            text = (
-                f"the processes disagree {when}: {list(tensors)[index]} of rank {rank} is not that of the others; "
-                "use machines of one kind and one version of PyTorch, then go on with --resume"
+            raise self._agreed_error(
+                f"the processes disagree {when}: {list(tensors)[index]} of rank {rank} is not that "
+                "of the others; use machines of one kind and one version of PyTorch, then go on "
+                "with --resume"
             )
-            raise (UserError if self.is_main else RankZeroError)(text)
+
+    def _agreed_error(self, message: str) -> UserError:
+        """Return an error that all ranks raise, and rank 0 tells."""
+        if self.is_main:
+            return UserError(message)
+        return RankZeroError(message)
 
 
 ONE_PROCESS = Ranks()
@@ -192,10 +209,9 @@ def _receive() -> dict[str, Any]:
         dist.broadcast(length, 0)
         content = torch.empty(int(length), dtype=torch.uint8)
         dist.broadcast(content, 0)
-    told: dict[str, Any] = torch.load(
-        io.BytesIO(content.numpy().tobytes()), map_location="cpu", weights_only=True
-    )
-    return told
+    file = io.BytesIO(content.numpy().tobytes())
+    message: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return message
 
 
 @contextlib.contextmanager

@@ -122,7 +122,7 @@ def _join(device: torch.device) -> None:
 
 
 def meet(store: Store, number: int, size: int, timeout: float) -> Store:
-    """Return a part of the store that the present processes share and no earlier one has written to.
+    """Return a part of the store that only the present processes have written to.
 
     torchrun's own store lives on when it restarts processes, with the addresses of the dead ones in
     it. So each process leaves a word of its own; rank 0 collects them under a new token, and the

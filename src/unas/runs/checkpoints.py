@@ -26,7 +26,8 @@ MAX_BYTES = 16 * 2**30
 _NAME = re.compile(r"(\d{6,})-([a-z_]+)-(\d+)\.ckpt")
 _MAGIC = b"unas checkpoint 1"
 _HEADER_BYTES = len(_MAGIC) + 1 + 64 + 1 + 20 + 1
-_PLAIN = (str, int, float, bool, type(None), Tensor)
+_PLAIN = (str, int, float, bool, type(None))
+_GO_BACK = "remove it to go on from the one before"
 logger = logging.getLogger("unas")
 
 
@@ -54,8 +55,9 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one run, in one directory.
 
-    A file is one line with the SHA-256 and the length of the rest, then what `torch.save` writes.
-    Files are numbered in the order they were saved, so that no clock decides which is the newest.
+    A file is a header, which is one line with the SHA-256 and the length of the rest, and then what
+    `torch.save` writes. Files are numbered in the order they were saved, so that no clock decides
+    which is the newest.
 
     Args:
         directory: where they are; made by the first `save`.
@@ -67,10 +69,8 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Return the files, oldest first."""
-        numbered = ((_NAME.fullmatch(path.name), path) for path in self._directory.glob("*.ckpt"))
-        return [
-            path for _, path in sorted((int(match[1]), path) for match, path in numbered if match)
-        ]
+        paths = [path for path in self._directory.glob("*.ckpt") if _NAME.fullmatch(path.name)]
+        return sorted(paths, key=_number_of)
 
     def save(self, phase: str, step: int, state: Mapping[str, Any]) -> Path:
         """Write a checkpoint durably, then remove all but the newest two that aren't damaged.
@@ -90,28 +90,31 @@ class Checkpoints:
         make_directory(self._directory)
         remove_leftovers(self._directory)
         earlier = self.paths()
-        number = int(earlier[-1].name.partition("-")[0]) + 1 if earlier else 1
+        number = 1
+        if earlier:
+            number += _number_of(earlier[-1])
         path = self._directory / f"{number:06d}-{phase}-{step}.ckpt"
-        content = buffer.getbuffer()
-        if len(content) > MAX_BYTES:
-            raise UserError(
-                f"{path}: the state has {readable_size(len(content))}; {readable_size(MAX_BYTES)} are read"
-            )
-        write_bytes(path, _header(content), content)
-        sound = [each for each in earlier if each not in self._damaged]
-        for old in set(earlier) - set(sound[1 - KEPT :]):
-            with contextlib.suppress(OSError):
-                old.unlink()
+        payload = buffer.getbuffer()
+        if len(payload) > MAX_BYTES:
+            size = readable_size(len(payload))
+            raise UserError(f"{path}: the state has {size}; {readable_size(MAX_BYTES)} are read")
+        write_bytes(path, _header(payload), payload)
+        sound = [old for old in earlier if old not in self._damaged]
+        kept = sound[1 - KEPT :]  # beside the one that was just written
+        for old in earlier:
+            if old not in kept:
+                with contextlib.suppress(OSError):
+                    old.unlink()
         return path
 
     def load_newest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, or None.
 
-        Each damaged one is named in a warning.
+        A damaged one is passed over, and named in a warning.
 
         Raises:
-            UserError: one can't be read now, or isn't of this version; it may be good, so nothing
-                is passed over.
+            UserError: a checkpoint can't be read now, or isn't of this version. It may be good, so
+                it is not passed over.
         """
         for path in reversed(self.paths()):
             try:
@@ -120,9 +123,8 @@ class Checkpoints:
                 self._damaged.add(path)
                 logger.warning("%s; it is passed over for the one before", error)
         if self._damaged:
-            logger.warning(
-                "%s: no whole checkpoint is left; starting at the beginning", self._directory
-            )
+            message = "%s: no whole checkpoint is left; starting at the beginning"
+            logger.warning(message, self._directory)
         return None
 
     def newest_finite(self) -> Path | None:
@@ -145,16 +147,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         _require_uncompressed(payload)
         saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        if not (step := int(saved["step"])) >= 0:
-            raise ValueError(step)
+        step = whole(int(saved["step"]))
         return Checkpoint(str(saved["phase"]), step, dict(saved["state"]), path)
     except MemoryError:
         raise
     except Exception as error:  # what torch.load raises for foreign content is not documented
-        fix = "use the version of PyTorch that it was saved with, or remove it to go on from the one before"
-        raise UserError(
-            f"{path} is not a checkpoint that unas wrote ({type(error).__name__}); {fix}"
-        ) from error
+        kind = type(error).__name__
+        fix = f"use the version of PyTorch that it was saved with, or {_GO_BACK}"
+        raise UserError(f"{path} is not a checkpoint that unas wrote ({kind}); {fix}") from error
 
 
 def require_plain(value: Any, name: str) -> None:
@@ -174,8 +174,12 @@ def require_plain(value: Any, name: str) -> None:
         raise TypeError(f"{name} is a {type(value).__qualname__}, which a checkpoint can't hold")
 
 
+def _number_of(path: Path) -> int:
+    return int(path.name.partition("-")[0])
+
+
 def _payload(path: Path) -> memoryview:
-    """Return what follows the header, checked, of a plain file that is not too large."""
+    """Return what follows the header of a file, checked: it is plain, whole and not too large."""
     try:
         if not path.is_file() or path.is_symlink():  # a pipe would be waited on forever
             raise DamagedError(f"{path} is not a plain file")
@@ -185,10 +189,10 @@ def _payload(path: Path) -> memoryview:
             )
         content = memoryview(path.read_bytes())
     except OSError as error:
-        fix = "go on with --resume when it can, or remove it to go on from the one before"
+        fix = f"go on with --resume when it can, or {_GO_BACK}"
         raise UserError(f"{path} can't be read: {error.strerror}; {fix}") from error
-    header, payload = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
-    if bytes(header) != _header(payload):
+    payload = content[_HEADER_BYTES:]
+    if bytes(content[:_HEADER_BYTES]) != _header(payload):
         raise DamagedError(f"{path} is damaged: its checksum is wrong")
     return payload
 
@@ -197,37 +201,38 @@ def _require_uncompressed(payload: memoryview) -> None:
     """Refuse what would be unpacked to more than the file has: torch.save compresses nothing."""
     with zipfile.ZipFile(io.BytesIO(payload)) as archive:
         entries = archive.infolist()
-    if any(entry.compress_type for entry in entries) or sum(
-        entry.file_size for entry in entries
-    ) > len(payload):
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > len(payload) or any(entry.compress_type for entry in entries):
         raise ValueError("compressed")
 
 
 def _header(payload: memoryview) -> bytes:
-    return b"%s %s %020d\n" % (_MAGIC, hashlib.sha256(payload).hexdigest().encode(), len(payload))
+    digest = hashlib.sha256(payload).hexdigest().encode()
+    return b"%s %s %020d\n" % (_MAGIC, digest, len(payload))
 
 
 def load_into(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load an optimiser's state: what it remembers of each parameter, in the parameter's shape, and nothing else.
+    """Load what an optimiser remembers of each parameter; its rates stay as they are.
 
     Raises:
-        ValueError: it is another optimiser's.
+        ValueError: something isn't of the parameter's shape: it is another optimiser's.
     """
-    own = optimiser.state_dict()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    parameters: list[Tensor] = []
+    for group in optimiser.param_groups:
+        parameters += group["params"]
     for index, remembered in state["state"].items():
         for name, value in remembered.items():
             shape = torch.Size() if name == "step" else parameters[index].shape
             if isinstance(value, Tensor) and value.shape != shape:
                 raise ValueError(f"parameter {index} has shape {list(parameters[index].shape)}")
-    optimiser.load_state_dict({**own, "state": dict(state["state"])})
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(state["state"])})
 
 
 def whole(value: Any) -> int:
-    """Return a number of steps from a state.
+    """Return a value of a state that must be a number of steps.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is something else.
     """
     if type(value) is not int or value < 0:
         raise ValueError("a number of steps")
@@ -239,7 +244,7 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
     """Load the state of a checkpoint in the block.
 
     Raises:
-        UserError: it is of another network, or not what unas writes.
+        UserError: the state is of another network, or not what unas writes.
     """
     try:
         yield
@@ -253,7 +258,5 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        fix = "remove it to go on from the one before"
-        raise UserError(
-            f"{checkpoint.path} doesn't fit this run ({kind_and_line(error)}); {fix}"
-        ) from error
+        why = kind_and_line(error)
+        raise UserError(f"{checkpoint.path} doesn't fit this run ({why}); {_GO_BACK}") from error

@@ -114,10 +114,7 @@ class RunDirectory:
         return self.directory / name
 
     def read_json(self, name: str) -> Any:
-        """Return a JSON file of the run.
-
-        Raises UserError like `unas.common.documents.read_json`.
-        """
+        """Return a JSON file of the run; see `unas.common.documents.read_json`."""
         return documents.read_json(self.path(name))
 
     def write_json(self, name: str, value: Any) -> None:
@@ -140,8 +137,8 @@ class RunDirectory:
         Args:
             phase: its name.
             step: steps of the phase that are done.
-            values: what the same seed gives again.
-            timings: what it doesn't, such as images a second; TensorBoard alone.
+            values: figures that the same seed gives again.
+            timings: figures that it doesn't, such as images a second; only TensorBoard gets them.
         """
         metrics, events = self._logs()
         metrics.log(phase, step, values)
@@ -159,7 +156,7 @@ class RunDirectory:
         self.saved = (phase, step)
 
     def newest_finite(self) -> str:
-        """Return the path of the newest checkpoint with finite numbers alone, or that there is none."""
+        """Return where the newest checkpoint with finite numbers alone is, in words."""
         return str(self._checkpoints.newest_finite() or "none, for there is none")
 
     def close(self) -> None:

@@ -17,16 +17,15 @@ class EventFiles:
     """TensorBoard events of one run: a subfolder a phase, tags `phase/name`.
 
     Steps start again in every phase, and TensorBoard forgets the events after a resumed step for a
-    whole
-    folder: hence one folder a phase. If events can't be written, a warning says so and the run goes
-        on.
+    whole folder: hence one folder a phase. If events can't be written, a warning says so and the
+    run goes on.
 
     Args:
         directory: the parent of the phases' folders.
-        resumed_at: phase and step of the checkpoint that the run goes on from.
+        resumed_at: phase and step of the checkpoint that the run goes on from, if it does.
     """
 
-    def __init__(self, directory: Path, resumed_at: tuple[str, int] | None = None) -> None:
+    def __init__(self, directory: Path, resumed_at: tuple[str, int] = ("", 0)) -> None:
         self._directory = directory
         self._resumed_at = resumed_at
         self._writers: dict[str, SummaryWriter] = {}
@@ -58,8 +57,10 @@ class EventFiles:
         if phase not in self._writers:
             from torch.utils.tensorboard import SummaryWriter  # here, because it takes seconds
 
-            known = self._resumed_at[1] if self._resumed_at and self._resumed_at[0] == phase else -1
-            self._writers[phase] = SummaryWriter(str(self._directory / phase), purge_step=known + 1)
+            resumed_phase, resumed_step = self._resumed_at
+            first_new_step = resumed_step + 1 if phase == resumed_phase else 0
+            folder = str(self._directory / phase)
+            self._writers[phase] = SummaryWriter(folder, purge_step=first_new_step)
         return self._writers[phase]
 
     def _attempt(self, action: Callable[[], None]) -> None:
@@ -69,6 +70,5 @@ class EventFiles:
             action()
         except OSError as error:
             self._works = False
-            logger.warning(
-                "%s: no more TensorBoard events: %s", self._directory, error.strerror or error
-            )
+            reason = error.strerror or error
+            logger.warning("%s: no more TensorBoard events: %s", self._directory, reason)

@@ -32,16 +32,17 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            for number in SIGNALS:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            # None: a handler that Python did not install and can't name.
+            # None: Python did not install the handler and can't name it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- Python's signature
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  Python's
         if self.signal_number is not None:
             raise KeyboardInterrupt
         self.signal_number = number

@@ -14,7 +14,7 @@ from unas.common.files import write_error
 
 
 class RunLock:
-    """Hold the lock of a run directory from construction until `release`, or until the process ends.
+    """Hold the lock of a run directory from now until `release`, or until the process ends.
 
     Args:
         directory: the run directory, which exists.
@@ -27,24 +27,20 @@ class RunLock:
     def __init__(self, directory: Path) -> None:
         path = directory / ".lock"
         try:
-            self._descriptor: int | None = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644
-            )
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise write_error(path, error) from error
+        self._descriptor: int | None = descriptor
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(
-                self._descriptor,
-                to_json({"host": socket.gethostname(), "pid": os.getpid()}).encode(),
-                0,
-            )
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            holder = {"host": socket.gethostname(), "pid": os.getpid()}
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, to_json(holder).encode(), 0)
         except BlockingIOError as error:
-            holder = _holder(self._descriptor)
+            other = _holder(descriptor)
             self.release()
             raise UserError(
-                f"{directory} is in use by {holder}; wait for it or use another --out"
+                f"{directory} is in use by {other}; wait for it or use another --out"
             ) from error
         except OSError as error:
             self.release()
@@ -73,10 +69,6 @@ def _holder(descriptor: int) -> str:
     try:
         holder = parse_json(os.pread(descriptor, 4096, 0), ".lock")
         return f"process {int(holder['pid'])} on {holder['host']}"
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        OverflowError,
-    ):  # it has the lock, but has not written its name yet
+    except (KeyError, TypeError, ValueError, OverflowError):
+        # It has the lock, but has not written its name yet.
         return "another process"

@@ -22,17 +22,19 @@ def collect_manifest(seed: int, command: Sequence[str], device: str) -> dict[str
     """Return the content of manifest.json.
 
     Args:
-        seed: of the run.
+        seed: that of the run.
         command: the command line, as `sys.argv`.
         device: `Runtime.describe()`.
     """
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        versions[package] = version_of(package)
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "seed": seed,
         "device": device,
-        "versions": {"python": platform.python_version()}
-        | {name: version_of(name) for name in PACKAGES},
+        "versions": versions,
         "hardware": hardware(),
         "git_revision": git_revision(),
     }
@@ -47,14 +49,17 @@ def version_of(package: str) -> str | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Return what this machine is: system, processor, cores of this process, memory in bytes, GPUs."""
-    gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    """Return what this machine is: system, processor, cores of this process, memory, GPUs."""
+    gpus = []
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        gpus = [torch.cuda.get_device_name(index) for index in range(count)]
     return {
         "system": platform.platform(),
         "cpu": cpu_name(),
         "cores": cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "gpus": [torch.cuda.get_device_name(index) for index in gpus],
+        "gpus": gpus,
         "cuda": torch.version.cuda if gpus else None,
     }
 
@@ -65,7 +70,7 @@ def git_revision() -> str | None:
     if git is None:
         return None
     try:
-        done = subprocess.run(  # noqa: S603 -- fixed arguments; rev-parse runs no hooks
+        process = subprocess.run(  # noqa: S603 -- fixed arguments; rev-parse runs no hooks
             [git, "rev-parse", "--verify", "HEAD"],
             capture_output=True,
             text=True,
@@ -74,4 +79,6 @@ def git_revision() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    if process.returncode != 0:
+        return None
+    return process.stdout.strip()

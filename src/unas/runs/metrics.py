@@ -1,7 +1,8 @@
-"""metrics.jsonl: one JSON object a line, the same bytes for the same run, however often it was resumed."""
+"""metrics.jsonl: one JSON object a line, the same bytes however often the run was resumed."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ class MetricsLog:
 
     Args:
         path: the file.
-        keep_bytes: length of the part to keep.
+        keep_bytes: the part to keep, from the beginning on.
 
     Raises:
         UserError: the file can't be written, or is shorter than the part to keep.
@@ -57,9 +58,9 @@ class MetricsLog:
             raise ValueError(f"metrics can't be called phase or step: {sorted(values)}")
         line = (to_json({"phase": phase, "step": step, **values}) + "\n").encode()
         try:
-            rest = line
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            unwritten = line
+            while unwritten:
+                unwritten = unwritten[self._file.write(unwritten) :]
         except OSError as error:
             raise write_error(self.path, error, len(line)) from error
 
@@ -81,7 +82,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a metrics.jsonl, also while it is being written: half a last line is left out.
+    """Yield the lines of a metrics.jsonl, also while it is written: half a last line is left out.
 
     Raises:
         UserError: the file can't be read, or a line isn't a JSON object with phase and step.
@@ -91,18 +92,16 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             f"{path} is missing: nothing has been logged, or it is not a run directory's file"
         )
     with path.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES):
-            number += 1
+        for number in itertools.count(1):
+            line = file.readline(MAX_LINE_BYTES)
+            where = f"{path} line {number}"
             if not line.endswith(b"\n"):
                 if len(line) == MAX_LINE_BYTES:
                     raise UserError(
-                        f"{path} line {number} is longer than {MAX_LINE_BYTES} bytes; is it damaged?"
+                        f"{where} is longer than {MAX_LINE_BYTES} bytes; is it damaged?"
                     )
                 return
-            entry = parse_json(line, f"{path} line {number}")
+            entry = parse_json(line, where)
             if not isinstance(entry, dict) or not {"phase", "step"} <= entry.keys():
-                raise UserError(
-                    f"{path} line {number} is not an object with phase and step; is it damaged?"
-                )
+                raise UserError(f"{where} is not an object with phase and step; is it damaged?")
             yield entry

@@ -26,8 +26,8 @@ class Progress:
         directory: the run directory.
         start_step: steps that an earlier process has done.
         quiet: show nothing.
-        stream: where to; standard error by default. A terminal gets a bar, anything else plain
-            lines.
+        stream: where to show it; standard error by default. A terminal gets a bar, anything else
+            plain lines.
         clock: seconds that never go back.
 
     Attributes:
@@ -48,15 +48,23 @@ class Progress:
         self._phase = phase
         self._total_steps = total_steps
         self._directory = directory
-        self._start_step = self._step = start_step
+        self._start_step = start_step
+        self._step = start_step
         self._clock = clock
         self.figures: dict[str, float] = {}
         stream = stream or sys.stderr
-        self._lines = None if quiet or stream.isatty() else stream
-        self._bar = _bar(stream) if stream.isatty() and not quiet else None
+        self._lines: TextIO | None = None
+        self._bar: RichProgress | None = None
+        if quiet:
+            return
+        if stream.isatty():
+            self._bar = _bar(stream)
+        else:
+            self._lines = stream
 
     def __enter__(self) -> Progress:
-        self._started = self._line_at = self._clock()
+        self._started = self._clock()
+        self._line_at = self._started
         self._line_step: int | None = None
         if self._bar is not None:
             self._task = self._bar.add_task(
@@ -79,9 +87,8 @@ class Progress:
         self._step = step
         self.figures.update(figures)
         if self._bar is not None:
-            self._bar.update(
-                self._task, completed=step, status=f"{self._status()}  {self._directory}"
-            )
+            status = f"{self._status()}  {self._directory}"
+            self._bar.update(self._task, completed=step, status=status)
         elif self._clock() - self._line_at >= SECONDS_BETWEEN_LINES:
             self._print_line()
 
@@ -102,11 +109,10 @@ class Progress:
         done = self._step - self._start_step
         if self._step >= self._total_steps:
             return f"took {readable_time(elapsed)}"
-        return (
-            f"{readable_time(elapsed / done * (self._total_steps - self._step))} left"
-            if done
-            else "starting"
-        )
+        if done == 0:
+            return "starting"
+        seconds_left = elapsed / done * (self._total_steps - self._step)
+        return f"{readable_time(seconds_left)} left"
 
 
 def _bar(stream: TextIO) -> RichProgress:

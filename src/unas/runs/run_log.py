@@ -51,7 +51,7 @@ class RunLog(Protocol):
         ...
 
     def newest_finite(self) -> str:
-        """Return where the newest checkpoint with finite numbers alone is."""
+        """Return where the newest checkpoint with finite numbers alone is, in words."""
         ...
 
     def close(self) -> None:

@@ -97,8 +97,8 @@ class Session:
             phase: its name.
             total: its number of steps.
             state: returns what a checkpoint holds, between two steps.
-            skipped: the updates that were left out. While they follow on each other, nothing is saved
-                because it is time, so that the checkpoints from before them are kept.
+            skipped: the updates that were left out. While one follows on another, nothing is saved
+                because it is time: that would remove the checkpoints from before them.
             start: steps that are done.
 
         Raises:
@@ -124,7 +124,7 @@ class Session:
                     raise Interrupted(directory, phase, done, self.resume_command, number)
 
     def stop_if_asked(self) -> None:
-        """End the process here, in the middle of work that a resumed run does again, if the user asked to.
+        """End the process here if the user asked to: a resumed run does this work again.
 
         Raises:
             Interrupted: the user asked to stop; what was saved last is where the run goes on.
