@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import processes
 import ranks
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
-
-SUPPORT = Path(__file__).parents[1] / "support"
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the two processes found, and what one alone finds."""
     directory = tmp_path_factory.mktemp("ranks")
-    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    words = [
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "ranks",
-        str(directory),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = processes.torchrun("ranks", str(directory))
     assert done.returncode == 0, done.stderr
     return [*(torch.load(directory / f"{rank}.pt") for rank in range(2)), ranks.everything()]
 

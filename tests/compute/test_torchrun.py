@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE, CompletedProcess
 from typing import Any
 
 import pytest
@@ -19,36 +20,14 @@ from safetensors.torch import load_file
 
 import unas
 from plain_model import plain_recipe
+from processes import environment, torchrun
 from unas.budgets.budget import read_budgets
 from unas.common.errors import Interrupted
 from unas.runs.directory import RunDirectory
 from unas.runs.names import GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS
 
-SUPPORT = Path(__file__).parents[1] / "support"
 RECIPE = "plain_model:plain_recipe"
 pytestmark = pytest.mark.slow
-
-
-def start(*words: str) -> subprocess.Popen[str]:
-    """Start torchrun with these words."""
-    paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": paths,
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "torch.distributed.run", *words]
-    return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-def torchrun(*words: str) -> tuple[int, str, str]:
-    """Return exit code, output and errors of torchrun on one machine with two processes."""
-    process = start("--standalone", "--nproc-per-node", "2", *words)
-    output, errors = process.communicate(timeout=900)
-    return process.returncode, output, errors
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +37,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
+def killed(
+    alone: Path,  # noqa: ARG001  forks of a process that has exported before
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, CompletedProcess[str]]:
     """A run of two processes, one of which was killed in the search."""
     run = tmp_path_factory.mktemp("killed") / "run"
-    words = (
-        "--max-restarts",
-        "1",
-        "-m",
-        "dying",
-        "search:5@1",
-        "SIGKILL",
-        "run",
-        RECIPE,
-        "--out",
-        str(run),
-    )
-    return run, *torchrun(*words)
+    words = ("dying", "search:5@1", "SIGKILL", "run", RECIPE, "--out", str(run))
+    return run, torchrun(*words, max_restarts=1)
 
 
 def numbers(run: Path) -> dict[str, Any]:
@@ -107,23 +78,22 @@ def _leaves(value: Any) -> Any:
 
 
 def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_nothing_was(
-    killed: tuple[Path, int, str, str], alone: Path
+    killed: tuple[Path, CompletedProcess[str]], alone: Path
 ) -> None:
-    run, code, output, errors = killed
-    assert code == 0, errors
+    run, done = killed
+    assert done.returncode == 0, done.stderr
     assert_as_alone(run, alone)
     manifest = json.loads((run / MANIFEST).read_text())
     assert manifest["processes"] == 2
-    assert [each["processes"] for each in manifest["resumed"]] == [
-        2
-    ]  # by itself: --resume was not given
-    assert output.count("run directory") == 1  # rank 0 speaks for all
+    # By itself: --resume was not given.
+    assert [life["processes"] for life in manifest["resumed"]] == [2]
+    assert done.stdout.count("run directory") == 1  # rank 0 speaks for all
     line = "2 processes: search 24 images a step, 12 each, training 24 images a step, 12 each; learning rates are those"
-    assert errors.count(line) == 2
+    assert done.stderr.count(line) == 2
 
 
 def test_two_nodes_end_with_the_same_bytes_as_one(
-    killed: tuple[Path, int, str, str], tmp_path: Path
+    killed: tuple[Path, CompletedProcess[str]], tmp_path: Path
 ) -> None:
     """Two agents that find each other through a c10d rendezvous on loopback, each with one process."""
     with socket.socket() as listener:
@@ -132,7 +102,12 @@ def test_two_nodes_end_with_the_same_bytes_as_one(
     run = tmp_path / "run"
     words = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "two"]
     words += ["--rdzv-endpoint", f"127.0.0.1:{port}", "--local-addr", "127.0.0.1"]
-    agents = [start(*words, "-m", "unas", "run", RECIPE, "--out", str(run)) for _ in range(2)]
+    command = [sys.executable, "-m", "torch.distributed.run", *words]
+    command += ["-m", "unas", "run", RECIPE, "--out", str(run)]
+    agents = [
+        subprocess.Popen(command, env=environment(), text=True, stdout=PIPE, stderr=PIPE)
+        for _ in range(2)
+    ]
     results = [(*agent.communicate(timeout=900), agent.returncode) for agent in agents]
     assert [code for *_, code in results] == [0, 0], results
     for name in (METRICS, POLICY, GENOTYPE, WEIGHTS, ONNX):
@@ -144,15 +119,11 @@ def test_two_processes_one_and_two_again(
 ) -> None:
     """A checkpoint made by some processes goes on with another number of them; all stop after the same step."""
     run = tmp_path / "run"
-    code, _, errors = torchrun(
-        "-m", "dying", "search:4@1", "SIGTERM", "run", RECIPE, "--out", str(run)
-    )
-    assert code != 0
-    assert (
-        errors.count(f"stopped after search step 4, saved in {run}; go on with: unas run --resume")
-        == 1
-    )
-    assert "Traceback" not in errors.partition("torch/distributed/elastic")[0], errors
+    stopped = torchrun("dying", "search:4@1", "SIGTERM", "run", RECIPE, "--out", str(run))
+    assert stopped.returncode != 0
+    told = f"stopped after search step 4, saved in {run}; go on with: unas run --resume"
+    assert stopped.stderr.count(told) == 1
+    assert "Traceback" not in stopped.stderr.partition("torch/distributed/elastic")[0]
 
     monkeypatch.setattr(RunDirectory, "log", stopping_after(("training", 3), RunDirectory.log))
     with pytest.raises(Interrupted):
@@ -160,13 +131,11 @@ def test_two_processes_one_and_two_again(
     monkeypatch.undo()
 
     trusted = ("--trust", "plain_model:PlainModel", "--trust", "tiny:TinyDigits")
-    code, _, errors = torchrun("-m", "unas", "run", "--resume", "--out", str(run), *trusted)
-    assert code == 0, errors
+    resumed = torchrun("unas", "run", "--resume", "--out", str(run), *trusted)
+    assert resumed.returncode == 0, resumed.stderr
     assert_as_alone(run, alone)
-    assert [each["processes"] for each in json.loads((run / MANIFEST).read_text())["resumed"]] == [
-        1,
-        2,
-    ]
+    manifest = json.loads((run / MANIFEST).read_text())
+    assert [life["processes"] for life in manifest["resumed"]] == [1, 2]
 
 
 def stopping_after(where: tuple[str, int], log: Callable[..., None]) -> Callable[..., None]:
@@ -186,19 +155,18 @@ def test_budgets_are_counted_and_measured_by_one_rank_for_all(tmp_path: Path) ->
     )
     run = tmp_path / "run"
     words = [word for budget in budgets for word in ("--budget", budget)]
-    code, output, errors = torchrun("-m", "unas", "run", RECIPE, "--out", str(run), *words)
-    assert code == 0, errors
-    assert [line.split(":")[0] for line in output.splitlines()[-2:]] == [
-        f"PASS {budget}" for budget in budgets
-    ]
-    assert errors.count("networks measured") == 1
-    found = json.loads((run / SUMMARY).read_text())["budgets"][0]
-    assert found == alone.summary["budgets"][0]
+    done = torchrun("unas", "run", RECIPE, "--out", str(run), *words)
+    assert done.returncode == 0, done.stderr
+    verdicts = [line.split(":")[0] for line in done.stdout.splitlines()[-2:]]
+    assert verdicts == [f"PASS {budget}" for budget in budgets]
+    assert done.stderr.count("networks measured") == 1
+    counted = json.loads((run / SUMMARY).read_text())["budgets"][0]
+    assert counted == alone.summary["budgets"][0]
     assert (run / GENOTYPE).read_bytes() == (alone.directory / GENOTYPE).read_bytes()
 
 
 def test_a_mistake_is_one_line_and_all_end(alone: Path) -> None:
-    code, _, errors = torchrun("-m", "unas", "run", RECIPE, "--out", str(alone))
-    assert code != 0
-    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    done = torchrun("unas", "run", RECIPE, "--out", str(alone))
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert lines == [f"error: {alone} already holds a run; add --resume or use another --out"]

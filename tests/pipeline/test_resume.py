@@ -6,14 +6,14 @@ import json
 import os
 import shlex
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import processes
 import unas
+from processes import fresh
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas.common.errors import Interrupted
 from unas.runs.checkpoints import Checkpoints
@@ -21,25 +21,6 @@ from unas.runs.directory import RunDirectory
 from unas.runs.names import CHECKPOINTS, GENOTYPE, METRICS, ONNX, POLICY, REPORT, SUMMARY, WEIGHTS
 
 SAME_BYTES = (METRICS, POLICY, GENOTYPE, WEIGHTS, ONNX)
-SUPPORT = Path(__file__).parents[1] / "support"
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": paths,
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def newest(run: Path) -> tuple[str, int]:
@@ -67,11 +48,11 @@ def test_kills_change_nothing(finished: unas.Result, tmp_path: Path) -> None:
     run = tmp_path / "a run"
     resumed = ("run", "tiny:tiny_recipe", "--resume", "--out", str(run))
 
-    killed = command("dying", "search:5", "SIGKILL", "run", "tiny:tiny_recipe", "--out", str(run))
+    killed = fresh("dying", "search:5", "SIGKILL", "run", "tiny:tiny_recipe", "--out", str(run))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert newest(run) == ("search", 4)
 
-    stopped = command("dying", "search:7", "SIGTERM", *resumed)
+    stopped = processes.run("dying", "search:7", "SIGTERM", *resumed)
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert newest(run) == ("search", 7)
     last_line = stopped.stderr.splitlines()[-1]
@@ -81,16 +62,16 @@ def test_kills_change_nothing(finished: unas.Result, tmp_path: Path) -> None:
 
     # Word for word what the message says, with a trap at the end of the search.
     words = shlex.split(last_line.partition("go on with: unas ")[2])
-    killed = command("dying", "between", "SIGKILL", *words)
+    killed = fresh("dying", "between", "SIGKILL", *words)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert newest(run) == ("search", SEARCH_STEPS)
     assert not (run / GENOTYPE).exists()
 
-    killed = command("dying", "training:5", "SIGKILL", *resumed)
+    killed = processes.run("dying", "training:5", "SIGKILL", *resumed)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert newest(run) == ("training", 4)
 
-    done = command("unas", *resumed)
+    done = processes.run("unas", *resumed)
     assert done.returncode == 0, done.stderr
     assert_same_artefacts(run, finished.directory)
 

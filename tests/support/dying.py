@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from unas.cli import main
+from unas import cli
 from unas.pipeline import phases
 from unas.runs.directory import RunDirectory
 from unas.runs.names import METRICS
@@ -50,6 +51,12 @@ def arm(where: str, number: signal.Signals) -> None:
     RunDirectory.log = last_log  # type: ignore[method-assign, assignment]
 
 
+def main(words: Sequence[str]) -> int:
+    """Run the command line in a process that ends itself; return its exit code."""
+    where, number, *arguments = words
+    arm(where, signal.Signals[number])
+    return cli.main(arguments)
+
+
 if __name__ == "__main__":
-    arm(sys.argv[1], signal.Signals[sys.argv[2]])
-    sys.exit(main(sys.argv[3:]))
+    sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,10 +172,16 @@ def everything() -> dict[str, Any]:
     return found | {"training": training()}
 
 
-if __name__ == "__main__":
+def main(words: Sequence[str]) -> int:
+    """Write what this process found to the directory; return the exit code."""
     torch.set_num_threads(1)
     with joined(torch.device("cpu")) as joined_ranks:
         results = everything()
         results |= {"statistics": statistics(), "same text": same_text(joined_ranks)}
         results |= {"disagreement": disagreement(joined_ranks), "messages": messages(joined_ranks)}
-        torch.save(results, Path(sys.argv[1]) / f"{joined_ranks.rank}.pt")
+        torch.save(results, Path(words[0]) / f"{joined_ranks.rank}.pt")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
