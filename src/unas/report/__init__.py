@@ -18,12 +18,17 @@ def write_report(directories: Sequence[Path], out: Path | None = None) -> Path:
 
     Args:
         directories: run directories, finished or not.
-        out: the file; the run's own report.html by default, of several runs comparison.html.
+        out: the file; by default the run's own report.html, and comparison.html for several runs.
 
     Raises:
         UserError: a run can't be read, or the file not written.
     """
-    if out is None:
-        out = directories[0] / REPORT if len(directories) == 1 else Path("comparison.html")
-    write_text(out, page.draw([read_run(directory) for directory in directories]))
-    return out
+    if out is not None:
+        file = out
+    elif len(directories) == 1:
+        file = directories[0] / REPORT
+    else:
+        file = Path("comparison.html")
+    runs = [read_run(directory) for directory in directories]
+    write_text(file, page.draw(runs))
+    return file

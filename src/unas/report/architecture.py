@@ -21,35 +21,33 @@ def draw(run: RunData, level: int) -> Markup:
     """Return the section."""
     title = "Architecture"
     if run.genotype is None:
-        given = run.config.text("genotype")
-        return section(
-            title, level, missing(f"It was to be {given}." if given else "None is chosen yet.")
-        )
-    lines = cell_lines(_clean(run.genotype))
-    rows: list[tuple[str, str]] = [
-        (f"{name} cell" if name else "choices", _nodes(line)) for name, line in lines
-    ]
+        return section(title, level, missing(_why_none(run)))
+    rows: list[tuple[str, str]] = []
+    for name, line in cell_lines(_clean(run.genotype)):
+        rows.append((f"{name} cell" if name else "choices", _nodes(line)))
     share = run.summary.number("skip_share")
-    rows += (
-        []
-        if share is None
-        else [("skip connections", f"{100 * share:.0f} % of the choices that can be one")]
-    )
+    if share is not None:
+        rows.append(("skip connections", f"{100 * share:.0f} % of the choices that can be one"))
     rows += _files(run)
     words = element("div", pairs("The same in words, and its files", rows))
     return section(title, level, element("div", _drawing(run.genotype, run), words, class_="sides"))
 
 
-def _nodes(line: str) -> Markup:
-    """Return a cell's line with each node on a line of its own.
+def _why_none(run: RunData) -> str:
+    genotype = run.config.text("genotype")
+    if genotype:
+        return f"It was to be {genotype}."
+    return "None is chosen yet."
 
-    The options of a chain stay on theirs.
-    """
-    return element("div", *(element("div", node) for node in line.split("  ")))
+
+def _nodes(line: str) -> Markup:
+    """Return a cell's line with each of its nodes on a line of its own."""
+    nodes = [element("div", node) for node in line.split("  ")]
+    return element("div", *nodes)
 
 
 def _drawing(genotype: Genotype, run: RunData) -> Markup:
-    """Return the drawing as an image of its own, so that its style and what is in it stay in there."""
+    """Return the drawing as an image of its own, so that its style stays in there."""
     if len(genotype.choices) > MAX_CHOICES:
         return missing(
             f"It has {len(genotype.choices):,} choices, too many to draw; `unas show` lists them."
@@ -57,12 +55,13 @@ def _drawing(genotype: Genotype, run: RunData) -> Markup:
     parameters = run.summary.number("parameters")
     subtitle = "" if parameters is None else f"{readable_count(parameters)} parameters"
     document = draw_svg(_clean(genotype), _label(run.name), subtitle)
-    # Base64 needs no escaping, and is longer than what `text` lets through.
-    source = Markup("data:image/svg+xml;base64," + base64.b64encode(document.encode()).decode())
-    alt = "; ".join(
-        f"{name} cell: {line}" if name else line for name, line in cell_lines(_clean(genotype))
-    )
-    image = element("img", src=source, alt=f"Drawing of the architecture. {alt}")
+    encoded = base64.b64encode(document.encode()).decode()
+    # Markup, since it needs no escaping and is longer than what `text` lets through.
+    source = Markup(f"data:image/svg+xml;base64,{encoded}")
+    cells = []
+    for name, line in cell_lines(_clean(genotype)):
+        cells.append(f"{name} cell: {line}" if name else line)
+    image = element("img", src=source, alt=f"Drawing of the architecture. {'; '.join(cells)}")
     return scroll(image, "Drawing of the architecture")
 
 
@@ -81,13 +80,11 @@ def _files(run: RunData) -> list[tuple[str, str]]:
     if WEIGHTS in run.sizes:
         rows.append((WEIGHTS, readable_size(run.sizes[WEIGHTS])))
     if ONNX in run.sizes:
+        says = readable_size(run.sizes[ONNX])
         difference = run.summary.number("onnx_max_difference")
-        says = (
-            ""
-            if difference is None
-            else f"; its logits differ from PyTorch's by {difference:.1e} of the largest at most"
-        )
-        rows.append((ONNX, f"{readable_size(run.sizes[ONNX])}{says}"))
+        if difference is not None:
+            says += f"; its logits differ from PyTorch's by {difference:.1e} of the largest at most"
+        rows.append((ONNX, says))
     elif WEIGHTS in run.sizes:
         rows.append((ONNX, f"missing. {next_step(run)}"))
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unas.report import costs
 from unas.report.fields import Fields
-from unas.report.figures import budget
+from unas.report.figures import budget, plural
 from unas.report.markup import Markup, element
 from unas.report.run_data import RunData
 
@@ -12,28 +12,28 @@ from unas.report.run_data import RunData
 def draw(run: RunData) -> Markup:
     """Return the sentence."""
     config = run.config
-    data, space = config.object("dataset").text("name"), config.object("space").text("name")
-    budgets, given = costs.asked(config), config.text("genotype")
-    what = (
-        f"Train the given architecture {given}"
-        if given
-        else f"Search a network of the {space} space"
-    )
-    under = f" under {' and '.join(map(budget, budgets))}" if budgets else ""
-    how = [] if given else [_search(config.object("search"))]
+    data = config.object("dataset").text("name")
+    genotype = config.text("genotype")
+    how = []
+    if genotype:
+        what = f"Train the given architecture {genotype}"
+    else:
+        what = f"Search a network of the {config.object('space').text('name')} space"
+        how.append(_search(config.object("search")))
+    budgets = [budget(typed) for typed in costs.asked(config)]
+    under = f" under {' and '.join(budgets)}" if budgets else ""
     epochs = config.object("training").number("epochs")
-    how += [] if epochs is None else [f"train for {_epochs(epochs)}"]
+    if epochs is not None:
+        how.append(f"train for {plural(epochs, 'epoch')}")
     seed = config.number("seed")
-    how += [] if seed is None else [f"seed {seed:.0f}"]
+    if seed is not None:
+        how.append(f"seed {seed:.0f}")
     return element("p", f"{what} for {data}{under}: {'; '.join(how)}.", class_="asked")
 
 
 def _search(search: Fields) -> str:
-    warm_up, epochs = search.number("warm_up_epochs") or 0, search.number("epochs") or 0
+    epochs = plural(search.number("epochs") or 0, "epoch")
+    warm_up = search.number("warm_up_epochs") or 0
+    before = f"after {plural(warm_up, 'epoch')} of warm-up " if warm_up else ""
     estimator = search.object("estimator").text("name")
-    before = f"after {_epochs(warm_up)} of warm-up " if warm_up else ""
-    return f"search {_epochs(epochs)} {before}with {estimator}"
-
-
-def _epochs(number: float) -> str:
-    return f"{number:,.0f} epoch{'s' if number != 1 else ''}"
+    return f"search {epochs} {before}with {estimator}"

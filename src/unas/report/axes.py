@@ -18,8 +18,8 @@ class Scale:
     Args:
         low: the value at its start.
         high: the value at its end.
-        start: a pixel.
-        end: a pixel.
+        start: the pixel where it begins.
+        end: the pixel where it ends.
         ticks: the values that are marked.
         is_log: equal distances are equal ratios, not equal differences.
     """
@@ -33,10 +33,12 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Return the pixel of a value; one beyond the axis is at its end."""
-        low, at, high = self.low, min(max(value, self.low), self.high), self.high
+        value = min(max(value, self.low), self.high)
         if self.is_log:
-            low, at, high = math.log10(low), math.log10(at), math.log10(high)
-        return self.start + (at - low) / (high - low) * (self.end - self.start)
+            share = math.log10(value / self.low) / math.log10(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
 
     def labels(self) -> list[tuple[float, str]]:
         """Return (pixel, label) of every tick."""
@@ -58,7 +60,7 @@ def scale(
         values: what must be on it; anything finite.
         start: the pixel where it begins.
         end: the pixel where it ends.
-        is_tight: it ends at the values, not at ticks.
+        is_tight: the axis ends at the values, not at ticks.
         most: how many ticks it has at most.
         finest: the least distance of its ticks.
     """
@@ -67,33 +69,38 @@ def scale(
     if not is_tight:
         low = min(low, size * math.floor(low / size + 1e-9))
         high = max(high, size * math.ceil(high / size - 1e-9))
-    first, last = math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9)
-    return Scale(low, high, start, end, tuple(size * n for n in range(first, last + 1)))
+    lowest_tick = math.ceil(low / size - 1e-9)
+    highest_tick = math.floor(high / size + 1e-9)
+    ticks = tuple(size * n for n in range(lowest_tick, highest_tick + 1))
+    return Scale(low, high, start, end, ticks)
 
 
 def log_scale(values: Iterable[float], start: float, end: float) -> Scale:
     """Return the logarithmic axis that shows all values, which are above 0; see `scale`."""
-    found = list(values)
-    low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
-    high = max(high, low + 1)
-    every = math.ceil((high - low) / 5)
-    powers = range(low, high + 1, every)
-    return Scale(
-        10.0**low, 10.0**high, start, end, tuple(10.0**power for power in powers), is_log=True
-    )
+    values = list(values)
+    low = math.floor(math.log10(min(values)))
+    high = max(math.ceil(math.log10(max(values))), low + 1)
+    powers = range(low, high + 1, math.ceil((high - low) / 5))
+    ticks = tuple(10.0**power for power in powers)
+    return Scale(10.0**low, 10.0**high, start, end, ticks, is_log=True)
 
 
 def tick_size(span: float, most: int) -> float:
-    """Return the least of 1, 2 and 5 times a power of ten that divides a span into fewer than `most` parts."""
+    """Return the least distance of ticks that needs at most `most` of them on a span.
+
+    It is 1, 2 or 5 times a power of ten.
+    """
     least = span / max(1, most - 1)
     power = 10.0 ** math.floor(math.log10(least))
+    # Up to 20, since a power that is rounded down may be one too small.
     return next(step * power for step in (1, 2, 5, 10, 20) if step * power >= least * (1 - 1e-9))
 
 
 def _apart(values: Iterable[float]) -> tuple[float, float]:
     """Return the least and the largest value, moved apart where they are the same."""
-    found = list(values) or [0.0]
-    low, high = min(found), max(found)
+    values = list(values) or [0.0]
+    low = min(values)
+    high = max(values)
     if high - low > max(abs(low), abs(high)) * 1e-9 and high - low > _SMALL:
         return low, high
     margin = abs(low) / 2 if abs(low) > _SMALL else 0.5

@@ -15,20 +15,25 @@ def _words(run: RunData) -> list[str]:
     """Return the words after `unas`; none if the run was started from Python."""
     program, *words = run.manifest.texts("command") or [""]
     is_ours = PurePosixPath(program).name == "unas" or program.endswith("unas/__main__.py")
-    return words if is_ours and words and words[0] in _VERBS else []
+    if is_ours and words and words[0] in _VERBS:
+        return words
+    return []
 
 
 def recipe_of(run: RunData) -> str:
     """Return the recipe that a run began with, else the name of its data set."""
     words = _words(run)
-    named = words[1] if len(words) > 1 and not words[1].startswith("-") else ""
-    return named or run.config.object("dataset").text("name") or "run"
+    if len(words) > 1 and not words[1].startswith("-"):
+        return words[1]
+    return run.config.object("dataset").text("name") or "run"
 
 
 def typed(run: RunData) -> str:
     """Return the whole command as it was typed."""
-    words, command = _words(run), run.manifest.texts("command")
-    return shlex.join(["unas", *words]) if words else shlex.join(command)
+    words = _words(run)
+    if words:
+        return shlex.join(["unas", *words])
+    return shlex.join(run.manifest.texts("command"))
 
 
 def repeated(run: RunData) -> str:

@@ -28,7 +28,9 @@ def quantity(name: str, value: float, unit: str = "") -> str:
 
 def label(name: str) -> str:
     """Return what people call a quantity."""
-    return quantities.get(name).label if name in quantities.names() else name.replace("_", " ")
+    if name in quantities.names():
+        return quantities.get(name).label
+    return name.replace("_", " ")
 
 
 def unit(name: str) -> str:

@@ -17,10 +17,10 @@ def figure(title: str, drawing: Markup, says: str = "") -> Markup:
 
 
 def svg(
-    width: float, height: float, about: str, parts: Iterable[Markup], class_: str = "plot"
+    width: float, height: float, about: str, shapes: Iterable[Markup], class_: str = "plot"
 ) -> Markup:
     """Return an SVG element; `about` is what it says where it can't be seen."""
-    content = (element("title", about), *parts)
+    content = (element("title", about), *shapes)
     return element("svg", *content, viewBox=f"0 0 {width:g} {height:g}", class_=class_, role="img")
 
 
@@ -41,34 +41,36 @@ def frame(x: Scale, y: Scale, x_name: str, y_name: str) -> list[Markup]:
 
     The grid lies under what is drawn later.
     """
-    parts = [label(x.start, y.end - 10, y_name, class_="quiet")]
+    shapes = [label(x.start, y.end - 10, y_name, class_="quiet")]
     for at, words in y.labels():
-        parts += [
+        shapes += [
             line(x.start, at, x.end, at, "grid"),
             label(x.start - 6, at + 4, words, anchor="end", class_="tick"),
         ]
     for at, words in x.labels():
-        parts += [
+        shapes += [
             line(at, y.start, at, y.start + 4, "axis"),
             label(at, y.start + 17, words, anchor="middle", class_="tick"),
         ]
-    parts += [
+    shapes += [
         line(x.start, y.start, x.end, y.start, "axis"),
         label(x.end, y.start + 32, x_name, anchor="end"),
     ]
-    return parts
+    return shapes
 
 
 def legend(
     entries: Sequence[tuple[str, str]], left: float, right: float
 ) -> tuple[list[Markup], float]:
-    """Return a sample and a name for each (class, name), in as many rows as they need, and the height of these."""
-    parts: list[Markup] = []
-    x, y = left, 12.0
+    """Return a sample and a name for each (class, name), and the height of all rows of them."""
+    shapes: list[Markup] = []
+    x = left
+    y = 12.0
     for class_, words in entries:
         width = 34 + len(words) * CHARACTER + 16
         if x > left and x + width > right:
-            x, y = left, y + 17
-        parts += [line(x, y - 4, x + 26, y - 4, class_), label(x + 32, y, words)]
+            x = left
+            y += 17
+        shapes += [line(x, y - 4, x + 26, y - 4, class_), label(x + 32, y, words)]
         x += width
-    return parts, y + 4
+    return shapes, y + 4

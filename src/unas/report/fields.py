@@ -18,8 +18,8 @@ class Fields:
     """A JSON object of a file that may be somebody else's.
 
     Args:
-        values: its fields.
-        source: the file and, within it, the object, for messages.
+        values: the fields, by name.
+        source: what messages call the object: the file, and where in it.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Fields:
         """Return a JSON value as an object.
 
         Raises:
-            UserError: it is none.
+            UserError: the value is no object.
         """
         if not isinstance(value, dict):
             raise UserError(
@@ -45,7 +45,7 @@ class Fields:
         """Return a number; None where it is missing or null.
 
         Raises:
-            UserError: it is something else.
+            UserError: the field is something else.
         """
         value = self.values.get(name)
         if value is not None and not is_figure(value):
@@ -56,7 +56,7 @@ class Fields:
         """Return a text; "" where it is missing or null.
 
         Raises:
-            UserError: it is something else.
+            UserError: the field is something else.
         """
         value = self.values.get(name)
         if value is not None and not isinstance(value, str):
@@ -67,7 +67,7 @@ class Fields:
         """Return true or false.
 
         Raises:
-            UserError: it is neither.
+            UserError: the field is neither.
         """
         value = self.values.get(name)
         if not isinstance(value, bool):
@@ -78,7 +78,7 @@ class Fields:
         """Return a list of texts, empty where it is missing or null.
 
         Raises:
-            UserError: it is something else.
+            UserError: the field is something else.
         """
         value = self.values.get(name) or []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -89,7 +89,7 @@ class Fields:
         """Return an object, empty where it is missing or null.
 
         Raises:
-            UserError: it is something else.
+            UserError: the field is something else.
         """
         value = self.values.get(name)
         return Fields.of({} if value is None else value, f"{self.source}: {name}")
@@ -98,28 +98,26 @@ class Fields:
         """Return a list of objects, empty where it is missing or null.
 
         Raises:
-            UserError: it is something else.
+            UserError: the field is something else.
         """
         value = self.values.get(name) or []
         if not isinstance(value, list):
             raise self._error(name, "a list")
-        return [
-            Fields.of(item, f"{self.source}: {name}[{index}]") for index, item in enumerate(value)
-        ]
+        source = f"{self.source}: {name}"
+        return [Fields.of(item, f"{source}[{index}]") for index, item in enumerate(value)]
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield (name, text) of an object of texts.
 
         Raises:
-            UserError: one is something else.
+            UserError: a field is something else.
         """
         for name in self.values:
             yield name, self.text(name)
 
     def _error(self, name: str, expected: str) -> UserError:
-        return UserError(
-            f"{self.source}: {name} is {shown(self.values.get(name))}; it must be {expected}"
-        )
+        value = shown(self.values.get(name))
+        return UserError(f"{self.source}: {name} is {value}; it must be {expected}")
 
 
 def is_figure(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 def percent(share: float) -> str:
     """Return a share of 0 to 1: "98.89 %"."""
@@ -20,4 +22,21 @@ def budget(typed: str) -> str:
 
 def steps(first: float, last: float) -> str:
     """Return which steps a point of a curve stands for."""
-    return f"step {first:,.0f}" if first == last else f"steps {first:,.0f} to {last:,.0f}"
+    if first == last:
+        return f"step {first:,.0f}"
+    return f"steps {first:,.0f} to {last:,.0f}"
+
+
+def whole(value: float) -> str:
+    """Return a whole number in full: "1,437"."""
+    return f"{value:,.0f}"
+
+
+def if_known(value: float | None, words: Callable[[float], str]) -> str:
+    """Return a figure in words, "" where there is none."""
+    return "" if value is None else words(value)
+
+
+def plural(count: float, noun: str) -> str:
+    """Return how many there are: "1 epoch", "600 epochs"."""
+    return f"{whole(count)} {noun}" if count == 1 else f"{whole(count)} {noun}s"

@@ -1,7 +1,8 @@
-"""The policy over epochs: a strip a choice, darker where the option that it ended with was more probable."""
+"""The policy over epochs: a strip a choice, darker where its last option was more probable."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,12 +23,12 @@ class Strip:
     """A choice over epochs.
 
     Args:
-        name: of the choice.
-        option: the one it is about.
-        shares: its probability after each epoch.
-        decided: the index of the epoch from which it was always the most probable one; None: it
-            wasn't in the end.
-        last: the probabilities in the end.
+        name: the choice's.
+        option: the option that the strip is about.
+        shares: the option's probability after each epoch.
+        decided: the index of the epoch from which the option was always the most probable one;
+            None: another was in the end.
+        last: the probabilities of all options in the end.
     """
 
     name: str
@@ -37,25 +38,35 @@ class Strip:
     last: Mapping[str, float]
 
 
-def strips_of(policy: Sequence[Epoch], found: Mapping[str, str]) -> list[Strip]:
+def strips_of(policy: Sequence[Epoch], options: Mapping[str, str]) -> list[Strip]:
     """Return a strip for each choice of a policy.
 
     Args:
         policy: its epochs, at least one.
-        found: the architecture's options by choice; of a choice that isn't in it, the most probable
-            one is taken.
+        options: the architecture's options by choice; for a choice that isn't in it, the most
+            probable one is taken.
     """
     strips = []
     for name, last in policy[-1].probabilities.items():
         if not last:
             continue
-        option = found[name] if found.get(name) in last else max(last, key=lambda each: last[each])
+        option = options.get(name)
+        if option is None or option not in last:
+            option = max(last, key=lambda candidate: last[candidate])
         history = [epoch.probabilities.get(name, {}) for epoch in policy]
-        shares = [each.get(option, 0.0) for each in history]
-        leads = [_leads(option, each) for each in history]
-        lasting = next((index for index in range(len(leads), 0, -1) if not leads[index - 1]), 0)
-        strips.append(Strip(name, option, shares, lasting if lasting < len(leads) else None, last))
+        shares = [probabilities.get(option, 0.0) for probabilities in history]
+        strips.append(Strip(name, option, shares, _decided(option, history), last))
     return strips
+
+
+def _decided(option: str, history: Sequence[Mapping[str, float]]) -> int | None:
+    """Return the index from which an option was always the most probable one, if it was at last."""
+    decided = len(history)
+    for index in reversed(range(len(history))):
+        if not _leads(option, history[index]):
+            break
+        decided = index
+    return decided if decided < len(history) else None
 
 
 def _leads(option: str, probabilities: Mapping[str, float]) -> bool:
@@ -63,7 +74,7 @@ def _leads(option: str, probabilities: Mapping[str, float]) -> bool:
 
     In a policy that has not moved none is.
     """
-    others = (share for name, share in probabilities.items() if name != option)
+    others = [share for name, share in probabilities.items() if name != option]
     return probabilities.get(option, 0.0) > max(others, default=0.0)
 
 
@@ -71,76 +82,69 @@ def draw(title: str, strips: Sequence[Strip], epochs: Sequence[int]) -> Markup:
     """Return strips as a figure.
 
     Args:
-        title: of the figure.
+        title: what the figure is called.
         strips: from top to bottom.
         epochs: the number of each epoch.
     """
     size = (RIGHT - LEFT) / len(epochs)
     bottom = TOP + ROW * len(strips)
-    parts = [label(LEFT, 12, f"epoch {epochs[0]}", class_="tick")]
+    shapes = [label(LEFT, 12, f"epoch {epochs[0]}", class_="tick")]
     if len(epochs) > 1:
-        parts.append(label(RIGHT, 12, f"{epochs[-1]}", anchor="end", class_="tick"))
-    parts.append(label(RIGHT + 8, 12, "taken, and how sure", class_="tick"))
+        shapes.append(label(RIGHT, 12, f"{epochs[-1]}", anchor="end", class_="tick"))
+    shapes.append(label(RIGHT + 8, 12, "taken, and how sure", class_="tick"))
     for row, strip in enumerate(strips):
-        parts += _row(strip, TOP + ROW * row, size, epochs)
-    says = f"{title}: " + ", ".join(
-        f"{strip.name} {strip.option} {strip.shares[-1]:.2f}" for strip in strips
-    )
-    return figure(title, svg(WIDTH, bottom + 34, says, [*parts, *_key(bottom + 20)]))
+        shapes += _row(strip, TOP + ROW * row, size, epochs)
+    shapes += _key(bottom + 20)
+    ends = [f"{strip.name} {strip.option} {strip.shares[-1]:.2f}" for strip in strips]
+    return figure(title, svg(WIDTH, bottom + 34, f"{title}: {', '.join(ends)}", shapes))
 
 
 def _row(strip: Strip, top: float, size: float, epochs: Sequence[int]) -> list[Markup]:
     middle = top + BAR / 2
-    parts = [
-        label(LEFT - 6, middle + 4, _cut(strip.name.partition("/")[2] or strip.name), anchor="end")
-    ]
-    levels: dict[int, list[str]] = {}
+    name = strip.name.partition("/")[2] or strip.name
+    shapes = [label(LEFT - 6, middle + 4, _cut(name), anchor="end")]
+    paths: dict[int, str] = {}
     for start, stop, level in runs([round(share * LEVELS) for share in strip.shares]):
-        at = LEFT + start * size
-        levels.setdefault(level, []).append(
-            f"M{number(at)} {number(middle)}H{number(LEFT + stop * size)}"
-        )
-    parts += [
-        element("path", d=Markup("".join(pieces)), class_=f"heat h{level}")
-        for level, pieces in sorted(levels.items())
-    ]
+        left = number(LEFT + start * size)
+        right = number(LEFT + stop * size)
+        paths[level] = f"{paths.get(level, '')}M{left} {number(middle)}H{right}"
+    for level, path in sorted(paths.items()):
+        shapes.append(element("path", d=Markup(path), class_=f"heat h{level}"))
     if strip.decided is not None:
         at = LEFT + strip.decided * size
-        parts.append(line(at, top - 1.5, at, top + BAR + 1.5, "decided"))
-    parts.append(
-        label(
-            RIGHT + 8, middle + 4, f"{strip.shares[-1]:.2f} {_cut(operation_label(strip.option))}"
-        )
-    )
+        shapes.append(line(at, top - 1.5, at, top + BAR + 1.5, "decided"))
+    end = f"{strip.shares[-1]:.2f} {_cut(operation_label(strip.option))}"
+    shapes.append(label(RIGHT + 8, middle + 4, end))
     about = element("title", _says(strip, epochs))
-    return [
-        *parts,
-        element("rect", about, x=LEFT, y=top, width=RIGHT - LEFT, height=BAR, class_="hover"),
-    ]
+    width = RIGHT - LEFT
+    shapes.append(element("rect", about, x=LEFT, y=top, width=width, height=BAR, class_="hover"))
+    return shapes
 
 
 def runs(levels: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return (start, stop, level) for each run of equal levels."""
-    starts = [
-        index for index in range(len(levels)) if index == 0 or levels[index] != levels[index - 1]
-    ]
-    stops = [*starts[1:], len(levels)]
-    return [(start, stop, levels[start]) for start, stop in zip(starts, stops, strict=True)]
+    equal_runs = []
+    start = 0
+    for level, group in itertools.groupby(levels):
+        stop = start + len(list(group))
+        equal_runs.append((start, stop, level))
+        start = stop
+    return equal_runs
 
 
 def _key(y: float) -> list[Markup]:
     """Return what the shades and the tick mean."""
     width = 9.0
-    parts = [label(LEFT - 6, y + 4, "probability 0", anchor="end", class_="tick")]
+    shapes = [label(LEFT - 6, y + 4, "probability 0", anchor="end", class_="tick")]
     for level in range(LEVELS + 1):
         at = LEFT + width * level
         d = f"M{number(at)} {number(y)}H{number(at + width)}"
-        parts.append(element("path", d=d, class_=f"heat h{level}"))
+        shapes.append(element("path", d=d, class_=f"heat h{level}"))
     end = LEFT + width * (LEVELS + 1)
-    parts.append(label(end + 5, y + 4, "1", class_="tick"))
-    parts.append(line(end + 30, y - 7, end + 30, y + 7, "decided"))
-    parts.append(label(end + 36, y + 4, "most probable from here on", class_="tick"))
-    return parts
+    shapes.append(label(end + 5, y + 4, "1", class_="tick"))
+    shapes.append(line(end + 30, y - 7, end + 30, y + 7, "decided"))
+    shapes.append(label(end + 36, y + 4, "most probable from here on", class_="tick"))
+    return shapes
 
 
 def _says(strip: Strip, epochs: Sequence[int]) -> str:
@@ -154,4 +158,6 @@ def _says(strip: Strip, epochs: Sequence[int]) -> str:
 
 
 def _cut(words: str) -> str:
-    return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"
+    if len(words) <= _LONGEST:
+        return words
+    return words[: _LONGEST - 1] + "…"

@@ -29,11 +29,7 @@ def text(words: str) -> Markup:
 
 def join(parts: Iterable[str | None]) -> Markup:
     """Return parts one after the other; None is left out."""
-    return Markup(
-        "".join(
-            part if isinstance(part, Markup) else text(part) for part in parts if part is not None
-        )
-    )
+    return Markup("".join(_escaped(part) for part in parts if part is not None))
 
 
 def element(tag: str, *children: str | None, **attributes: str | float | None) -> Markup:
@@ -42,14 +38,16 @@ def element(tag: str, *children: str | None, **attributes: str | float | None) -
     Args:
         tag: its name.
         children: text, or `Markup`; None is left out.
-        attributes: by name, with _ for - and a last _ where Python has the word (`class_`); numbers
-            are rounded to a tenth, None is left out.
+        attributes: by name, with _ for -, and a _ at the end of Python's own words (`class_`).
+            Numbers are rounded to a tenth, None is left out.
     """
-    pairs = [(name, value) for name, value in attributes.items() if value is not None]
-    words = "".join(f' {_attribute(name)}="{_value(value)}"' for name, value in pairs)
+    start = tag
+    for name, value in attributes.items():
+        if value is not None:
+            start += f' {_attribute(name)}="{_value(value)}"'
     if tag in _CLOSED:
-        return Markup(f"<{tag}{words}/>")
-    return Markup(f"<{tag}{words}>{join(children)}</{tag}>")
+        return Markup(f"<{start}/>")
+    return Markup(f"<{start}>{join(children)}</{tag}>")
 
 
 def number(value: float) -> str:
@@ -70,5 +68,9 @@ def _attribute(name: str) -> str:
 
 def _value(value: str | float) -> str:
     if isinstance(value, str):
-        return value if isinstance(value, Markup) else text(value)
+        return _escaped(value)
     return number(value)
+
+
+def _escaped(words: str) -> Markup:
+    return words if isinstance(words, Markup) else text(words)

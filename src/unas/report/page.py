@@ -14,6 +14,8 @@ from unas.report.markup import Markup, element, join
 from unas.report.run_data import RunData
 from unas.report.stage import stage
 
+_MAX_NAMES = 8  # of runs, in the head of the page
+
 
 def draw(runs: Sequence[RunData]) -> str:
     """Return the report of one run, or of several side by side."""
@@ -23,10 +25,12 @@ def draw(runs: Sequence[RunData]) -> str:
         head = element("header", element("h1", title), asked.draw(run), _facts(run))
         return _document(title, join([head, element("main", sections(run, 2))]))
     title = f"{len(runs)} runs compared"
-    names = ", ".join(run.name for run in runs[:8]) + (", …" if len(runs) > 8 else "")
-    head = element("header", element("h1", title), element("p", names, class_="quiet"))
-    each = [_folded(number, run) for number, run in enumerate(runs, 1)]
-    return _document(title, join([head, element("main", comparison.draw(runs, 2), *each)]))
+    names = [run.name for run in runs[:_MAX_NAMES]]
+    if len(runs) > _MAX_NAMES:
+        names.append("…")
+    head = element("header", element("h1", title), element("p", ", ".join(names), class_="quiet"))
+    folded = [_folded(number, run) for number, run in enumerate(runs, 1)]
+    return _document(title, join([head, element("main", comparison.draw(runs, 2), *folded)]))
 
 
 def sections(run: RunData, level: int) -> Markup:
@@ -41,10 +45,9 @@ def _folded(number: int, run: RunData) -> Markup:
     figure = stage(run) if accuracy is None else percent(accuracy)
     title = element("h2", f"{number} · {recipe_of(run)}: {run.name}")
     line = element("span", f"{figure}; ", element("span", says, class_=kind), class_="quiet")
-    content = asked.draw(run), _facts(run), sections(run, 3)
-    return element(
-        "details", element("summary", title, line), *content, class_="run", id=f"run-{number}"
-    )
+    summary = element("summary", title, line)
+    content = (asked.draw(run), _facts(run), sections(run, 3))
+    return element("details", summary, *content, class_="run", id=f"run-{number}")
 
 
 def _facts(run: RunData) -> Markup:
@@ -65,7 +68,10 @@ def _document(title: str, body: Markup) -> str:
     """
     style = (resources.files("unas.report") / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     head = element(
         "head",
         element("meta", charset="utf-8"),

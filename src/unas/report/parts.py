@@ -1,4 +1,4 @@
-"""What sections of the page are built from: headings, tables, tiles, lines about what is missing."""
+"""What sections of the page are built from: headings, tables, tiles, and lines for gaps."""
 
 from __future__ import annotations
 
@@ -35,20 +35,15 @@ def table(
     def style(column: int) -> str | None:
         return "figure" if column in right else None
 
-    names = (
-        element("th", name, scope="col", class_=style(column)) for column, name in enumerate(head)
-    )
-    lines = [
-        element(
-            "tr",
-            element("th", row[0], scope="row"),
-            *(
-                element("td", cell, class_=style(at), data_name=head[at])
-                for at, cell in enumerate(row[1:], 1)
-            ),
-        )
-        for row in rows
-    ]
+    names = []
+    for column, name in enumerate(head):
+        names.append(element("th", name, scope="col", class_=style(column)))
+    lines = []
+    for row in rows:
+        cells = [element("th", row[0], scope="row")]
+        for column, cell in enumerate(row[1:], 1):
+            cells.append(element("td", cell, class_=style(column), data_name=head[column]))
+        lines.append(element("tr", *cells))
     content = (
         element("caption", caption),
         element("thead", element("tr", *names)),
@@ -59,14 +54,11 @@ def table(
 
 def pairs(caption: str, rows: Iterable[tuple[str, str]]) -> Markup:
     """Return a table of names and what they are."""
-    lines = [
-        element("tr", element("th", name, scope="row"), element("td", value))
-        for name, value in rows
-    ]
-    return scroll(
-        element("table", element("caption", caption), element("tbody", *lines), class_="pairs"),
-        caption,
-    )
+    lines = []
+    for name, value in rows:
+        lines.append(element("tr", element("th", name, scope="row"), element("td", value)))
+    content = (element("caption", caption), element("tbody", *lines))
+    return scroll(element("table", *content, class_="pairs"), caption)
 
 
 def scroll(content: Markup, about: str) -> Markup:
@@ -76,11 +68,10 @@ def scroll(content: Markup, about: str) -> Markup:
 
 def tile(name: str, value: str, says: str) -> Markup:
     """Return one figure, large, with its name above and what to know below."""
-    return element(
-        "div", element("dt", name), element("dd", element("b", value), element("small", says))
-    )
+    description = element("dd", element("b", value), element("small", says))
+    return element("div", element("dt", name), description)
 
 
-def tiles(found: Iterable[Markup]) -> Markup:
+def tiles(row: Iterable[Markup]) -> Markup:
     """Return tiles in a row that breaks where it has to."""
-    return element("dl", *found, class_="tiles")
+    return element("dl", *row, class_="tiles")

@@ -22,9 +22,9 @@ class Epoch:
     """The policy after an epoch.
 
     Args:
-        number: of the epoch, from 1; those that warm the weights up count.
-        probabilities: by choice and option.
-        alarms: what was raised in it, by name.
+        number: how many epochs there were with it, those that warm the weights up among them.
+        probabilities: of each option of each choice, by their names.
+        alarms: what was raised in this epoch, by name.
     """
 
     number: int
@@ -49,22 +49,23 @@ def read_policy(path: Path) -> tuple[Epoch, ...]:
 
 def alarms_of(path: Path) -> dict[str, str]:
     """Return the alarms that a search has raised so far, by name, each with its epoch."""
-    entries = [
-        Fields.of(entry, f"{path}: [{index}]") for index, entry in enumerate(read_json(path))
-    ]
-    found = ((entry.number("epoch") or 0, entry.object("alarms").named()) for entry in entries)
-    return {name: f"epoch {epoch:.0f}: {says}" for epoch, alarms in found for name, says in alarms}
+    raised = {}
+    for index, item in enumerate(read_json(path)):
+        entry = Fields.of(item, f"{path}: [{index}]")
+        epoch = entry.number("epoch") or 0
+        for name, says in entry.object("alarms").named():
+            raised[name] = f"epoch {epoch:.0f}: {says}"
+    return raised
 
 
 def _spread(entries: Sequence[Any], most: int) -> list[tuple[int, Any]]:
-    """Return at most so many entries with their index, evenly spread, first and last among them."""
-    count = len(entries)
+    """Return at most `most` entries with their index, evenly spread, the ends among them."""
+    numbered = list(enumerate(entries))
+    count = len(numbered)
     if count <= most:
-        return list(enumerate(entries))
-    return [
-        (index, entries[index])
-        for index in (round(k * (count - 1) / (most - 1)) for k in range(most))
-    ]
+        return numbered
+    distance = (count - 1) / (most - 1)
+    return [numbered[round(k * distance)] for k in range(most)]
 
 
 def _epoch(entry: Fields) -> Epoch:
@@ -74,12 +75,12 @@ def _epoch(entry: Fields) -> Epoch:
             f"{entry.source}: epoch is {shown(number)}; it must be a whole number of 1 or more"
         )
     choices = entry.object("probabilities")
-    probabilities = {}
+    probabilities: dict[str, dict[str, float]] = {}
     for name in list(choices.values)[:MAX_CHOICES]:
         options = choices.object(name)
-        probabilities[name] = {
-            option: _probability(options, option) for option in list(options.values)[:MAX_OPTIONS]
-        }
+        probabilities[name] = {}
+        for option in list(options.values)[:MAX_OPTIONS]:
+            probabilities[name][option] = _probability(options, option)
     return Epoch(number, probabilities, dict(entry.object("alarms").named()))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unas.common.text import shown
 from unas.report import command
 from unas.report.fields import Fields
+from unas.report.figures import if_known, plural, whole
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
 from unas.report.run_data import RunData
@@ -19,8 +21,7 @@ _MAX_RESUMES = 20
 
 def draw(run: RunData, level: int) -> Markup:
     """Return the section."""
-    parts = [_command(run), _machine(run), _configuration(run)]
-    return section("What was run", level, *parts)
+    return section("What was run", level, _command(run), _machine(run), _configuration(run))
 
 
 def _command(run: RunData) -> Markup:
@@ -28,65 +29,68 @@ def _command(run: RunData) -> Markup:
     if again:
         says = "To do the same again, in a new directory:"
         return element("div", element("p", says), element("pre", element("code", again)))
-    return missing(
-        f"It was started from Python ({command.typed(run) or 'unknown'}); config.json repeats it."
-    )
+    program = command.typed(run) or "unknown"
+    return missing(f"It was started from Python ({program}); config.json repeats it.")
 
 
 def _machine(run: RunData) -> Markup:
     manifest = run.manifest
     if not manifest.values:
         return missing(f"{MANIFEST} is missing: machine and versions are not known.")
-    hardware, versions = manifest.object("hardware"), manifest.object("versions")
-    memory = hardware.number("memory_bytes")
-    parts = [
-        hardware.text("cpu"),
-        _cores(hardware),
-        "" if memory is None else f"{memory / 2**30:.1f} GiB memory",
-    ]
-    gpus, cuda = hardware.texts("gpus"), hardware.text("cuda")
-    packages = ", ".join(f"{name} {version}" for name, version in versions.named() if version)
+    hardware = manifest.object("hardware")
+    versions = manifest.object("versions").named()
     rows = [
         ("command as typed", command.typed(run)),
         ("started", manifest.text("started")),
         ("device", manifest.text("device")),
-        ("processes", _whole(manifest, "processes")),
-        ("machine", ", ".join(part for part in parts if part)),
-        ("GPUs", f"{', '.join(gpus)}{f', CUDA {cuda}' if cuda else ''}" if gpus else "none"),
+        ("processes", if_known(manifest.number("processes"), whole)),
+        ("machine", _listed(_computer(hardware))),
+        ("GPUs", _gpus(hardware)),
         ("system", hardware.text("system")),
-        ("versions", packages),
+        ("versions", _listed(f"{name} {version}" for name, version in versions if version)),
         ("git revision", manifest.text("git_revision") or "not in a git checkout"),
         ("resumed", _resumes(manifest)),
     ]
     return pairs("Command, machine and versions", [(name, value) for name, value in rows if value])
 
 
-def _cores(hardware: Fields) -> str:
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(word for word in words if word)
+
+
+def _computer(hardware: Fields) -> list[str]:
+    words = [hardware.text("cpu")]
     cores = hardware.number("cores")
-    return "" if cores is None else f"{cores:.0f} core{'s' if cores != 1 else ''}"
+    if cores is not None:
+        words.append(plural(cores, "core"))
+    memory = hardware.number("memory_bytes")
+    if memory is not None:
+        words.append(f"{memory / 2**30:.1f} GiB memory")
+    return words
 
 
-def _whole(fields: Fields, name: str) -> str:
-    value = fields.number(name)
-    return "" if value is None else f"{value:,.0f}"
+def _gpus(hardware: Fields) -> str:
+    gpus = hardware.texts("gpus")
+    if not gpus:
+        return "none"
+    cuda = hardware.text("cuda")
+    return _listed([*gpus, f"CUDA {cuda}" if cuda else ""])
 
 
 def _resumes(manifest: Fields) -> str:
-    found = manifest.objects("resumed")
-    times = "; ".join(
-        f"{item.text('started')} on {item.text('device')}" for item in found[:_MAX_RESUMES]
-    )
-    more = f"; and {len(found) - _MAX_RESUMES} more" if len(found) > _MAX_RESUMES else ""
-    return f"{len(found)} × ({times}{more})" if found else "never"
+    resumes = manifest.objects("resumed")
+    if not resumes:
+        return "never"
+    shown_resumes = resumes[:_MAX_RESUMES]
+    times = [f"{resume.text('started')} on {resume.text('device')}" for resume in shown_resumes]
+    if len(resumes) > _MAX_RESUMES:
+        times.append(f"and {len(resumes) - _MAX_RESUMES} more")
+    return f"{len(resumes)} × ({'; '.join(times)})"
 
 
 def _configuration(run: RunData) -> Markup:
     """Return the whole configuration, folded."""
-    rows = []
-    for path, value in leaves(run.config.values):
-        rows.append((path, value))
-        if len(rows) == _MAX_FIELDS:
-            break
+    rows = itertools.islice(leaves(run.config.values), _MAX_FIELDS)
     content = pairs("config.json, field by field", rows)
     return element("details", element("summary", "The whole configuration"), content)
 

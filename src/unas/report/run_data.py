@@ -1,4 +1,4 @@
-"""Everything that a report says of a run, read from its directory: no data set, no network, no code of it."""
+"""Everything that a report says of a run, read from its directory; no code of the run is needed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unas.architecture.genotype import FORMAT as GENOTYPE_FORMAT
 from unas.architecture.genotype import Genotype
@@ -46,12 +47,12 @@ class RunData:
         config: config.json.
         manifest: manifest.json; empty if it is missing.
         summary: summary.json; empty before the first phase has ended.
-        genotype: what was found, or given; None before that.
+        genotype: the architecture that was found, or given; None before that.
         policy: the epochs of the search.
-        alarms: of the search, by name.
-        figures: by phase and name.
+        alarms: what the search has raised, by name.
+        figures: what was logged, by phase and name.
         steps: how many steps of each phase are logged.
-        sizes: bytes of the model's files that exist.
+        sizes: the model's files that exist, each with its number of bytes.
     """
 
     directory: Path
@@ -84,28 +85,35 @@ def read_run(directory: Path) -> RunData:
     """
     require_run(directory)
     config_path = directory / CONFIG
-    config = Fields(CONFIG_FORMAT.read(config_path), str(config_path))
-    path = directory / POLICY
-    has_policy = is_plain(path)
-    policy = read_policy(path) if has_policy else ()
-    figures, steps = _figures(directory / METRICS)
     summary = _object(directory / SUMMARY)
+    policy: tuple[Epoch, ...] = ()
+    alarms = dict(summary.object("alarms").named())
+    policy_path = directory / POLICY
+    if is_plain(policy_path):
+        policy = read_policy(policy_path)
+        alarms = alarms or alarms_of(policy_path)  # before the search has ended
+    figures, steps = _figures(directory / METRICS)
     return RunData(
         directory=directory,
-        config=config,
+        config=Fields(CONFIG_FORMAT.read(config_path), str(config_path)),
         manifest=_object(directory / MANIFEST),
         summary=summary,
         genotype=_genotype(directory / GENOTYPE),
         policy=policy,
-        alarms=dict(summary.object("alarms").named()) or (alarms_of(path) if has_policy else {}),
+        alarms=alarms,
         figures=figures,
         steps=steps,
-        sizes={
-            name: (directory / name).stat().st_size
-            for name in (WEIGHTS, ONNX)
-            if is_plain(directory / name)
-        },
+        sizes=_sizes(directory),
     )
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    sizes = {}
+    for name in (WEIGHTS, ONNX):
+        path = directory / name
+        if is_plain(path):
+            sizes[name] = path.stat().st_size
+    return sizes
 
 
 def _object(path: Path) -> Fields:
@@ -115,7 +123,10 @@ def _object(path: Path) -> Fields:
 
 
 def _genotype(path: Path) -> Genotype | None:
-    """Return a genotype that is not checked against its space: a report only draws it, and needs no torch."""
+    """Return a genotype that is not checked against its space.
+
+    A report only draws it, and needs no torch.
+    """
     if not os.path.lexists(path):
         return None
     document = Fields(GENOTYPE_FORMAT.read(path, MAX_BYTES), str(path))
@@ -128,25 +139,30 @@ def _genotype(path: Path) -> Genotype | None:
 
 
 def _figures(path: Path) -> tuple[dict[str, dict[str, Series]], dict[str, int]]:
-    found: dict[str, dict[str, Series]] = {SEARCH: {}, TRAINING: {}}
-    steps = dict.fromkeys(found, 0)
-    for line, entry in enumerate(read_metrics(path) if os.path.lexists(path) else (), 1):
-        phase, step = entry.pop("phase"), entry.pop("step")
+    """Return the figures by phase and name, and the number of steps by phase."""
+    figures: dict[str, dict[str, Series]] = {SEARCH: {}, TRAINING: {}}
+    steps = dict.fromkeys(figures, 0)
+    entries = read_metrics(path) if os.path.lexists(path) else ()
+    for number, entry in enumerate(entries, 1):
+        line = f"{path} line {number}"
+        phase = entry.pop("phase")
+        step = entry.pop("step")
         if type(step) is not int or not 0 <= step < _MAX_STEP:
             raise UserError(
-                f"{path} line {line}: step is {shown(step)}; it must be a whole number of 0 or more"
+                f"{line}: step is {shown(step)}; it must be a whole number of 0 or more"
             )
-        if not isinstance(phase, str) or phase not in found:
+        if not isinstance(phase, str) or phase not in figures:
             continue
         steps[phase] = max(steps[phase], step)
-        series = found[phase]
-        for name, value in entry.items():
-            if value is None or (type(value) in {int, float} and not is_figure(value)):
-                continue  # not finite, or as good as
-            if not is_figure(value):
-                raise UserError(
-                    f"{path} line {line}: {shown(name)} is {shown(value)}; it must be a number or null"
-                )
-            if name in series or len(series) < _MAX_NAMES:
-                series.setdefault(name, Series()).add(step, value)
-    return found, steps
+        _add(figures[phase], step, entry, line)
+    return figures, steps
+
+
+def _add(series: dict[str, Series], step: int, values: Mapping[str, Any], line: str) -> None:
+    for name, value in values.items():
+        if value is None or (type(value) in {int, float} and not is_figure(value)):
+            continue  # not finite, or as good as
+        if not is_figure(value):
+            raise UserError(f"{line}: {shown(name)} is {shown(value)}; it must be a number or null")
+        if name in series or len(series) < _MAX_NAMES:
+            series.setdefault(name, Series()).add(step, value)

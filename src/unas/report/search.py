@@ -28,8 +28,9 @@ def draw(run: RunData, level: int) -> Markup:
         return section("Search", level, missing(says))
     if not run.steps[SEARCH]:
         return section("Search", level, missing("No step of the search is logged yet."))
-    drawn = element("div", *(curves.draw(plot) for plot in plots(run)), class_="plots")
-    return section("Search", level, _alarms(run), drawn, _policy(run, level), _end(run))
+    drawn = [curves.draw(plot) for plot in plots(run)]
+    blocks = (_alarms(run), element("div", *drawn, class_="plots"), _policy(run, level), _end(run))
+    return section("Search", level, *blocks)
 
 
 def plots(run: RunData) -> list[Plot]:
@@ -37,16 +38,13 @@ def plots(run: RunData) -> list[Plot]:
     logged = [name for name in run.figures[SEARCH] if name not in _NO_TERMS]
     judged = [verdict.text("quantity") for verdict in run.summary.objects("budgets")]
     expected = costs.expected_costs(logged, judged)
-    terms = [name for name in logged if name not in expected][:_MAX_TERMS]
+    names = [name for name in logged if name not in expected][:_MAX_TERMS]
+    terms = _curves(run, {name: name.replace("_", " ") for name in names})
     loss = _curves(run, {"train_loss": "training loss"})
     entropy = _curves(run, {"entropy": "entropy"})
     all_plots = [
         Plot("Training loss of the supernet", "nats", loss, mark=_policy_starts(run)),
-        Plot(
-            "Terms of the policy's cost, before their weights",
-            "",
-            _curves(run, {name: _plain(name) for name in terms}),
-        ),
+        Plot("Terms of the policy's cost, before their weights", "", terms),
         Plot("Entropy of the policy", "nats", entropy, _uniform(run), limits=(0.0,)),
     ]
     all_plots += [_cost(run, name, quantity) for name, quantity in expected.items()]
@@ -58,15 +56,8 @@ def plots(run: RunData) -> list[Plot]:
 def _curves(run: RunData, names: Mapping[str, str]) -> list[Curve]:
     """Return the curves of those figures that are logged; `names` says what each is called."""
     series = run.figures[SEARCH]
-    return [
-        Curve(says, series[name].bins(), series[name].last)
-        for name, says in names.items()
-        if name in series
-    ]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
+    logged = [name for name in names if name in series]
+    return [Curve(names[name], series[name].bins(), series[name].last) for name in logged]
 
 
 def _policy_starts(run: RunData) -> tuple[float, str] | None:
@@ -145,7 +136,7 @@ def _policy(run: RunData, level: int) -> Markup:
 
 
 def _by_first_part(strips: list[heat_strip.Strip]) -> dict[str, list[heat_strip.Strip]]:
-    """Return strips by the first part of their names, such as a cell's; "all" without parts."""
+    """Return strips by the first part of their names, such as a cell's; "all" without blocks."""
     groups: dict[str, list[heat_strip.Strip]] = {}
     for strip in strips:
         first_part, slash, _ = strip.name.partition("/")
@@ -173,7 +164,8 @@ def _title(group: str) -> str:
 
 def _end(run: RunData) -> Markup | None:
     """Return what choosing found at the end of the search."""
-    summary, rows = run.summary, []
+    summary = run.summary
+    rows = []
     accuracy = summary.number("validation_accuracy")
     if accuracy is not None:
         loss = summary.number("validation_loss")

@@ -1,4 +1,4 @@
-"""Figures by step, thinned while they are read: a run of any length takes a few hundred bins of memory."""
+"""Figures by step, thinned while they are read, so that a run of any length fits into memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Bin:
 
     Args:
         first: the first step with a figure.
-        last: the last one.
+        last: the last step with a figure.
         count: how many figures there are.
-        total: their sum.
-        low: the least.
-        high: the largest.
+        total: the sum of the figures.
+        low: the least figure.
+        high: the largest figure.
     """
 
     first: int
@@ -34,14 +34,17 @@ class Bin:
 
     @property
     def step(self) -> float:
-        """The middle of its steps."""
+        """The middle of the steps."""
         return (self.first + self.last) / 2
 
     def take(self, other: Bin) -> None:
         """Take in the figures of another bin."""
-        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
-        self.count, self.total = self.count + other.count, self.total + other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+        self.count += other.count
+        self.total += other.total
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
 
 
 class Series:
@@ -63,13 +66,15 @@ class Series:
         self.last = value
         self._put(Bin(step, step, 1, float(value), value, value))
         while len(self._bins) > MAX_BINS:
-            bins, self._bins, self._width = self._bins, {}, 2 * self._width
-            for each in bins.values():
-                self._put(each)
+            narrow_bins = self._bins.values()
+            self._bins = {}
+            self._width *= 2
+            for narrow_bin in narrow_bins:
+                self._put(narrow_bin)
 
     def bins(self) -> list[Bin]:
         """Return the bins, in the order of their steps."""
-        return [each for _, each in sorted(self._bins.items())]
+        return [self._bins[key] for key in sorted(self._bins)]
 
     def _put(self, new: Bin) -> None:
         key = new.first // self._width

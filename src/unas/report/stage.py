@@ -10,24 +10,28 @@ from unas.runs.names import SEARCH, TRAINING, WEIGHTS
 
 def stage(run: RunData) -> str:
     """Return how far a run is: "finished", or what it has done last."""
-    steps = run.steps
-    is_given = run.config.text("genotype") != ""
-    found = (
-        (run.is_finished, "finished"),
-        ("test_accuracy" in run.summary, "trained and tested, not exported"),
-        (WEIGHTS in run.sizes, "trained, not tested"),
-        (steps[TRAINING] > 0, f"in training, at step {steps[TRAINING]:,}"),
-        (
-            run.genotype is not None,
-            "not trained" if is_given else "architecture found, not trained",
-        ),
-        (steps[SEARCH] > 0, f"in the search, at step {steps[SEARCH]:,}{_epochs_done(run)}"),
-    )
-    return next((words for holds, words in found if holds), "started, nothing logged")
+    if run.is_finished:
+        return "finished"
+    if "test_accuracy" in run.summary:
+        return "trained and tested, not exported"
+    if WEIGHTS in run.sizes:
+        return "trained, not tested"
+    if run.steps[TRAINING]:
+        return f"in training, at step {run.steps[TRAINING]:,}"
+    return _stage_of_search(run)
 
 
-def _epochs_done(run: RunData) -> str:
-    return f", {run.policy[-1].number} of {planned_epochs(run)} epochs done" if run.policy else ""
+def _stage_of_search(run: RunData) -> str:
+    if run.genotype is not None:
+        is_given = run.config.text("genotype") != ""
+        return "not trained" if is_given else "architecture found, not trained"
+    steps = run.steps[SEARCH]
+    if not steps:
+        return "started, nothing logged"
+    if not run.policy:
+        return f"in the search, at step {steps:,}"
+    epochs = f"{run.policy[-1].number} of {planned_epochs(run)} epochs done"
+    return f"in the search, at step {steps:,}, {epochs}"
 
 
 def planned_epochs(run: RunData) -> int:
@@ -38,4 +42,5 @@ def planned_epochs(run: RunData) -> int:
 
 def next_step(run: RunData) -> str:
     """Return the line that says how an unfinished run goes on."""
-    return f"The run is not finished ({stage(run)}); unas run --resume --out {shlex.quote(str(run.directory))} goes on."
+    resume = f"unas run --resume --out {shlex.quote(str(run.directory))}"
+    return f"The run is not finished ({stage(run)}); {resume} goes on."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unas.common.text import readable_count, readable_number
 from unas.report import costs, interval
 from unas.report.fields import Fields
-from unas.report.figures import budget, milliseconds, percent
+from unas.report.figures import budget, if_known, milliseconds, percent, plural, whole
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, section, table, tile, tiles
 from unas.report.run_data import RunData
@@ -17,13 +17,9 @@ _RUNS = {"onnxruntime": "model.onnx in ONNX Runtime", "eager": "the network in P
 
 def draw(run: RunData, level: int) -> Markup:
     """Return the section."""
-    parts = [
-        headline(run),
-        None if run.is_finished else missing(next_step(run)),
-        _tiles(run),
-        _budgets(run),
-    ]
-    return section("Verdict", level, *parts, _latencies(run))
+    unfinished = None if run.is_finished else missing(next_step(run))
+    blocks = (headline(run), unfinished, _tiles(run), _budgets(run), _latencies(run))
+    return section("Verdict", level, *blocks)
 
 
 def verdict_of(run: RunData) -> tuple[str, str]:
@@ -101,10 +97,11 @@ def _latency_tile(run: RunData) -> Markup | None:
 
 
 def _spread(latency: Fields, low: str = "p10", high: str = "p90") -> str:
-    first, last = latency.number(low), latency.number(high)
-    if first is None or last is None:
+    low_ms = latency.number(low)
+    high_ms = latency.number(high)
+    if low_ms is None or high_ms is None:
         return ""
-    return f"{first:.4g} to {milliseconds(last)}"
+    return f"{low_ms:.4g} to {milliseconds(high_ms)}"
 
 
 def _budgets(run: RunData) -> Markup | None:
@@ -121,11 +118,13 @@ def _budgets(run: RunData) -> Markup | None:
 
 
 def _budget(item: Fields) -> list[str] | None:
-    value, limit = item.number("value"), item.number("limit")
+    value = item.number("value")
+    limit = item.number("limit")
     if value is None or limit is None:
         return None
-    low, high = item.number("low"), item.number("high")
+    low = item.number("low")
     low = value if low is None else low
+    high = item.number("high")
     high = value if high is None else high
 
     def shown(figure: float) -> str:
@@ -134,9 +133,12 @@ def _budget(item: Fields) -> list[str] | None:
     ends = f"{shown(low)} to {shown(high)}" if low < high else "counted: exact"
     about = f"{shown(value)}, {ends}, against at most {shown(limit)}"
     plot = interval.draw(value, min(low, value), max(high, value), limit, about)
-    mark, kind = ("✓ PASS", "pass") if item.flag("passed") else ("✗ FAIL", "fail")
+    if item.flag("passed"):
+        mark = element("b", "✓ PASS", class_="pass")
+    else:
+        mark = element("b", "✗ FAIL", class_="fail")
     note = f" {item.text('note')}" if item.text("note") else None
-    verdict = element("span", element("b", mark, class_=kind), note)
+    verdict = element("span", mark, note)
     name = budget(item.text("budget"))
     return [name, verdict, shown(value), ends, f"≤ {shown(limit)}", plot]
 
@@ -144,15 +146,14 @@ def _budget(item: Fields) -> list[str] | None:
 def _latencies(run: RunData) -> Markup | None:
     rows = []
     for latency in run.summary.objects("latency"):
-        median, samples = latency.number("median_ms"), latency.number("samples")
         backend = latency.text("backend")
         rows.append(
             [
                 _RUNS.get(backend, backend),
-                "" if median is None else milliseconds(median),
+                if_known(latency.number("median_ms"), milliseconds),
                 _spread(latency, "low_ms", "high_ms"),
                 _spread(latency),
-                "" if samples is None else f"{samples:,.0f}",
+                if_known(latency.number("samples"), whole),
                 _machine(latency),
             ]
         )
@@ -171,5 +172,5 @@ def _machine(latency: Fields) -> str:
     words = [latency.text("device"), processor]
     threads = fingerprint.number("threads")
     if threads is not None:
-        words.append(f"{threads:.0f} thread{'s' if threads != 1 else ''}")
+        words.append(plural(threads, "thread"))
     return ", ".join(word for word in words if word)
