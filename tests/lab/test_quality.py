@@ -152,7 +152,7 @@ def test_the_command_line_shows_alarms_and_where_the_plot_is(
         "random_skip_share": 0.2,
         "plot": "somewhere.png",
     }
-    monkeypatch.setattr("unas.lab.quality.quality", lambda *_, **__: report)
+    monkeypatch.setattr("unas.cli.lab_quality.measure_quality", lambda *_, **__: report)
     assert main(["lab", "quality", "digits", "--device", "cpu", "--out", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
