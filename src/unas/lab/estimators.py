@@ -1,4 +1,4 @@
-"""The experiment of `unas lab estimators`: every gradient estimator on every problem whose gradient is known."""
+"""`unas lab estimators`: every gradient estimator on every problem whose gradient is known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,16 @@ class Row:
     """How one estimator did on one problem.
 
     Args:
-        problem: its name.
-        estimator: its name.
-        is_unbiased: whether it says so.
+        problem: the problem's name.
+        estimator: the estimator's name.
+        is_unbiased: whether the estimator says that it is.
         bias_max: largest bias of a logit, in standard errors.
         bias_rms: root mean square over logits of the bias, in standard errors.
-        logits: how many.
+        logits: how many logits the problem's policy has.
         variance: of one architecture's estimate, summed over logits.
         ratio: that variance over `reinforce`'s.
-        ratio_low: lower end of its 95 % interval.
-        ratio_high: its upper end.
+        ratio_low: lower end of the ratio's 95 % interval.
+        ratio_high: upper end of the ratio's 95 % interval.
         microseconds: processor time of one call with `GROUP` architectures, median.
     """
 
@@ -79,7 +79,9 @@ def lab_estimators(
     out: Path = Path("lab"),
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Measure bias, variance and time of estimators, and write estimators.json, .md and, with matplotlib, .png.
+    """Measure bias, variance and time of estimators; write estimators.json and estimators.md.
+
+    With matplotlib, there is estimators.png too.
 
     Args:
         problems: names; all by default.
@@ -101,36 +103,31 @@ def lab_estimators(
         raise UserError(
             f"samples is {samples}; it must be {2 * GROUP} or more: two calls of {GROUP}"
         )
-    asked = list(dict.fromkeys(map(_problem, problems))) or list(PROBLEMS)
+    chosen = list(dict.fromkeys(map(_problem, problems))) or list(PROBLEMS)
     cases = named_estimators(estimators)
     make_directory(out)
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     with (
         _one_thread(),
-        Progress("estimators", len(asked) * len(cases), out, quiet=quiet) as progress,
+        Progress("estimators", len(chosen) * len(cases), out, quiet=quiet) as progress,
     ):
-        for problem in asked:
+        for problem in chosen:
             for row in _rows(problem, cases, samples // GROUP, seed):
-                rows.append(row)
+                rows.append(asdict(row))
                 progress.update(len(rows))
-    result = {
-        "command": _command(problems, estimators, samples, seed),
-        **_circumstances(cases, samples, seed),
-    }
-    result["rows"] = [asdict(row) for row in rows]
+    command = _command(problems, estimators, samples, seed)
+    result = {"command": command, **_circumstances(cases, samples, seed), "rows": rows}
     write_json(out / "estimators.json", result)
     write_text(out / "estimators.md", markdown(result))
     return result | plotted(lambda path: write_plot(result, path), out / "estimators.png")
 
 
 def _command(problems: Sequence[str], estimators: Sequence[str], samples: int, seed: int) -> str:
-    chosen = [
-        *(f"--problem={name}" for name in problems),
-        *(f"--estimator={name}" for name in estimators),
-    ]
-    return shlex.join(
-        ["unas", "lab", "estimators", *chosen, "--samples", str(samples), "--seed", str(seed)]
-    )
+    words = ["unas", "lab", "estimators"]
+    words += [f"--problem={name}" for name in problems]
+    words += [f"--estimator={name}" for name in estimators]
+    words += ["--samples", str(samples), "--seed", str(seed)]
+    return shlex.join(words)
 
 
 def _circumstances(cases: Mapping[str, Estimator], samples: int, seed: int) -> dict[str, Any]:
@@ -141,19 +138,15 @@ def _circumstances(cases: Mapping[str, Estimator], samples: int, seed: int) -> d
         "architectures_per_call": GROUP,
         "timed_calls": min(TIMED_CALLS, samples // GROUP),
         "seed": seed,
-        "options": {
-            name: {field.name: getattr(case, field.name) for field in fields(case)}
-            for name, case in cases.items()
-        },
+        "options": {name: asdict(case) for name, case in cases.items()},
     }
 
 
 def _problem(name: str) -> Problem:
     by_name = {_plain(problem.name): problem for problem in PROBLEMS}
     if _plain(name) not in by_name:
-        raise UserError(
-            f"problem {name!r} does not exist; {one_of(name, tuple(problem.name for problem in PROBLEMS))}"
-        )
+        names = tuple(problem.name for problem in PROBLEMS)
+        raise UserError(f"problem {name!r} does not exist; {one_of(name, names)}")
     return by_name[_plain(name)]
 
 
@@ -164,25 +157,27 @@ def _plain(name: str) -> str:
 def named_estimators(names: Sequence[str]) -> dict[str, Estimator]:
     """Return the estimators by name, `reinforce` first."""
     everything = [name for name in available.names() if name != "exact"] + list(VARIANTS)
-    found: dict[str, Estimator] = {}
+    cases: dict[str, Estimator] = {}
     for name in (REFERENCE, *(names or everything)):
         if name in VARIANTS:
-            found[name] = VARIANTS[name]
+            cases[name] = VARIANTS[name]
             continue
         component = available.get(name)
-        found[available.registry.name_of(component)] = component()
-    if "exact" in found:
+        cases[available.registry.name_of(component)] = component()
+    if "exact" in cases:
         raise UserError("estimator exact is what the others are compared with; leave it out")
-    return found
+    return cases
 
 
 def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: int) -> Iterator[Row]:
-    reference: GradientErrors | None = None  # the first
+    reference: GradientErrors | None = None  # the first estimator's
+    timed = min(TIMED_CALLS, calls)
     for name, case in cases.items():
-        found = measure(case, problem, num_estimates=calls, num_samples=GROUP, seed=seed)
-        reference = reference or found
-        bias = found.bias_in_standard_errors
-        ratio, low, high = variance_ratio(found, reference)
+        errors = measure(case, problem, num_estimates=calls, num_samples=GROUP, seed=seed)
+        if reference is None:
+            reference = errors
+        bias = errors.bias_in_standard_errors
+        ratio, low, high = variance_ratio(errors, reference)
         yield Row(
             problem.name,
             name,
@@ -190,13 +185,11 @@ def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: in
             bias_max=float(bias.abs().max()),
             bias_rms=float(bias.square().mean().sqrt()),
             logits=len(bias),
-            variance=found.variance,
+            variance=errors.variance,
             ratio=ratio,
             ratio_low=low,
             ratio_high=high,
-            microseconds=median_microseconds(
-                case, problem, num_samples=GROUP, calls=min(TIMED_CALLS, calls)
-            ),
+            microseconds=median_microseconds(case, problem, num_samples=GROUP, calls=timed),
         )
 
 

@@ -12,7 +12,7 @@ TELLING = 4.0  # standard errors
 
 
 def write_plot(result: Mapping[str, Any], path: Path) -> None:
-    """Write two panels, one column a problem and one marker an estimator: bias above, variance below.
+    """Write two panels, bias above and variance below: a column a problem, a marker an estimator.
 
     Args:
         result: what `lab_estimators` has measured.
@@ -27,24 +27,19 @@ def write_plot(result: Mapping[str, Any], path: Path) -> None:
     figure = new_figure(max(7.0, 3.0 + 1.1 * len(problems)), 8.5)
     bias, variance = figure.subplots(2, 1, sharex=True)
     for i, name in enumerate(names):
-        own = [row for row in rows if row["estimator"] == name]
-        at = [problems.index(row["problem"]) + (i + 1) / (len(names) + 1) - 0.5 for row in own]
-        _draw(bias, at, own, ("bias_rms", "bias_rms", "bias_max"), i)
-        _draw(variance, at, own, ("ratio", "ratio_low", "ratio_high"), i)
+        rows_of_name = [row for row in rows if row["estimator"] == name]
+        offset = (i + 1) / (len(names) + 1) - 0.5
+        at = [problems.index(row["problem"]) + offset for row in rows_of_name]
+        _draw(bias, at, rows_of_name, ("bias_rms", "bias_rms", "bias_max"), i)
+        _draw(variance, at, rows_of_name, ("ratio", "ratio_low", "ratio_high"), i)
     _finish_bias(bias)
     _finish_variance(variance)
     for axis in (bias, variance):
-        grid(axis, "y")
-        for column in range(1, len(problems), 2):
-            axis.axvspan(column - 0.5, column + 0.5, color="#f0f0f0", zorder=-2, linewidth=0)
-        axis.set_xlim(-0.5, len(problems) - 0.5)
+        _shade_columns(axis, len(problems))
     variance.set_xticks(range(len(problems)), problems)
     variance.set_xlabel("problem with a known gradient")
-    calls, group = result["calls"], result["architectures_per_call"]
-    figure.suptitle(
-        f"Gradient estimates against enumeration, {calls} calls of {group} architectures",
-        fontsize=11,
-    )
+    of = f"{result['calls']} calls of {result['architectures_per_call']} architectures"
+    figure.suptitle(f"Gradient estimates against enumeration, {of}", fontsize=11)
     handles, labels = variance.get_legend_handles_labels()
     figure.legend(
         handles,
@@ -57,6 +52,14 @@ def write_plot(result: Mapping[str, Any], path: Path) -> None:
     save_figure(figure, path)
 
 
+def _shade_columns(axis: Any, count: int) -> None:
+    """Draw horizontal lines, and shade every other column."""
+    grid(axis, "y")
+    for column in range(1, count, 2):
+        axis.axvspan(column - 0.5, column + 0.5, color="#f0f0f0", zorder=-2, linewidth=0)
+    axis.set_xlim(-0.5, count - 0.5)
+
+
 def _draw(
     axis: Any,
     at: Sequence[float],
@@ -64,7 +67,15 @@ def _draw(
     fields: tuple[str, str, str],
     i: int,
 ) -> None:
-    """Draw an estimator's markers, hollow if it is biased, each with a line from `fields[1]` to `fields[2]`."""
+    """Draw an estimator's markers, hollow if it is biased.
+
+    Args:
+        axis: the panel.
+        at: the markers' places.
+        rows: the estimator's rows, one a problem.
+        fields: of a row: the marker's height, and where its line begins and ends.
+        i: the estimator's number.
+    """
     colour, is_unbiased = COLOURS[i % len(COLOURS)], rows[0]["is_unbiased"]
     value, low, high = ([row[field] for row in rows] for field in fields)
     axis.vlines(at, low, high, color=colour, linewidth=1.0)
@@ -84,9 +95,8 @@ def _finish_bias(axis: Any) -> None:
     axis.set_yscale("symlog", linthresh=1.0, linscale=0.6)
     top = max(2 * TELLING, 1.3 * axis.get_ylim()[1])
     axis.set_ylim(-0.08, top)  # a marker at 0 is seen whole
-    axis.set_yticks(
-        [0, 0.5, *(tick for tick in (1, 2, 4, 10, 20, 50, 100, 200, 500) if tick < top)]
-    )
+    ticks = (0, 0.5, 1, 2, 4, 10, 20, 50, 100, 200, 500)
+    axis.set_yticks([tick for tick in ticks if tick < top])
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.axhline(1, color="black", linewidth=0.8, linestyle="--", zorder=-1)
     axis.axhspan(
@@ -94,7 +104,8 @@ def _finish_bias(axis: Any) -> None:
     )
     axis.set_ylabel("bias, RMS over logits\n(standard errors; line: to the largest logit)")
     axis.set_title(
-        f"dashed: expected of an unbiased estimator; hatched: more than {TELLING:g} standard errors",
+        "dashed: expected of an unbiased estimator; "
+        f"hatched: more than {TELLING:g} standard errors",
         fontsize=9,
     )
 

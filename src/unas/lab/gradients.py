@@ -45,12 +45,15 @@ class GradientErrors:
 
     @property
     def variance(self) -> float:
-        """The trace of the covariance of one call's estimate, times G: what one architecture contributes."""
+        """The trace of the covariance of one call's estimate, times G.
+
+        That is what one architecture contributes.
+        """
         return float(self.estimates.var(0).sum()) * self.num_samples
 
     @property
     def variance_standard_error(self) -> float:
-        """The standard error of `variance`: of the mean over calls of the squared distance from their mean."""
+        """The standard error of `variance`, a mean over calls of squared distances."""
         distances = (self.estimates - self.estimates.mean(0)).square().sum(1)
         return float(distances.std(0)) * self.num_samples / math.sqrt(len(distances))
 
@@ -85,20 +88,24 @@ def measure(
     return GradientErrors(torch.stack(rows[burn_in:]), exact, num_samples)
 
 
-def variance_ratio(found: GradientErrors, reference: GradientErrors) -> tuple[float, float, float]:
-    """Return one variance over another with its 95 % interval, from the normal approximation of its logarithm."""
-    ratio = found.variance / reference.variance
-    if found is reference or not ratio:
+def variance_ratio(errors: GradientErrors, reference: GradientErrors) -> tuple[float, float, float]:
+    """Return one variance over another with its 95 % interval.
+
+    The logarithm of the ratio is taken as normal.
+    """
+    ratio = errors.variance / reference.variance
+    if errors is reference or not ratio:
         return ratio, ratio, ratio
-    errors = (each.variance_standard_error / each.variance for each in (found, reference))
-    spread = math.exp(1.959964 * math.hypot(*errors))
+    relative_error = errors.variance_standard_error / errors.variance
+    reference_error = reference.variance_standard_error / reference.variance
+    spread = math.exp(1.959964 * math.hypot(relative_error, reference_error))
     return ratio, ratio / spread, ratio * spread
 
 
 def median_microseconds(
     estimator: Estimator, problem: Problem, *, num_samples: int, calls: int
 ) -> float:
-    """Return the processor time in µs of one estimate with its backward pass, the median of some calls.
+    """Return the median processor time of one estimate with its backward pass, in µs.
 
     Processor time rather than the clock's: it is the same beside other work.
     """

@@ -7,7 +7,7 @@ from uniform to nearly decided.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,10 +36,9 @@ class Problem:
 
     def policy(self, dtype: torch.dtype = torch.float32) -> Policy:
         """Return a new policy with the problem's logits."""
-        choices = {
-            f"choice{i}": [f"option{k}" for k in range(len(row))]
-            for i, row in enumerate(self.logits)
-        }
+        choices = {}
+        for i, row in enumerate(self.logits):
+            choices[f"choice{i}"] = [f"option{k}" for k in range(len(row))]
         policy = Policy(choices, self.softening).to(dtype)
         with torch.no_grad():
             for parameter, row in zip(policy.logits.values(), self.logits, strict=True):
@@ -88,11 +87,14 @@ def _hinge(weights: Weights) -> Tensor:
     """Return the latency over a budget of 3 ms on the slower of two devices."""
     first = ((1.0, 2.5, 0.4, 3.0), (0.5, 2.0, 1.1), (0.2, 0.9, 1.6, 2.8, 0.6))
     second = ((2.0, 1.0, 1.5, 0.5), (1.5, 0.3, 2.2), (1.9, 0.4, 0.8, 1.0, 2.4))
-    totals = [
-        torch.stack([w @ w.new_tensor(ms) for w, ms in zip(weights, device, strict=True)]).sum(0)
-        for device in (first, second)
-    ]
-    return (torch.maximum(*totals) - 3.0).relu()
+    slower = torch.maximum(_linear(weights, first), _linear(weights, second))
+    return (slower - 3.0).relu()
+
+
+def _linear(weights: Weights, costs: Sequence[Sequence[float]]) -> Tensor:
+    """Return the sum over choices of the mixed cost of their options, [G]."""
+    terms = [w @ w.new_tensor(row) for w, row in zip(weights, costs, strict=True)]
+    return torch.stack(terms).sum(0)
 
 
 def _log_sum_exp(weights: Weights) -> Tensor:

@@ -1,4 +1,4 @@
-"""How noisy and how dear gradient estimates are on a trained supernet, where no exact gradient is known."""
+"""Noise and time of gradient estimates on a trained supernet, where no exact gradient is known."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class SupernetRow:
         ratio: that variance over the first estimator's.
         ratio_low: lower end of the ratio's 95 % interval (bootstrap over calls).
         ratio_high: upper end of the ratio's 95 % interval.
-        estimate_ms: time of one estimate, median.
-        step_ms: time of one estimate and of the weights' gradient after it, median: a whole step
-            but for Adam.
+        estimate_ms: median time of one estimate.
+        step_ms: median time of one estimate and of the weights' gradient after it, which is a whole
+            step but for Adam.
         step_ratio: median over calls of that step's time over the first estimator's in the same
             turn.
         at_equal_time: ratio · step_ratio: the variance of what the first estimator's time pays for,
@@ -66,7 +66,7 @@ def supernet_gradients(
     calls: int = 300,
     quiet: bool = False,
 ) -> list[SupernetRow]:
-    """Search as `config` says, then call estimators in turn on the supernet and the policy that it ends with.
+    """Search as `config` says, then call estimators in turn on its last supernet and policy.
 
     Every call has a batch and noise of its own; in one turn all estimators have the same batch.
     Nothing is updated but what an estimator remembers, so the first tenth of the calls, in which it
@@ -196,7 +196,10 @@ def _resampling(calls: int) -> Tensor:
 
 
 def _ratio(own: Tensor, reference: Tensor, shares: Tensor) -> tuple[float, float, float]:
-    """Return the variance of estimates [R, D] over that of others, with its 95 % interval over resamples of calls."""
+    """Return the variance of estimates [R, D] over that of others, with its 95 % interval.
+
+    The interval is that over resamples of calls.
+    """
     resampled = _variances(own, shares) / _variances(reference, shares)
     low, high = resampled.quantile(torch.tensor((0.025, 0.975), dtype=torch.float64)).tolist()
     return float(own.var(0).sum() / reference.var(0).sum()), low, high

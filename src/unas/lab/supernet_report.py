@@ -1,4 +1,4 @@
-"""`unas lab estimators RECIPE`: gradient estimates on that recipe's supernet, as JSON, Markdown and a picture."""
+"""`unas lab estimators RECIPE`: gradient estimates on the recipe's supernet, as files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from unas.lab.supernet_gradients import supernet_gradients
 
 CALLS = 300
 NOTES = """
-**Variance**: trace of the covariance of one call's gradient, over batches and noise; **÷ {reference}** with its 95 %
-interval (bootstrap over calls). **Estimate**, **step**: median time of one gradient of the policy, and of that and the
-weights' gradient after it, which is a step of the search but for Adam. **Step ÷ {reference}**: median over turns.
-**At equal time**: one ratio times the other, the variance that remains when {reference} gets as much time.
+**Variance**: trace of the covariance of one call's gradient, over batches and noise; **÷
+{reference}** with its 95 % interval (bootstrap over calls). **Estimate**, **step**: median time of
+one gradient of the policy, and of that and the weights' gradient after it, which is a step of the
+search but for Adam. **Step ÷ {reference}**: median over turns. **At equal time**: one ratio times
+the other, the variance that remains when {reference} gets as much time.
 
 ![Variance and variance at equal time](estimators.png)
 """
@@ -57,9 +58,10 @@ def lab_supernet(
     cases = named_estimators(estimators)
     make_directory(out)
     rows = supernet_gradients(config, cases, out, calls=calls, quiet=quiet)
+    threads = torch.get_num_threads()
     result: dict[str, Any] = {
         "command": command,
-        "hardware": f"{cpu_name()}, {torch.get_num_threads()} threads, device {config.runtime.device}",
+        "hardware": f"{cpu_name()}, {threads} threads, device {config.runtime.device}",
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "calls": calls,
         "batch_size": config.search.batch_size,
@@ -74,24 +76,27 @@ def lab_supernet(
 
 def markdown(result: Mapping[str, Any]) -> str:
     """Return head, notes and table of what `lab_supernet` has measured."""
-    versions, reference = result["versions"], result["rows"][0]["estimator"]
+    versions = result["versions"]
+    rows = result["rows"]
+    reference = rows[0]["estimator"]
     columns = (
-        "estimator", "unbiased", "variance", f"÷ {reference} (95 %)", "estimate, ms", "step, ms", f"step ÷ {reference}",
-        "at equal time",
+        "estimator", "unbiased", "variance", f"÷ {reference} (95 %)", "estimate, ms", "step, ms",
+        f"step ÷ {reference}", "at equal time",
     )  # fmt: skip
     lines = [
         "# Gradient estimators on a trained supernet",
         "",
-        f"{result['hardware']}; Python {versions['python']}, PyTorch {versions['torch']}; {result['calls']} calls, "
-        f"batches of {result['batch_size']} images shared out to {result['architectures']} architectures, "
-        f"seed {result['seed']}.",
+        f"{result['hardware']}; Python {versions['python']}, PyTorch {versions['torch']}; "
+        f"{result['calls']} calls, batches of {result['batch_size']} images shared out to "
+        f"{result['architectures']} architectures, seed {result['seed']}.",
         "",
         f"Command: `{result['command']}`",
         NOTES.format(reference=reference),
         _line(columns),
         _line(("---", "---", *["---:"] * 6)),
     ]
-    return "\n".join([*lines, *(_line(_cells(row)) for row in result["rows"])]) + "\n"
+    lines += [_line(_cells(row)) for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,36 +124,29 @@ def write_plot(result: Mapping[str, Any], path: Path) -> None:
     """
     rows = result["rows"]
     figure = new_figure(7.5, 1.6 + 0.36 * len(rows))
-    axis, at = figure.subplots(), range(len(rows))
-    axis.hlines(
-        at,
-        [row["ratio_low"] for row in rows],
-        [row["ratio_high"] for row in rows],
-        color=COLOURS[0],
-    )
-    axis.plot(
-        [row["ratio"] for row in rows],
-        at,
-        MARKERS[0],
-        color=COLOURS[0],
-        label="a call (line: 95 % interval)",
-    )
-    equal = [row["at_equal_time"] for row in rows]
-    axis.plot(
-        equal,
-        at,
-        MARKERS[1],
-        color="black",
-        markerfacecolor="white",
-        label="at equal time of a search step",
-    )
+    axis = figure.subplots()
+    at = range(len(rows))
+    low, high = _column(rows, "ratio_low"), _column(rows, "ratio_high")
+    axis.hlines(at, low, high, color=COLOURS[0])
+    label = "a call (line: 95 % interval)"
+    axis.plot(_column(rows, "ratio"), at, MARKERS[0], color=COLOURS[0], label=label)
+    hollow = {"color": "black", "markerfacecolor": "white"}
+    label = "at equal time of a search step"
+    axis.plot(_column(rows, "at_equal_time"), at, MARKERS[1], label=label, **hollow)
     axis.axvline(1, color="black", linewidth=0.8, linestyle="--", zorder=-1)
     axis.set_xscale("log")
-    axis.set_yticks(
-        at, [row["estimator"] + ("" if row["is_unbiased"] else " (biased)") for row in rows]
-    )
+    axis.set_yticks(at, [_label(row) for row in rows])
     axis.invert_yaxis()
     axis.set_xlabel(f"variance ÷ variance of {rows[0]['estimator']} (left is better)")
     grid(axis, "x")
     figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     save_figure(figure, path)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [row[name] for row in rows]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    name: str = row["estimator"]
+    return name if row["is_unbiased"] else f"{name} (biased)"

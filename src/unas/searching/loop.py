@@ -34,16 +34,10 @@ def search_loop(
     Returns:
         the alarms that were raised, by name, each with its epoch.
     """
-    policies: list[dict[str, Any]] = []
+    policies = _resumed(search, session)
 
     def state() -> dict[str, Any]:
         return {"search": search.state_dict(), "policies": policies}
-
-    checkpoint = session.run.checkpoint
-    if checkpoint is not None and checkpoint.phase == SEARCH:
-        with fitting(checkpoint):
-            search.load_state_dict(checkpoint.state["search"])
-            policies += _checked(checkpoint.state["policies"])
 
     epoch = train.steps_per_epoch
     total = total_steps(search.config, epoch)
@@ -63,14 +57,21 @@ def search_loop(
         done = (step + 1 - warm_up) / max(1, total - warm_up)
         alarms = _new(signs.alarms(done), policies)
         _show(alarms, session)
-        entry = {
-            "epoch": (step + 1) // epoch,
-            "probabilities": search.policy.probabilities(),
-            "alarms": alarms,
-        }
-        policies.append(entry)
+        number = (step + 1) // epoch
+        probabilities = search.policy.probabilities()
+        policies.append({"epoch": number, "probabilities": probabilities, "alarms": alarms})
         session.run.write_json(POLICY, policies)
     return _raised(policies)
+
+
+def _resumed(search: SearchStep, session: Session) -> list[dict[str, Any]]:
+    """Load the search that the session has saved, if any; return its entries of policy.json."""
+    checkpoint = session.run.checkpoint
+    if checkpoint is None or checkpoint.phase != SEARCH:
+        return []
+    with fitting(checkpoint):
+        search.load_state_dict(checkpoint.state["search"])
+        return _checked(checkpoint.state["policies"])
 
 
 def _checked(policies: Any) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class SharedCost:
 
 
 def own_part(sample: Sample, ranks: Ranks, num_samples: int) -> Sample:
-    """Return the rows of a sample of m·G architectures that this rank evaluates, those of each copy.
+    """Return the rows of a sample of m·G architectures that this rank evaluates, of every copy.
 
     Args:
         sample: the architectures.
