@@ -14,7 +14,7 @@ from test_resume import assert_same_artefacts
 import unas
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas.common.errors import Interrupted
-from unas.pipeline import phases as work
+from unas.pipeline import batches, phases
 from unas.runs.names import GENOTYPE, ONNX, SUMMARY
 from unas.searching.losses import Losses
 
@@ -43,7 +43,7 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
     # The only calls of `logits` outside of `Losses.__call__` are those of the four candidates, on the first
     # batch of three.
     with monkeypatch.context() as patch:
-        patch.setattr(work, "EVALUATION_BATCH", 8)
+        patch.setattr(batches, "EVALUATION_BATCH", 8)
         patch.setattr(Losses, "__call__", _losses_that_do_not_count)
         message = stopped_in(Losses, "logits", 4)
     assert message.startswith(
@@ -51,13 +51,13 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
     )
     assert not (run / GENOTYPE).exists()
 
-    message = stopped_in(work, "evaluate", 1)
+    message = stopped_in(phases, "evaluate", 1)
     assert message.startswith(
         f"stopped after training step {TRAINING_STEPS}, saved in {run}; go on with: unas run "
     )
     assert "test_accuracy" not in (run / SUMMARY).read_text()
 
-    stopped_in(work, "export_onnx", 1)
+    stopped_in(phases, "export_onnx", 1)
     assert (run / ONNX).exists()
     assert "onnx_max_difference" not in (run / SUMMARY).read_text()
 

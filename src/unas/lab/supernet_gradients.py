@@ -15,8 +15,9 @@ from unas.common.errors import UserError
 from unas.config import Config
 from unas.data import BatchStream
 from unas.estimators import Estimator
+from unas.pipeline.batches import search_streams
 from unas.pipeline.opening import work_in
-from unas.pipeline.phases import find_genotype, new_search, search_streams
+from unas.pipeline.phases import find_genotype, new_search
 from unas.runs.progress import Progress
 from unas.searching.cost import Batches
 from unas.searching.gradient import policy_gradients

@@ -1,4 +1,4 @@
-"""What a caller asks for: a whole run, one of its phases, or one step (the main path of the house)."""
+"""What a caller asks for: a whole run, one of its phases, or one step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from unas.config import Config
 from unas.objectives import RunningTerm, Setting
 from unas.pipeline.deployed import start_terms
 from unas.pipeline.opening import finished, resolved, work_in
-from unas.pipeline.phases import Work, export_network, find_genotype, test, train_network
+from unas.pipeline.phases import export_network, find_genotype, test, train_network
+from unas.pipeline.work import Work
 from unas.report import write_report
 from unas.runs.names import GENOTYPE, REPORT
 from unas.runs.network import load_network
+from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
+from unas.spaces import Blueprint
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def run(
     resume: bool = False,
     quiet: bool = False,
 ) -> Result:
-    """Search an architecture, train it from scratch, export it, measure the export and draw the report.
+    """Search an architecture, train it from scratch, export it, measure it and draw the report.
 
     Args:
         config: a configuration, or the name of a recipe. With its `genotype` set, nothing is
@@ -75,9 +78,10 @@ def search(
 
     See `run`. The configuration's `genotype` must not be set.
     """
-    if (given := resolved(config).genotype) is not None:
+    genotype = resolved(config).genotype
+    if genotype is not None:
         raise UserError(
-            f"genotype is {given!r}, but a search finds its own; leave it out, or use train"
+            f"genotype is {genotype!r}, but a search finds its own; leave it out, or use train"
         )
     with work_in(config, out, "search", resume=resume, quiet=quiet) as work:
         return _result(work, find_genotype(work))
@@ -108,15 +112,17 @@ def search_step(
     image_channels: int | None = None,
     image_size: int | None = None,
 ) -> SearchStep:
-    """Return `step(x, y, x_val, y_val)`: one whole update of the policy and the weights, without data or files.
+    """Return `step(x, y, x_val, y_val)`: one whole update of the policy and the weights.
+
+    It needs no data and no files.
 
     Args:
         config: a configuration, or the name of a recipe.
         device: where to compute.
-        num_classes: of the images; the data set's, where it is known without its files.
-        image_channels: of the images; likewise.
-        image_size: height and width of the images, where a budget or a term of the cost is about the
-            network that will be deployed, such as its latency: it is counted or measured here.
+        num_classes: how many classes the images have; None for what the data set is known to have.
+        image_channels: channels of an image; None for what the data set is known to have.
+        image_size: height and width of the images, where a budget or a term of the cost is about
+            the network that will be deployed, such as its latency: it is counted or measured here.
 
     Raises:
         UserError: the data set says nothing about its images without its files, or a term needs
@@ -125,29 +131,38 @@ def search_step(
     config = resolved(config)
     search_config = config.steered_search()
     data = type(config.dataset)
-    classes, channels = num_classes or data.num_classes, image_channels or data.image_channels
-    if classes is None or channels is None:
+    num_classes = num_classes or data.num_classes
+    image_channels = image_channels or data.image_channels
+    if num_classes is None or image_channels is None:
         raise UserError(
-            f"num_classes and image_channels of {data.__name__} are known only from its files; give both"
+            f"num_classes and image_channels of {data.__name__} are known only from its files; "
+            "give both"
         )
     runtime = replace(config.runtime, device=device).build()
     terms: dict[str, RunningTerm] = {}
     if image_size is not None:
-        size = (channels, image_size, image_size)
-        blueprint = config.blueprint(classes, size)
-        setting = Setting(blueprint, config.search.estimator, device=str(runtime.device))
-        terms = start_terms(search_config.objectives, setting)
-        for term in terms.values():
-            term.prepare()
+        blueprint = config.blueprint(num_classes, (image_channels, image_size, image_size))
+        terms = _prepared_terms(search_config, blueprint, str(runtime.device))
     return SearchStep(
         config.space,
         search_config,
-        classes,
-        channels,
+        num_classes,
+        image_channels,
         runtime,
         seed=config.seed,
         policy_terms=terms,
     )
+
+
+def _prepared_terms(
+    search_config: SearchConfig, blueprint: Blueprint, device: str
+) -> dict[str, RunningTerm]:
+    """Return the terms that are about the deployed network, which is counted or measured here."""
+    setting = Setting(blueprint, search_config.estimator, device=device)
+    terms = start_terms(search_config.objectives, setting)
+    for term in terms.values():
+        term.prepare()
+    return terms
 
 
 def evaluate_run(
@@ -166,9 +181,8 @@ def evaluate_run(
             imported.
     """
     work = finished(directory, data_root, device, trusted)
-    accuracy, loss = test(
-        work, load_network(Path(directory), work.config.space).to(work.runtime.device)
-    )
+    network = load_network(Path(directory), work.config.space).to(work.runtime.device)
+    accuracy, loss = test(work, network)
     return {"test_accuracy": accuracy, "test_loss": loss}
 
 

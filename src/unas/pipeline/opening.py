@@ -20,8 +20,9 @@ from unas.config import Config
 from unas.config.components import outside_names
 from unas.config.document import config_from_json, config_to_json
 from unas.data import ImageData
+from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
-from unas.pipeline.phases import Work, check, read_summary
+from unas.pipeline.work import Work, read_summary
 from unas.recipes import recipe
 from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
@@ -34,11 +35,12 @@ from unas.runs.session import Session
 def new_directory(name: str) -> Path:
     """Return an unused run directory: runs/NAME-TIME, in UTC."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return next(
-        path
-        for n in range(10_000)
-        if not (path := Path("runs") / f"{name}-{stamp}{f'-{n}' * (n > 0)}").exists()
-    )
+    directory = Path("runs") / f"{name}-{stamp}"
+    number = 0
+    while directory.exists():
+        number += 1
+        directory = Path("runs") / f"{name}-{stamp}-{number}"
+    return directory
 
 
 @contextlib.contextmanager
@@ -57,27 +59,29 @@ def work_in(
         is_restarted = ranks.largest(restarts()) > 0
         quiet = quiet or not ranks.is_main
         costs = DeployedCosts(config, data, runtime, quiet=quiet)
-        opened = open_together(
-            ranks,
-            lambda: _open(
-                config,
-                data,
-                runtime,
-                directory,
-                costs,
-                resume=resume or (is_restarted and _is_own(directory)),
-            ),
-        )
-        stack.callback(opened.close)
+
+        def opening() -> RunDirectory:
+            goes_on = resume or (is_restarted and _is_own(directory))
+            return _open(config, data, runtime, directory, costs, resume=goes_on)
+
+        run = open_together(ranks, opening)
+        stack.callback(run.close)
         costs.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
-        out_words = f"unas {verb} --resume --out {shlex.quote(str(opened.directory))}"
-        words = [out_words, *(f"--trust {name}" for name in sorted(outside_names(config)))]
         if ranks.size > 1 and not quiet:
             print(_about_ranks(config, ranks), file=sys.stderr, flush=True)
-        session = Session(opened, stop, config.checkpoint, " ".join(words), quiet, ranks)
+        again = _resume_command(verb, run.directory, config)
+        session = Session(run, stop, config.checkpoint, again, quiet, ranks)
         yield Work(config, runtime, data, session, costs)
+
+
+def _resume_command(verb: str, directory: Path, config: Config) -> str:
+    """Return what to type to go on with a run that was stopped."""
+    words = ["unas", verb, "--resume", "--out", shlex.quote(str(directory))]
+    for name in sorted(outside_names(config)):
+        words += ["--trust", name]
+    return " ".join(words)
 
 
 def _open(
@@ -90,11 +94,10 @@ def _open(
     resume: bool,
 ) -> RunDirectory:
     """Go on with the run in a directory, or make a new one there."""
-    manifest = {
-        **collect_manifest(config.seed, sys.argv, runtime.describe()),
-        "processes": runtime.ranks.size,
-    }
-    manifest |= {"job": job()} if job() else {}
+    manifest = collect_manifest(config.seed, sys.argv, runtime.describe())
+    manifest["processes"] = runtime.ranks.size
+    if job():
+        manifest["job"] = job()
     if resume and holds_run(directory):
         _require_same(config, directory)
         return RunDirectory.resume(directory, manifest)
@@ -104,23 +107,28 @@ def _open(
 
 
 def _is_own(directory: Path) -> bool:
-    """Return whether the run in a directory, if there is one, was begun or resumed by this job of torchrun."""
+    """Return whether the directory's run was begun or resumed by this job of torchrun."""
     if not holds_run(directory):
         return False
     manifest = RunDirectory.open(directory).read_json(MANIFEST)
-    entries = [manifest, *manifest.get("resumed", [])] if isinstance(manifest, dict) else []
-    return job() in [entry.get("job") for entry in entries if isinstance(entry, dict)]
+    if not isinstance(manifest, dict):
+        return False
+    entries = [manifest, *manifest.get("resumed", [])]
+    return any(isinstance(entry, dict) and entry.get("job") == job() for entry in entries)
 
 
 def _about_ranks(config: Config, ranks: Ranks) -> str:
     """Return what several processes change, in one line."""
-    phases = {} if config.genotype is not None else {SEARCH: config.search.batch_size}
-    batches = {**phases, TRAINING: config.training.batch_size}
-    shares = ", ".join(
-        f"{phase} {size} images a step, {size // ranks.size} each"
-        for phase, size in batches.items()
+    sizes = {TRAINING: config.training.batch_size}
+    if config.genotype is None:
+        sizes = {SEARCH: config.search.batch_size} | sizes
+    shares = [
+        f"{phase} {size} images a step, {size // ranks.size} each" for phase, size in sizes.items()
+    ]
+    return (
+        f"{ranks.size} processes: {', '.join(shares)}; learning rates are those of the whole "
+        "batch, for any number of processes"
     )
-    return f"{ranks.size} processes: {shares}; learning rates are those of the whole batch, for any number of processes"
 
 
 def resolved(config: Config | str) -> Config:
@@ -134,10 +142,12 @@ def _load(config: Config) -> ImageData:
 
 def _load_in_turn(config: Config, ranks: Ranks) -> ImageData:
     """Load the data, which may have to be downloaded: on each machine one process goes first."""
-    is_first = local_rank() == 0
-    data = _load(config) if is_first else None
+    if local_rank() == 0:
+        data = _load(config)
+        ranks.barrier()
+        return data
     ranks.barrier()
-    return data or _load(config)
+    return _load(config)
 
 
 def _require_same(config: Config, directory: Path) -> None:
@@ -145,12 +155,13 @@ def _require_same(config: Config, directory: Path) -> None:
     text = read_text(path)
     if text != config_to_json(config) and not _means(text, config):
         raise UserError(
-            f"{path} is not this run's configuration; resume with the same one, or use another --out"
+            f"{path} is not this run's configuration; "
+            "resume with the same one, or use another --out"
         )
 
 
 def _means(text: str, config: Config) -> bool:
-    """Return whether another text says the same: one in which the search's budgets are terms too."""
+    """Return whether another text says the same: one that has the budgets as terms too."""
     try:
         saved = config_from_json(text, trusted=outside_names(config))
     except UserError:
@@ -167,18 +178,19 @@ def finished(
 
     With no `device`, it is the run's own, or the CPU where this machine has no such device.
     """
-    opened = RunDirectory.open(directory)
-    config = config_from_json(read_text(opened.path(CONFIG)), str(opened.path(CONFIG)), trusted)
+    run = RunDirectory.open(directory)
+    path = run.path(CONFIG)
+    config = config_from_json(read_text(path), str(path), trusted)
     if config.data_root is not None and data_root is None:
         raise UserError(
-            f"{opened.path(CONFIG)}: data_root is {shown(config.data_root)}, and a file is not trusted to name a "
-            f"folder; say where the data are: --data-root {shlex.quote(config.data_root)}"
+            f"{path}: data_root is {shown(config.data_root)}, and a file is not trusted to name "
+            f"a folder; say where the data are: --data-root {shlex.quote(config.data_root)}"
         )
     device = device or _device_here(config.runtime)
     config = replace(config, runtime=replace(config.runtime, device=device), data_root=data_root)
     runtime = config.runtime.build()
-    summary = read_summary(opened)
-    session = Session(opened, StopSignal(), config.checkpoint, "")
+    summary = read_summary(run)
+    session = Session(run, StopSignal(), config.checkpoint, resume_command="")
     data = _load(config).to(runtime.device)
     costs = DeployedCosts(config, data, runtime)
     return Work(config, runtime, data, session, costs, summary)

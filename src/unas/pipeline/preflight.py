@@ -18,8 +18,9 @@ from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import ImageData
 from unas.objectives import PolicyTerm
+from unas.pipeline.batches import search_streams, training_stream
+from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
-from unas.pipeline.phases import check, search_streams, training_stream
 from unas.runs.names import SEARCH, TRAINING
 from unas.searching.loop import total_steps
 from unas.searching.step import SearchStep
@@ -61,6 +62,8 @@ def preflight(config: Config) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Phase:
+    """A phase of the run that is estimated."""
+
     name: str
     steps: int
     seconds_a_step: float
@@ -68,33 +71,53 @@ class _Phase:
 
 def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     train, validation = search_streams(config, data)
-    terms = config.search.objectives.items()
-    images = {name: term for name, term in terms if not isinstance(term, PolicyTerm)}
-    steps = replace(
-        config.search, objectives=images
-    )  # the others take no time to speak of, but measure before it
-    search = SearchStep(config.space, steps, data.num_classes, data.image_shape[0], runtime)
-    seconds = _seconds_a_step(
-        lambda step: search(*train.batch(step), *validation.batch(step)), runtime
+    steps = total_steps(config.search, train.steps_per_epoch)
+    if steps == 0:
+        return _Phase(SEARCH, 0, 0.0)
+    # The other terms take no time to speak of in a step, but measure before the first.
+    of_images = {
+        name: term
+        for name, term in config.search.objectives.items()
+        if not isinstance(term, PolicyTerm)
+    }
+    search = SearchStep(
+        config.space,
+        replace(config.search, objectives=of_images),
+        data.num_classes,
+        data.image_shape[0],
+        runtime,
     )
-    return _Phase(SEARCH, total_steps(config.search, train.steps_per_epoch), seconds)
+
+    def do(step: int) -> None:
+        search(*train.batch(step), *validation.batch(step))
+
+    return _Phase(SEARCH, steps, _seconds_a_step(do, runtime))
 
 
 def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
-    mode = Genotype(config.space.registry_name, Policy(config.space.choices).mode())
-    genotype = mode if config.genotype is None else load_genotype(config.genotype)
-    network = config.blueprint(data.num_classes, data.image_shape).network(genotype)
     stream = training_stream(config, data)
+    steps = config.training.epochs * stream.steps_per_epoch
+    if steps == 0:
+        return _Phase(TRAINING, 0, 0.0)
+    if config.genotype is None:
+        space = config.space
+        genotype = Genotype(space.registry_name, Policy(space.choices).mode())
+    else:
+        genotype = load_genotype(config.genotype)
+    network = config.blueprint(data.num_classes, data.image_shape).network(genotype)
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
-    seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)
-    return _Phase(TRAINING, config.training.epochs * stream.steps_per_epoch, seconds)
+
+    def do(step: int) -> None:
+        training(step, *stream.batch(step))
+
+    return _Phase(TRAINING, steps, _seconds_a_step(do, runtime))
 
 
-def _seconds_a_step(step: Callable[[int], object], runtime: Runtime) -> float:
-    step(0)
+def _seconds_a_step(do: Callable[[int], None], runtime: Runtime) -> float:
+    do(0)
     start = time.perf_counter()
-    for number in range(1, STEPS + 1):
-        step(number)
+    for step in range(1, STEPS + 1):
+        do(step)
     runtime.synchronise()
     return (time.perf_counter() - start) / STEPS
 

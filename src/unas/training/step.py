@@ -67,9 +67,8 @@ class TrainingConfig:
         if not self.clip_norm > 0:
             raise UserError(f"training.clip_norm is {self.clip_norm}; it must be more than 0")
         if self.cosine not in get_args(CosineSpan):
-            raise UserError(
-                f"training.cosine is {self.cosine!r}; it must be {' or '.join(get_args(CosineSpan))}"
-            )
+            spans = " or ".join(get_args(CosineSpan))
+            raise UserError(f"training.cosine is {self.cosine!r}; it must be {spans}")
         for name in ("momentum", "label_smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:

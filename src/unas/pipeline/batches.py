@@ -1,0 +1,81 @@
+"""The batches of a run: those that it learns from, and those that it is tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from unas.compute.ranks import ONE_PROCESS, Ranks
+from unas.config import Config
+from unas.data import BatchStream, ImageData, ImageSet, evaluation_batches, split
+
+EVALUATION_BATCH = 256
+
+
+def search_streams(
+    config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS
+) -> tuple[BatchStream, BatchStream]:
+    """Return the training and the validation batches of a search."""
+    search = config.search
+    share = ranks.share(search.batch_size, "search.batch_size")
+    train, validation = split(data.train, search.validation_fraction, config.seed)
+    train_stream = BatchStream(
+        train,
+        share,
+        search.augmentation,
+        data.normalisation,
+        seed=config.seed,
+        stream="search/train",
+        ranks=ranks,
+    )
+    validation_stream = BatchStream(
+        validation,
+        share,
+        None,
+        data.normalisation,
+        seed=config.seed,
+        stream="search/validation",
+        ranks=ranks,
+    )
+    return train_stream, validation_stream
+
+
+def training_stream(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> BatchStream:
+    """Return the batches of a training from scratch: of all training images."""
+    training = config.training
+    return BatchStream(
+        data.train,
+        ranks.share(training.batch_size, "training.batch_size"),
+        training.augmentation,
+        data.normalisation,
+        seed=config.seed,
+        stream="training/train",
+        ranks=ranks,
+    )
+
+
+@dataclass(frozen=True)
+class EvaluationBatches(Iterable[tuple[Tensor, Tensor]]):
+    """The evaluation batches of one rank, read anew each time: all, or every N-th of N ranks.
+
+    Args:
+        data: says how images are normalised.
+        images: what is evaluated.
+        ranks: who shares the batches.
+    """
+
+    data: ImageData
+    images: ImageSet
+    ranks: Ranks
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        normalisation = self.data.normalisation
+        yield from evaluation_batches(self.images, EVALUATION_BATCH, normalisation, self.ranks)
+
+
+def first_images(data: ImageData, images: ImageSet, count: int = 64) -> Tensor:
+    """Return the first few images, normalised."""
+    batch, _ = next(evaluation_batches(images, count, data.normalisation))
+    return batch
