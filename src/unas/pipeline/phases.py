@@ -250,6 +250,7 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
         parameters=count_parameters(network),
         skipped_training_updates=step.skipped.total,
         **({} if macs is None else {"macs": macs}),
+        **work.blueprint.decision(genotype),
     )
     return network
 

@@ -38,8 +38,8 @@ def preflight(config: Config) -> dict[str, Any]:
 
     Returns:
         search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes
-        (of this process, on the device where that is a GPU), device, budgets. The training steps
-        are those of the policy's first mode.
+        (of this process, on the device where that is a GPU), device, budgets, network_width where a
+        limit decides it. The training steps are those of the policy's first mode.
     """
     runtime = config.runtime.build()
     data = config.dataset.load(config.data_directory).to(runtime.device)
@@ -55,6 +55,7 @@ def preflight(config: Config) -> dict[str, Any]:
         }
     if config.budgets:
         figures["budgets"] = DeployedCosts(config, data, runtime, quiet=True).budgets.preview()
+    figures |= config.blueprint(data.num_classes, data.image_shape).decision(_genotype(config))
     total = sum(phase.steps * phase.seconds_a_step for phase in phases)
     return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
 
@@ -81,13 +82,18 @@ def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
 
 
 def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
-    mode = Genotype(config.space.registry_name, Policy(config.space.choices).mode())
-    genotype = mode if config.genotype is None else load_genotype(config.genotype)
-    network = config.blueprint(data.num_classes, data.image_shape).network(genotype)
+    network = config.blueprint(data.num_classes, data.image_shape).network(_genotype(config))
     stream = training_stream(config, data)
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
     seconds = _seconds_a_step(lambda step: training(step, *stream.batch(step)), runtime)
     return _Phase(TRAINING, config.training.epochs * stream.steps_per_epoch, seconds)
+
+
+def _genotype(config: Config) -> Genotype:
+    """Return the architecture that is trained, or the policy's first mode before a search."""
+    if config.genotype is not None:
+        return load_genotype(config.genotype)
+    return Genotype(config.space.registry_name, Policy(config.space.choices).mode())
 
 
 def _seconds_a_step(step: Callable[[int], object], runtime: Runtime) -> float:
