@@ -96,7 +96,7 @@ def test_recipe_is_the_published_one(name: str) -> None:
 def test_mobile_recipe_is_steered_toward_the_published_latency() -> None:
     term = recipe("imagenet-mobile").search.objectives["latency"]
     assert isinstance(term, LatencyTerm)
-    assert (term.target_ms, term.warm_up_steps) == (10.0, 30_000)
+    assert (term.target_ms, term.warm_up_steps, term.batch) == (10.0, 30_000, 24)
 
 
 @pytest.mark.parametrize(
