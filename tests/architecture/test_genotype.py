@@ -73,7 +73,7 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
 
 # The layers that change width, and the other 15, as (kernel, expansion); None is a skip.
 CHAINS = {
-    "UNAS_PROXYLESS": (
+    "UNAS": (
         [(5, 3), (7, 3), (7, 3), (5, 3), (7, 6), (7, 6)],
         [(3, 3), *[None] * 5, *[(3, 3)] * 6, *[(7, 3)] * 3],
     ),
@@ -120,6 +120,12 @@ def test_published_names_are_listed_and_found_in_any_case() -> None:
         == load_genotype("UNAS_CIFAR10")
         != load_genotype("UNAS_CIFAR100")
     )
+
+
+@pytest.mark.parametrize("name", ["unas", "UNAS_PROXYLESS", "unas_proxyless"])
+def test_genotype_called_unas_in_the_paper_has_its_older_name_too(name: str) -> None:
+    assert load_genotype(name) == load_genotype("UNAS")
+    assert load_genotype(name).space == "proxylessnas"
 
 
 @given(st.integers(0, 2**32))

@@ -109,7 +109,7 @@ def test_a_chain_is_a_list() -> None:
     assert cell_lines(CHAIN) == [("", "mbconv_3x3 skip")]
 
 
-@pytest.mark.parametrize("name", ["UNAS_PROXYLESS", "PROXYLESS_GPU"])
+@pytest.mark.parametrize("name", ["UNAS", "PROXYLESS_GPU"])
 def test_svg_has_every_layer_of_a_chain_in_the_colour_of_its_kernel(name: str) -> None:
     genotype = load_genotype(name)
     document = draw_svg(genotype, name)

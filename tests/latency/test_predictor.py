@@ -223,6 +223,15 @@ def test_another_space_or_size_is_refused(predictor: Predictor) -> None:
         predictor.check(here, SPACE, {**predictor.network, "num_classes": 100}, "p.json")
 
 
+def test_an_option_younger_than_the_file_had_its_default_there(predictor: Predictor) -> None:
+    here = dict(predictor.network)
+    older = {name: value for name, value in here.items() if name != "counting"}
+    older_file = replace(predictor, network=older)
+    older_file.check(predictor.fingerprint, SPACE, here, "p.json")
+    with pytest.raises(UserError, match=r"network\.counting is products there and published here"):
+        older_file.check(predictor.fingerprint, SPACE, {**here, "counting": "published"}, "p.json")
+
+
 def damage(document: Any, path: tuple[str | int, ...], value: object) -> None:
     *parents, last = path
     for key in parents:

@@ -18,6 +18,7 @@ from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data import Augmentation
 from unas.data.imagenet import ImageNet
+from unas.graphs.counting import count_by
 from unas.graphs.size import count_macs, count_parameters
 from unas.objectives.latency import LatencyTerm
 from unas.recipes import names, recipe
@@ -95,14 +96,14 @@ def test_recipe_is_the_published_one(name: str) -> None:
 def test_mobile_recipe_is_steered_toward_the_published_latency() -> None:
     term = recipe("imagenet-mobile").search.objectives["latency"]
     assert isinstance(term, LatencyTerm)
-    assert (term.target_ms, term.warm_up_steps) == (10.0, 30_000)
+    assert (term.target_ms, term.warm_up_steps, term.batch) == (10.0, 30_000, 24)
 
 
 @pytest.mark.parametrize(
     ("name", "genotype", "parameters", "macs"),
     [
-        ("imagenet", "UNAS_IMAGENET", 5_478_880, 595_184_256),
-        ("imagenet-mobile", "UNAS_PROXYLESS", 5_965_528, 428_018_592),
+        ("imagenet", "UNAS_IMAGENET", 5_073_949, 548_602_256),
+        ("imagenet-mobile", "UNAS", 5_965_528, 428_018_592),
     ],
 )
 def test_network_that_a_recipe_trains_has_the_published_counts(
@@ -122,7 +123,7 @@ def scaled_down(name: str, root: Path, size: int) -> Config:
     if name == "imagenet":
         space: Any = DartsSpace(channels=2, layers=3, operations=5, stem="imagenet")
         network: Any = DartsNetworkOptions(
-            channels=None, layers=3, stem="imagenet", max_macs=9_000_000
+            channels=None, layers=3, stem="imagenet", max_macs=9_000_000, counting="published"
         )
     else:
         space, network = ProxylessSpace(width=0.1), ProxylessNetworkOptions(width=0.1)
@@ -169,4 +170,6 @@ def test_photographs_become_an_exported_network(name: str, size: int, tmp_path: 
                 network = config.space.network(
                     result.genotype, 2, channels=channels + wider, layers=3, stem="imagenet"
                 )
-            assert (count_macs(network, (3, 224, 224)) < 9_000_000) == (wider == 0)
+            macs = count_by("published", network, (3, 224, 224))
+            assert (macs < 9_000_000) == (wider == 0)
+        assert f"C = {channels}" in result.summary["network_width"]

@@ -35,7 +35,7 @@ def small(seed: int = 0, classes: int = 7, width: float = 0.15) -> nn.Module:
 
 @pytest.mark.parametrize(
     ("name", "parameters", "macs"),
-    [("UNAS_PROXYLESS", 5_965_528, 428_018_592), ("PROXYLESS_GPU", 7_119_848, 465_260_160)],
+    [("UNAS", 5_965_528, 428_018_592), ("PROXYLESS_GPU", 7_119_848, 465_260_160)],
 )
 def test_published_counts(name: str, parameters: int, macs: int) -> None:
     with torch.device("meta"):

@@ -13,6 +13,7 @@ from unas.common.registry import one_of
 
 FILE_NAME = "genotype.json"
 _PUBLISHED = resources.files("unas.architecture") / "genotypes"
+ALIASES = {"UNAS_PROXYLESS": "UNAS"}  # other names that are understood
 MAX_BYTES = 4 * MAX_JSON_CHARACTERS  # a character takes at most four bytes
 
 
@@ -26,16 +27,17 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
     """Return a published genotype, or one from a file.
 
     Args:
-        name_or_path: a name of `list_genotypes()` in any case, a JSON file, or a run directory with
-            a genotype.json.
+        name_or_path: a name of `list_genotypes()` or one of `ALIASES`, in any case; a JSON file; or
+            a run directory with a genotype.json.
 
     Raises:
         UserError: there is no such genotype, or the file holds none.
     """
-    for name in list_genotypes():
-        if str(name_or_path).upper() == name.upper():
-            text = (_PUBLISHED / f"{name}.json").read_text(encoding="utf-8")
-            return Genotype.from_json(text, name)
+    typed = str(name_or_path).upper()
+    name = ALIASES.get(typed, typed)
+    if name in list_genotypes():
+        text = (_PUBLISHED / f"{name}.json").read_text(encoding="utf-8")
+        return Genotype.from_json(text, name)
     path = _file_of(name_or_path)
     return Genotype.from_json(read_text(path, MAX_BYTES), str(path))
 

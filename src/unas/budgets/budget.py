@@ -25,31 +25,47 @@ NOTHING_ELSE: Mapping[str, Backend] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a network may cost, for one image.
+    """The most that a network may cost.
 
     Args:
         quantity: what is limited.
         limit: the most of it, in its base unit.
         unit: the unit that figures are shown in.
         backend: what measures it; None where the quantity has none.
+        batch: for how many images at once; 1 for all quantities but a latency.
 
     Raises:
-        UserError: the quantity needs a backend, or has none.
+        UserError: the quantity needs a backend, or has none; or the batch means nothing to it.
     """
 
     quantity: Quantity
     limit: float
     unit: str
     backend: Backend | None = None
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if (self.backend is None) != (self.quantity.default_backend is None):
             needs = "needs a backend" if self.backend is None else "has no backend"
             raise UserError(f"budget on {self.quantity.name}: the quantity {needs}")
+        self._check_batch()
+
+    def _check_batch(self) -> None:
+        where = f"budget on {self.quantity.name}: batch is {self.batch}"
+        if not (isinstance(self.batch, int) and self.batch >= 1):
+            raise UserError(f"{where}; it must be a whole number, 1 or more")
+        if self.batch > 1 and not self.quantity.has_batches:
+            raise UserError(f"{where}, but the quantity is that of one image; leave batch out")
+        if self.batch > 1 and self.backend is not None and not self.backend.chooses_batch:
+            raise UserError(
+                f"{where}, but backend {self.backend.word} makes its own batch; leave batch out"
+            )
 
     @classmethod
     def parse(cls, text: str, known: Mapping[str, Backend] = NOTHING_ELSE) -> Budget:
         """Read a budget such as "latency<=8ms@onnxruntime", "macs<=600M" or "memory<=200MB".
+
+        Of a batch of images it is "latency<=10ms@eager,batch=24".
 
         Classes from outside that it names, `package.module:Class`, are imported: a text that comes
         from a file has to be trusted first.
@@ -65,12 +81,14 @@ class Budget:
         typed = BudgetText.of(text)
         quantity = _quantity(typed)
         limit = typed.limit(type(quantity))
-        return cls(quantity, limit, typed.unit, _backend(quantity, typed, known))
+        backend = _backend(quantity, typed, known)
+        return cls(quantity, limit, typed.unit, backend, typed.batch)
 
     def __str__(self) -> str:
         at = f"@{backends.registry.name_of(type(self.backend))}" if self.backend else ""
+        batch = f",batch={self.batch}" if self.batch > 1 else ""
         name = quantities.registry.name_of(type(self.quantity))
-        return f"{name}<={self._exact_limit()}{self.unit}{at}"
+        return f"{name}<={self._exact_limit()}{self.unit}{at}{batch}"
 
     def show(self, value: float) -> str:
         """Return a figure in the budget's unit, such as "7.31ms".
@@ -95,6 +113,14 @@ class Budget:
     def term(self) -> CostTerm:
         """Return the term that steers a search toward the budget."""
         return self.quantity.term(self)
+
+    def is_about_the_same_as(self, other: Budget) -> bool:
+        """Return whether another budget limits the same figure."""
+        return (self.quantity, self.backend, self.batch) == (
+            other.quantity,
+            other.backend,
+            other.batch,
+        )
 
     @property
     def aim(self) -> float:
@@ -129,7 +155,7 @@ def read_budgets(
     for item in items:
         budget = item if isinstance(item, Budget) else Budget.parse(item, known)
         for other in budgets:
-            if (other.quantity, other.backend) == (budget.quantity, budget.backend):
+            if other.is_about_the_same_as(budget):
                 name = budget.quantity.name
                 raise UserError(f"budget {str(budget)!r}: there are two for {name}; leave one out")
         budgets.append(budget)

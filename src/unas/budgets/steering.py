@@ -29,7 +29,9 @@ def steered(objectives: Mapping[str, Term], budgets: Sequence[Budget]) -> dict[s
 
 def steers_toward(term: Term, budget: Budget) -> TypeGuard[CostTerm]:
     """Return whether a term lowers what a budget limits."""
-    return isinstance(term, CostTerm) and term.is_about(budget.quantity.name, budget.backend)
+    if not isinstance(term, CostTerm):
+        return False
+    return term.is_about(budget.quantity.name, budget.backend, budget.batch)
 
 
 def _lowered(term: CostTerm, budget: Budget) -> CostTerm:

@@ -11,12 +11,15 @@ from unas.budgets.quantities import Quantity
 from unas.common.errors import UserError
 from unas.common.registry import one_of
 
-_FORM = re.compile(r"\s*([\w.:]+)\s*<=\s*([0-9.eE+-]*[0-9.])\s*([^\W\d_]*)\s*(?:@\s*(\S*))?\s*")
+_FORM = re.compile(
+    r"\s*([\w.:]+)\s*<=\s*([0-9.eE+-]*[0-9.])\s*([^\W\d_]*)\s*"  # quantity<=number unit
+    r"(?:@\s*([^\s,]*))?\s*(?:,\s*batch\s*=\s*([0-9]{1,9}))?\s*"  # @backend,batch=number
+)
 
 
 @dataclass(frozen=True)
 class BudgetText:
-    """The parts of a budget such as "latency<=8ms@onnxruntime".
+    """The parts of a budget such as "latency<=8ms@onnxruntime" or "latency<=10ms@eager,batch=24".
 
     Args:
         text: all of it.
@@ -24,6 +27,7 @@ class BudgetText:
         number: the limit, in `unit`.
         unit: "" for a plain count.
         backend: what follows the @; None without one.
+        batch: how many images it is about, 1 where the budget doesn't say.
     """
 
     text: str
@@ -31,6 +35,7 @@ class BudgetText:
     number: str
     unit: str
     backend: str | None
+    batch: int = 1
 
     @classmethod
     def of(cls, text: str) -> BudgetText:
@@ -49,7 +54,8 @@ class BudgetText:
         if match is None:
             example = quantities.get(name).example if name in known else "100"
             raise UserError(f"budget {text!r} can't be read; write it like {name}<={example}")
-        return cls(text, *match.groups())
+        quantity, number, unit, backend, batch = match.groups()
+        return cls(text, quantity, number, unit, backend, int(batch or 1))
 
     def outside_names(self) -> list[str]:
         """Return the classes from outside that the budget names."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from unas.architecture.published import list_genotypes
+from unas.architecture.published import ALIASES, list_genotypes
 from unas.cli.commands import Command
 from unas.cli.output import print_table
 from unas.cli.words import require_no_more
@@ -58,7 +58,10 @@ def entries(kind: str) -> Iterator[tuple[str, str]]:
         for name in list_genotypes():
             path = _PACKAGE / "architecture" / "genotypes" / f"{name}.json"
             document = json.loads(path.read_text(encoding="utf-8"))
-            yield name, f"published, in the {document['space']} space"
+            summary = f"published, in the {document['space']} space"
+            for alias in sorted(other for other, meant in ALIASES.items() if meant == name):
+                summary += f"; also {alias}"
+            yield name, summary
         return
     folder = _PACKAGE / _FOLDERS[kind]
     for module in pkgutil.iter_modules([str(folder)]):

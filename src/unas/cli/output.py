@@ -23,6 +23,7 @@ _OF_A_RUN = (
     "test_accuracy",
     "parameters",
     "macs",
+    "network_width",
     "latency",
     "onnx_max_difference",
     "validation_accuracy",
@@ -39,6 +40,7 @@ _UNITS: dict[str, Callable[[Any], str]] = {  # by a part of the figure's name
 _LABELS = {
     "validation_accuracy": "validation accuracy in the supernet",
     "macs": "multiply-adds",
+    "network_width": "width",
     "onnx_max_difference": "ONNX difference",
     "policy_entropy": "policy entropy (nats)",
 }

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unas.architecture.genotype import Genotype
-from unas.architecture.published import load_genotype
+from unas.architecture.published import ALIASES, load_genotype
 from unas.cli.commands import Command
 from unas.cli.options import ShowOptions
 from unas.cli.words import parse
@@ -29,7 +29,7 @@ def show(command: Command, words: Sequence[str]) -> None:
     """
     name, options = parse(command, ShowOptions(), words)
     genotype = load_genotype(name)
-    title = Path(name).name or name
+    title = ALIASES.get(name.upper(), Path(name).name or name)
     if options.json:
         sys.stdout.write(genotype.to_json())
     elif options.svg is None:
@@ -46,8 +46,10 @@ def size_line(genotype: Genotype) -> str:
         return ""
     options = space.network_options()
     network = Blueprint(space, options, num_classes=10, image_shape=(3, 32, 32)).skeleton(genotype)
-    values = [
-        f"{name} {value}" for name, value in asdict(options).items() if type(value) in {int, str}
-    ]
+    values = []
+    for name, value in asdict(options).items():
+        # How a limit is counted means nothing without one.
+        if type(value) in {int, str} and name != "counting":
+            values.append(f"{name} {value}")
     size = f"{count_parameters(network) / 1e6:.2f} M parameters"
     return ", ".join([f"{size} with 10 classes", *values])

@@ -22,7 +22,8 @@ class Reinforce(LearningEstimator):
     The costs of the call itself are not in b, so it adds no bias.
 
     Args:
-        decay: how much of its history the baseline keeps at each call.
+        decay: how much of its history the baseline keeps at each call; the published one keeps 0.1
+            (docs/deviations.md).
     """
 
     is_unbiased: ClassVar[bool] = True
@@ -32,7 +33,7 @@ class Reinforce(LearningEstimator):
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
-            raise UserError(f"decay is {self.decay}; it must be in [0, 1) (UNAS: 0.9)")
+            raise UserError(f"decay is {self.decay}; it must be in [0, 1)")
 
     def init(self, layout: Layout) -> MovingAverage:  # noqa: ARG002  one number, whatever the choices
         """See `Estimator`."""

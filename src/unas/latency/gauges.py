@@ -28,12 +28,14 @@ class Stopwatch(Gauge):
     Args:
         backend: what runs the network.
         device: the device of the run, where the backend measures if it can.
+        batch: how many images a forward takes.
         samples: how many runs a figure is taken from.
         max_seconds: the most that one measurement takes.
     """
 
     backend: Backend
     device: str = "cpu"
+    batch: int = 1
     samples: int = SAMPLES
     max_seconds: float = MAX_SECONDS
 
@@ -52,7 +54,7 @@ class Stopwatch(Gauge):
         latency = quietest(
             lambda: measure(
                 network,
-                self.blueprint.image_shape,
+                (self.batch, *self.blueprint.image_shape),
                 self.backend,
                 self.where,
                 samples=self.samples,

@@ -60,6 +60,11 @@ class Latency:
         )
 
     @property
+    def batch(self) -> int:
+        """How many images a forward takes."""
+        return self.fingerprint.batch_size
+
+    @property
     def is_noisy(self) -> bool:
         """Whether something else was running: the times spread over a fifth of their median."""
         return self.p90 - self.p10 > NOISY * self.median_ms

@@ -110,7 +110,7 @@ class Predictor:
         difference = (
             self._other_space(space)
             or self.fingerprint.difference(fingerprint)
-            or self._other_network(network)
+            or self._other_network(network, space)
         )
         if difference is not None:
             raise UserError(
@@ -125,9 +125,12 @@ class Predictor:
             f"than this {space.registry_name} space"
         )
 
-    def _other_network(self, network: Mapping[str, Any]) -> str | None:
+    def _other_network(self, network: Mapping[str, Any], space: SearchSpace) -> str | None:
+        # An option that the file lacks is younger than the file: its networks had the default.
+        defaults = asdict(space.network_options())
         for name in sorted(set(self.network) | set(network)):
-            there, here = self.network.get(name), network.get(name)
+            there = self.network.get(name, defaults.get(name))
+            here = network.get(name)
             if there != here:
                 return f"network.{name} is {there} there and {here} here"
         return None

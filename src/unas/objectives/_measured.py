@@ -31,8 +31,8 @@ class RunningMeasuredCost(RunningCost):
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What the figures are valid for."""
-        image_shape = self.setting.blueprint.image_shape
-        with prepared(image_shape, self.backend, self.gauge.where, None) as (_, fingerprint):
+        shape = (self.term.batch_size(), *self.setting.blueprint.image_shape)
+        with prepared(shape, self.backend, self.gauge.where, None) as (_, fingerprint):
             return fingerprint
 
     def state_dict(self) -> dict[str, Any]:

@@ -59,9 +59,14 @@ class CostTerm(PolicyTerm):
         """Return what measures c; None where it has no backend."""
         return None
 
-    def is_about(self, quantity: str, backend: Backend | None) -> bool:
-        """Return whether c is a quantity, measured with a backend if that has one."""
-        return self.quantity == quantity and self.measured_with() == backend
+    def batch_size(self) -> int:
+        """Return for how many images at once c is the cost."""
+        return 1
+
+    def is_about(self, quantity: str, backend: Backend | None, batch: int = 1) -> bool:
+        """Return whether c is a quantity, measured with a backend if that has one, of a batch."""
+        is_same_quantity = self.quantity == quantity and self.batch_size() == batch
+        return is_same_quantity and self.measured_with() == backend
 
 
 @dataclass(frozen=True)

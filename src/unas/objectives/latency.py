@@ -46,6 +46,7 @@ class LatencyTerm(CostTerm):
             measured again.
         predictor: a file that `unas latency fit` wrote; none fits one to a few measurements before
             the search.
+        batch: how many images at once T is the latency of.
     """
 
     quantity: ClassVar[str] = "latency"
@@ -56,11 +57,19 @@ class LatencyTerm(CostTerm):
     backend: Backend = OnnxRuntimeBackend()
     mode: Mode = "predicted"
     predictor: str | None = None
+    batch: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.target_ms < math.inf:
             raise UserError(f"target_ms is {self.target_ms}; it must be above 0, and finite")
+        if not (isinstance(self.batch, int) and self.batch >= 1):
+            raise UserError(f"batch is {self.batch!r}; it must be a whole number, 1 or more")
+        if self.batch > 1 and not self.backend.chooses_batch:
+            raise UserError(
+                f"batch is {self.batch}, but backend {self.backend.word} makes its own; "
+                "leave batch out"
+            )
         if self.mode not in get_args(Mode):
             raise UserError(f"mode is {self.mode!r}; it must be {' or '.join(get_args(Mode))}")
 
@@ -81,6 +90,10 @@ class LatencyTerm(CostTerm):
     def measured_with(self) -> Backend:
         """See `CostTerm`."""
         return self.backend
+
+    def batch_size(self) -> int:
+        """See `CostTerm`."""
+        return self.batch
 
     def start(self, setting: Setting) -> RunningLatency:
         """See `CostTerm`.
@@ -109,7 +122,7 @@ class RunningLatency(RunningMeasuredCost):
     """
 
     def __init__(self, term: LatencyTerm, setting: Setting) -> None:
-        stopwatch = Stopwatch(setting.blueprint, term.backend, setting.device)
+        stopwatch = Stopwatch(setting.blueprint, term.backend, setting.device, term.batch)
         super().__init__(term, setting, stopwatch, term.backend)
         self.options = term
         self.measured: dict[str, float] = {}
@@ -134,7 +147,7 @@ class RunningLatency(RunningMeasuredCost):
         predictor = fit_predictor(
             blueprint.space,
             blueprint.options,
-            blueprint.image_shape,
+            (self.options.batch, *blueprint.image_shape),
             self.options.backend,
             self.gauge.where,
             num_classes=blueprint.num_classes,

@@ -113,6 +113,7 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
         test_loss=loss,
         parameters=count_parameters(network),
         skipped_training_updates=step.skipped.total,
+        **work.blueprint.decision(genotype),
     )
     macs = macs_if_known(network, work.data.image_shape)
     if macs is not None:

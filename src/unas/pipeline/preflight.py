@@ -39,8 +39,8 @@ def preflight(config: Config) -> dict[str, Any]:
 
     Returns:
         search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes
-        (of this process, on the device where that is a GPU), device, budgets. The training steps
-        are those of the policy's first mode.
+        (of this process, on the device where that is a GPU), device, budgets, network_width where a
+        limit decides it. The training steps are those of the policy's first mode.
     """
     runtime = config.runtime.build()
     data = config.dataset.load(config.data_directory).to(runtime.device)
@@ -56,6 +56,7 @@ def preflight(config: Config) -> dict[str, Any]:
         }
     if config.budgets:
         figures["budgets"] = DeployedCosts(config, data, runtime, quiet=True).budgets.preview()
+    figures |= config.blueprint(data.num_classes, data.image_shape).decision(_genotype(config))
     total = sum(phase.steps * phase.seconds_a_step for phase in phases)
     return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
 
@@ -99,18 +100,20 @@ def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
     steps = config.training.epochs * stream.steps_per_epoch
     if steps == 0:
         return _Phase(TRAINING, 0, 0.0)
-    if config.genotype is None:
-        space = config.space
-        genotype = Genotype(space.registry_name, Policy(space.choices).mode())
-    else:
-        genotype = load_genotype(config.genotype)
-    network = config.blueprint(data.num_classes, data.image_shape).network(genotype)
+    network = config.blueprint(data.num_classes, data.image_shape).network(_genotype(config))
     training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
 
     def do(step: int) -> None:
         training(step, *stream.batch(step))
 
     return _Phase(TRAINING, steps, _seconds_a_step(do, runtime))
+
+
+def _genotype(config: Config) -> Genotype:
+    """Return the architecture that is trained, or the policy's first mode before a search."""
+    if config.genotype is not None:
+        return load_genotype(config.genotype)
+    return Genotype(config.space.registry_name, Policy(config.space.choices).mode())
 
 
 def _seconds_a_step(do: Callable[[int], None], runtime: Runtime) -> float:

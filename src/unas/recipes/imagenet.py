@@ -19,13 +19,18 @@ def imagenet() -> Config:
     Batches and learning rates are those of all 8 published processes together: 8 × 24 images a step
     of the search, each 24 with one architecture, and 8 × 128 of the training, whose 0.1 per 128
     images is 0.8. The search sees the middle of each photograph, without augmentation. The network
-    is as wide as 600 million multiply-adds allow.
+    is as wide as 600 million multiply-adds allow, counted by the published rule.
     """
     return Config(
         dataset=ImageNet(),
         space=DartsSpace(channels=16, layers=14, operations=5, stem="imagenet"),
         network=DartsNetworkOptions(
-            channels=None, layers=14, stem="imagenet", auxiliary=True, max_macs=600_000_000
+            channels=None,
+            layers=14,
+            stem="imagenet",
+            auxiliary=True,
+            max_macs=600_000_000,
+            counting="published",
         ),
         search=SearchConfig(
             warm_up_epochs=5,

@@ -42,6 +42,15 @@ class Blueprint:
         options = self.options.decided(genotype, self.num_classes, self.image_channels)
         return replace(self, options=options)
 
+    def decision(self, genotype: Genotype) -> dict[str, str]:
+        """Return the width that a limit decides for an architecture, by name; none, if none does.
+
+        Raises:
+            UserError: see `decided`.
+        """
+        text = self.options.decision(genotype, self.num_classes, self.image_channels)
+        return {} if text is None else {"network_width": text}
+
     def network(self, genotype: Genotype) -> nn.Module:
         """Return the untrained network, on the CPU; torch's generators are left as they are.
 

@@ -49,6 +49,19 @@ class NetworkOptions:
         """
         return self
 
+    def decision(self, genotype: Genotype, num_classes: int, image_channels: int) -> str | None:  # noqa: ARG002
+        """Return what `decided` decides for an architecture, in one line; None where it is nothing.
+
+        Args:
+            genotype: the architecture.
+            num_classes: how many classes its network tells apart.
+            image_channels: channels of an image.
+
+        Raises:
+            UserError: see `decided`.
+        """
+        return None
+
 
 @dataclass(frozen=True)
 class SearchSpace(ChoiceTable):

@@ -26,7 +26,7 @@ WEIGHT = 10.0
 
 @dataclass(frozen=True)
 class Quantity(ABC):
-    """Something that a network costs for one image, and all that a budget on it needs.
+    """Something that a network costs, and all that a budget on it needs.
 
     Attributes:
         name: what a budget, the log and summary.json call it; the name of a built-in one's file.
@@ -36,6 +36,7 @@ class Quantity(ABC):
         default_backend: what measures it where a budget names no backend; None if none ever does.
         aim: the part of a limit that a search is steered to.
         digits: how many digits of a figure are shown; None shows a count in full.
+        has_batches: whether a budget may be about a batch of images.
     """
 
     name: ClassVar[str]
@@ -45,6 +46,7 @@ class Quantity(ABC):
     default_backend: ClassVar[str | None] = None
     aim: ClassVar[float] = 1.0
     digits: ClassVar[int | None] = None
+    has_batches: ClassVar[bool] = False
 
     @abstractmethod
     def gauge(self, budget: Budget, blueprint: Blueprint, device: str, effort: Effort) -> Gauge:

@@ -1,4 +1,4 @@
-"""Median time of a forward of one image, clocked by a backend."""
+"""Median time of a forward of one image, or of a batch, clocked by a backend."""
 
 from __future__ import annotations
 
@@ -19,20 +19,28 @@ if TYPE_CHECKING:
 
 
 class LatencyQuantity(MeasuredQuantity):
-    """Milliseconds of a forward of one image, the median, clocked by a backend."""
+    """Milliseconds of a forward of an image or a batch, the median, clocked by a backend."""
 
     name: ClassVar[str] = "latency"
     label: ClassVar[str] = "latency"
     example: ClassVar[str] = "8ms@onnxruntime"
     units: ClassVar[Mapping[str, float]] = {"ms": 1.0, "us": 1e-3, "µs": 1e-3, "s": 1e3}
     default_backend: ClassVar[str | None] = "onnxruntime"  # a run ends in an ONNX file
+    has_batches: ClassVar[bool] = True
 
     def gauge(self, budget: Budget, blueprint: Blueprint, device: str, effort: Effort) -> Gauge:
         """See `Quantity`."""
         from unas.latency.gauges import Stopwatch
 
         backend = _backend(budget)
-        return Stopwatch(blueprint, backend, device, effort.samples, effort.max_seconds)
+        return Stopwatch(
+            blueprint,
+            backend,
+            device,
+            budget.batch,
+            samples=effort.samples,
+            max_seconds=effort.max_seconds,
+        )
 
     def of_file(self, budget: Budget, file: OnnxFile, device: str, effort: Effort) -> Reading:
         """See `Quantity`."""
@@ -42,7 +50,7 @@ class LatencyQuantity(MeasuredQuantity):
         def measured() -> Latency:
             return measure_file(
                 file.path,
-                file.image_shape,
+                (budget.batch, *file.image_shape),
                 _backend(budget),
                 device,
                 threads=effort.threads,
@@ -60,6 +68,7 @@ class LatencyQuantity(MeasuredQuantity):
             weight=WEIGHT / budget.limit,  # of a millisecond
             target_ms=self.aim * budget.limit,
             backend=_backend(budget),
+            batch=budget.batch,
         )
 
 

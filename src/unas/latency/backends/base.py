@@ -26,12 +26,14 @@ class Backend(ABC):
         devices: the kinds of this machine's devices that it can run a network on; none if it runs
             it where it likes.
         is_remote: the network runs on another machine than this one.
+        chooses_batch: it runs as many images at once as it is asked to.
         runs_files: it runs ONNX files, so that it can judge what a run delivers.
         runs_foreign_code: it runs what the user names, so that a file may not ask for it.
     """
 
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     is_remote: ClassVar[bool] = False
+    chooses_batch: ClassVar[bool] = True
     runs_files: ClassVar[bool] = False
     runs_foreign_code: ClassVar[bool] = False
 

@@ -41,6 +41,7 @@ class CommandBackend(Backend):
 
     devices: ClassVar[tuple[str, ...]] = ()
     is_remote: ClassVar[bool] = True
+    chooses_batch: ClassVar[bool] = False
     runs_files: ClassVar[bool] = True
     runs_foreign_code: ClassVar[bool] = True
 

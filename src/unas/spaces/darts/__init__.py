@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
 from torch import nn
 
 from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
+from unas.graphs.counting import Counting
 from unas.nn.mixed import BatchNormRows
 from unas.nn.ops import OPERATIONS
+from unas.spaces._limits import MacsLimit, check_limit
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.darts.choices import CELLS, NODES, cell_choices, cell_slots, slot_names
 from unas.spaces.darts.network import DartsNetwork
 from unas.spaces.darts.supernet import DartsSupernet
-from unas.spaces.darts.width import largest_channels
+from unas.spaces.darts.width import IMAGE_SIDES, largest_channels
 
 # A file that asks for more is damaged, or wants our memory.
 MAX_CHANNELS = 4096
@@ -57,6 +60,9 @@ class DartsNetworkOptions(NetworkOptions):
         max_macs: what decides C where `channels` is None: the network has fewer multiply-adds,
             counted for one image of the size that its stem is made for, 32×32 (cifar) or 224×224
             (imagenet).
+        counting: the rule that `max_macs` is counted by: "products", convolutions and linear layers
+            alone; "published", as for the networks in UNAS, which adds one for each output of a
+            ReLU and each input of a pooling, and two for each input of an affine BatchNorm.
 
     Raises:
         UserError: a field is out of its range, or both or none of `channels` and `max_macs` are
@@ -69,19 +75,12 @@ class DartsNetworkOptions(NetworkOptions):
     auxiliary: bool = False
     drop_path: float = 0.0
     max_macs: int | None = None
+    counting: Counting = "products"
 
     def __post_init__(self) -> None:
-        if (self.channels is None) == (self.max_macs is None):
-            raise UserError(
-                f"network.channels is {self.channels} and network.max_macs {self.max_macs}; "
-                "give one of them, and none for the other"
-            )
+        check_limit("channels", self.channels, self.max_macs, self.counting)
         if self.max_macs is None:
             _check_channels("network", self.channels)
-        elif not (isinstance(self.max_macs, int) and self.max_macs >= 1):
-            raise UserError(
-                f"network.max_macs is {self.max_macs!r}; it must be a whole number, 1 or more"
-            )
         _check_size("network", self.layers, self.stem)
         if not isinstance(self.auxiliary, bool):
             raise UserError(f"network.auxiliary is {self.auxiliary!r}; it must be true or false")
@@ -101,8 +100,22 @@ class DartsNetworkOptions(NetworkOptions):
             size = replace(self, channels=channels, max_macs=None)
             return _network(size, genotype, num_classes, image_channels)
 
-        widest = largest_channels(build, self.max_macs, image_channels, self.stem, MAX_CHANNELS)
+        widest = largest_channels(build, self._limit(self.max_macs, image_channels), MAX_CHANNELS)
         return replace(self, channels=widest, max_macs=None)
+
+    def decision(self, genotype: Genotype, num_classes: int, image_channels: int) -> str | None:
+        """See `NetworkOptions`."""
+        if self.max_macs is None:
+            return None
+        size = self.decided(genotype, num_classes, image_channels)
+        with torch.device("meta"):
+            network = _network(size, genotype, num_classes, image_channels)
+        limit = self._limit(self.max_macs, image_channels)
+        return limit.describe(f"C = {size.channels}", network)
+
+    def _limit(self, max_macs: int, image_channels: int) -> MacsLimit:
+        side = IMAGE_SIDES[self.stem]
+        return MacsLimit(max_macs, self.counting, (image_channels, side, side))
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
+import torch
 from torch import nn
 
 from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
+from unas.graphs.counting import Counting
 from unas.nn.mixed import BatchNormRows
+from unas.spaces._limits import MacsLimit, check_limit
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.proxylessnas.layers import layers
 from unas.spaces.proxylessnas.network import ProxylessNetwork
 from unas.spaces.proxylessnas.supernet import ProxylessSupernet
+from unas.spaces.proxylessnas.width import IMAGE_SIDE, largest_width
 
 # A file that asks for more is damaged, or wants our memory.
 MAX_WIDTH = 32
@@ -31,16 +35,54 @@ class ProxylessNetworkOptions(NetworkOptions):
     """How large the network of a ProxylessNAS genotype is.
 
     Args:
-        width: what every number of channels is multiplied with; the products are rounded.
+        width: what every number of channels is multiplied with; the products are rounded. None: the
+            most hundredths that `max_macs` allows.
+        max_macs: what decides the width where it is None: the network has fewer multiply-adds,
+            counted for one image of 224×224.
+        counting: the rule that `max_macs` is counted by, as in `DartsNetworkOptions`; a ReLU6 is
+            counted as a ReLU.
 
     Raises:
-        UserError: a field is out of its range.
+        UserError: a field is out of its range, or both or none of `width` and `max_macs` are given.
     """
 
-    width: float = 1.0
+    width: float | None = 1.0
+    max_macs: int | None = None
+    counting: Counting = "products"
 
     def __post_init__(self) -> None:
-        _check_width("network", self.width)
+        check_limit("width", self.width, self.max_macs, self.counting)
+        if self.width is not None:
+            _check_width("network", self.width)
+
+    def decided(
+        self, genotype: Genotype, num_classes: int, image_channels: int
+    ) -> ProxylessNetworkOptions:
+        """Return the options with the width that `max_macs` allows this architecture."""
+        if self.max_macs is None:
+            return self
+
+        def build(width: float) -> nn.Module:
+            return ProxylessNetwork(genotype.choices, num_classes, image_channels, width=width)
+
+        widest = largest_width(build, self._limit(self.max_macs, image_channels), MAX_WIDTH)
+        return replace(self, width=widest, max_macs=None)
+
+    def decision(self, genotype: Genotype, num_classes: int, image_channels: int) -> str | None:
+        """See `NetworkOptions`."""
+        if self.max_macs is None:
+            return None
+        size = self.decided(genotype, num_classes, image_channels)
+        assert size.width is not None  # noqa: S101 - it is decided
+        with torch.device("meta"):
+            network = ProxylessNetwork(
+                genotype.choices, num_classes, image_channels, width=size.width
+            )
+        limit = self._limit(self.max_macs, image_channels)
+        return limit.describe(f"width {size.width}", network)
+
+    def _limit(self, max_macs: int, image_channels: int) -> MacsLimit:
+        return MacsLimit(max_macs, self.counting, (image_channels, IMAGE_SIDE, IMAGE_SIDE))
 
 
 @dataclass(frozen=True)
@@ -91,5 +133,8 @@ class ProxylessSpace(SearchSpace):
     ) -> nn.Module:
         """See `SearchSpace`; the options are the fields of `ProxylessNetworkOptions`."""
         self.check(genotype)
-        size = ProxylessNetworkOptions.from_keywords(options)
+        size = ProxylessNetworkOptions.from_keywords(options).decided(
+            genotype, num_classes, image_channels
+        )
+        assert size.width is not None  # noqa: S101 - it is decided
         return ProxylessNetwork(genotype.choices, num_classes, image_channels, width=size.width)
