@@ -32,6 +32,16 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
     ),
     (
         SearchConfig,
+        {"policy_on": "training"},
+        "search.policy_on is 'training'; it must be both or validation",
+    ),
+    (
+        SearchConfig,
+        {"policy_on": "validation"},
+        "search.policy_on is 'validation', but term gap needs training images beside",
+    ),
+    (
+        SearchConfig,
         {"schedule": "late"},
         "search.schedule is 'late'; it must be whole or restarted",
     ),

@@ -24,7 +24,8 @@ class Evaluation:
     Args:
         space: the search space.
         sample: the architectures.
-        train_losses: cross-entropy of each training image, [B].
+        train_losses: cross-entropy of each training image, [B]; of each validation image where the
+            search's policy sees no others.
         validation_losses: cross-entropy of each validation image, [B]; None unless a term asks for
             it.
     """

@@ -17,6 +17,7 @@ from unas.objectives.overlap import Overlap
 
 SampleKind = Literal["relaxed", "hard"]
 Schedule = Literal["whole", "restarted"]
+PolicyImages = Literal["both", "validation"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class SearchConfig:
             its time on trained supernets (docs/estimators-supernet.md), the published one is rebar.
         softening: ε, added to every probability of the policy.
         objectives: the terms of the cost, by the name they have in the log.
+        policy_on: the images whose losses the policy follows: "both", training and validation, as
+            the terms ask for them; "validation" alone, as in DARTS (section 2.3): a term about
+            training images is then about validation images, and the weights are trained in
+            architectures that are drawn for them alone.
         weights_on: whether the weights are trained under the relaxed sample or the hard one.
         relaxed_temperature: τ of the relaxed sample that trains the weights where the estimator
             makes none, as in warm-up.
@@ -94,6 +99,7 @@ class SearchConfig:
     estimator: Estimator = ReinforceLeaveOneOut(draws=8)
     softening: float = 0.0
     objectives: dict[str, Term] = field(default_factory=_published_objectives)
+    policy_on: PolicyImages = "both"
     weights_on: SampleKind = "relaxed"
     relaxed_temperature: float = 0.4
     weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=1e-4, weight_decay=3e-4)
@@ -116,7 +122,8 @@ class SearchConfig:
             divides = self.batch_size % self.architectures_per_batch == 0
             what = f"divide search.batch_size {self.batch_size}"
             self._require(divides, "architectures_per_batch", what)
-        for name, known in (("weights_on", SampleKind), ("schedule", Schedule)):
+        named = {"policy_on": PolicyImages, "weights_on": SampleKind, "schedule": Schedule}
+        for name, known in named.items():
             if getattr(self, name) not in get_args(known):
                 words = " or ".join(get_args(known))
                 raise UserError(f"search.{name} is {getattr(self, name)!r}; it must be {words}")
@@ -125,10 +132,20 @@ class SearchConfig:
             raise UserError(
                 f"search.objectives {what}; give at least one term, such as cross_entropy"
             )
+        if self.policy_on == "validation":
+            self._refuse_terms_of_both()
 
     def _require(self, is_right: bool, name: str, what: str) -> None:
         if not is_right:
             raise UserError(f"search.{name} is {getattr(self, name)}; it must {what}")
+
+    def _refuse_terms_of_both(self) -> None:
+        for name, term in self.objectives.items():
+            if isinstance(term, Objective) and term.needs_validation:
+                raise UserError(
+                    f"search.policy_on is 'validation', but term {name} needs training images "
+                    f"beside validation images; leave it out (--without {name})"
+                )
 
     def elapsed(self, steps: int, policy_steps: int, total_steps: int) -> float:
         """Return how much of the learning rates' cosine is over, from 0 to 1.

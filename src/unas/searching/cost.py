@@ -52,6 +52,7 @@ class SupernetCost:
         step: how many updates of the policy were made before; the terms' weights depend on it.
         architectures: G, how many architectures the images of a batch are shared out to.
         kept: the kind of sample whose training losses are kept; None keeps none.
+        on_validation: the terms see the validation images in the place of the training images.
 
     Attributes:
         train_losses: the training losses of the first sample of that kind, [B], with their graph.
@@ -67,6 +68,7 @@ class SupernetCost:
         step: int,
         architectures: int,
         kept: SampleKind | None,
+        on_validation: bool = False,
     ) -> None:
         self.losses = losses
         self.space = space
@@ -74,7 +76,8 @@ class SupernetCost:
         self.batches = batches
         self.step = step
         self.architectures = architectures
-        self.kept = kept
+        self.kept = None if on_validation else kept
+        self.on_validation = on_validation
         self.train_losses: Tensor | None = None
         self._needs_validation = any(term.needs_validation for term in terms.values())
         self._hard_values: dict[str, list[Tensor]] = defaultdict(list)
@@ -107,8 +110,11 @@ class SupernetCost:
 
     def _costs(self, sample: Sample, *, keep: bool) -> Tensor:
         batches = self.batches.copies(max(len(sample) // self.architectures, 1))
+        images, labels = batches.x, batches.y
+        if self.on_validation:
+            images, labels = batches.x_val, batches.y_val
         with torch.set_grad_enabled(keep or torch.is_grad_enabled()):
-            train = self.losses(batches.x, batches.y, sample)
+            train = self.losses(images, labels, sample)
         if keep:
             self.train_losses = train
         validation = None

@@ -174,6 +174,7 @@ class SearchStep:
             step=self.policy_steps,
             architectures=self._own_architectures(len(batches.x)),
             kept=self.config.weights_on if estimator.draws_from_policy else None,
+            on_validation=self.config.policy_on == "validation",
         )
 
     def weight_loss(self, cost: SupernetCost, step: int) -> Tensor:
