@@ -95,6 +95,13 @@ def test_every_command_has_help_with_an_example(
     assert f"example:\n  unas {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.argument])
+def test_help_may_follow_a_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = "digits" if "RECIPE" in COMMANDS[name].argument else "UNAS_CIFAR10"
+    assert main([*name.split(), known, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: unas {name}")
+
+
 @pytest.mark.parametrize("name", names())
 def test_help_of_a_recipe_has_a_flag_for_every_number_with_its_value(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -186,3 +186,11 @@ def test_cuda_events_wait_for_the_device() -> None:
     # 20 layers of 118 GFLOP: no GPU does it in the fraction of a millisecond that launching takes
     assert latency.median_ms > 1.0
     assert latency.device == "cuda:0"
+
+
+@pytest.mark.parametrize("name", backends.names())
+@pytest.mark.parametrize("device", ["cpu", "cuda:0", "mps"])
+def test_a_backend_takes_the_device_it_gives_for_a_run(name: str, device: str) -> None:
+    options = {"command": "true"} if name == "command" else {}
+    backend = backends.create(name, **options)
+    backend.require_device(torch.device(backend.device_for(device)))

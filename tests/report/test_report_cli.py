@@ -101,7 +101,7 @@ def test_a_finished_run_has_its_report_and_says_where(
 
 
 def test_a_report_that_cannot_be_drawn_does_not_lose_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: Any) -> Path:
         raise UserError("the disk is full")
@@ -110,11 +110,10 @@ def test_a_report_that_cannot_be_drawn_does_not_lose_the_run(
     result = unas.search(tiny_recipe(), tmp_path / "run", quiet=True)
     assert result.summary["validation_accuracy"] is not None
     assert not (tmp_path / "run" / "report.html").exists()
-    err = capsys.readouterr().err
-    assert err == (
+    assert caplog.messages == [
         "report.html can't be drawn: the disk is full; the run is complete; "
-        f"unas report {tmp_path / 'run'} tries again\n"
-    )
+        f"unas report {tmp_path / 'run'} tries again"
+    ]
 
 
 def test_a_search_alone_has_a_report(tmp_path: Path) -> None:

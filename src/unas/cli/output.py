@@ -6,19 +6,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from unas.common.text import printable, readable_size, readable_time
 from unas.drawing import cell_lines
+from unas.drawing.console import ResultConsole
 from unas.runs.names import REPORT
 
 if TYPE_CHECKING:
     from unas.config import Config
     from unas.pipeline import Result
 
-_FILE_WIDTH = 240  # characters of a line where there is no terminal to wrap at
 _OF_A_RUN = (
     "test_accuracy",
     "parameters",
@@ -94,14 +93,7 @@ def print_table(table: Table) -> None:
     Raises:
         BrokenPipeError: whoever reads it has gone.
     """
-    console = Console(file=sys.stdout)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    # Not printed by rich, which ends the process with 1 when the reader of a pipe has gone.
-    with console.capture() as capture:
-        console.print(table)
-    sys.stdout.write(capture.get())
-    sys.stdout.flush()
+    ResultConsole().print(table)
 
 
 def _print_verdicts(figures: Mapping[str, Any]) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TextIO
 
 from rich.columns import Columns
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
 from unas.architecture.genotype import Genotype
 from unas.common.text import printable
 from unas.drawing.cells import CellGraph, cells_of, operation_label, state_label
+from unas.drawing.console import ResultConsole
 from unas.drawing.families import family_of
 
 _WIDTH_OF_FILES = 100  # characters
@@ -32,9 +32,7 @@ def draw_terminal(
         subtitle: what else to say of it, for example its size.
         file: where to print; standard output by default.
     """
-    console = Console(file=file or sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_OF_FILES
+    console = ResultConsole(file, _WIDTH_OF_FILES)
     about = f"{genotype.space} space"
     if subtitle:
         about += f" · {subtitle}"

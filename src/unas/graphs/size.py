@@ -10,7 +10,7 @@ from unas.common.errors import UserError
 from unas.graphs.operators import record
 from unas.graphs.torch_macs import macs_of
 
-logger = logging.getLogger("unas")
+_log = logging.getLogger("unas.graphs")
 
 
 def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
@@ -63,5 +63,5 @@ def macs_if_known(network: nn.Module, image_shape: tuple[int, int, int]) -> int 
     try:
         return count_macs(network, image_shape)
     except UserError as error:
-        logger.warning("multiply-adds aren't counted: %s", error)
+        _log.warning("multiply-adds aren't counted: %s", error)
         return None

@@ -100,7 +100,7 @@ def depthwise_kernel() -> Kernel | None:
     try:
         library = ctypes.CDLL(str(_compiled()))
     except (OSError, subprocess.SubprocessError) as error:
-        log = logging.getLogger("unas")
+        log = logging.getLogger("unas.nn")
         log.info("no kernel of our own, PyTorch's is used: %s", printable(str(error)))
         return None
     kernel: Kernel = library.unas_depthwise_weight_gradient

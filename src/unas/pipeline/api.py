@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from unas.runs.network import load_network
 from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
 from unas.spaces import Blueprint
+
+_log = logging.getLogger("unas.pipeline")
 
 
 @dataclass(frozen=True)
@@ -217,4 +219,4 @@ def _draw_report(work: Work) -> None:
         write_report([directory])
     except Exception as error:
         again = f"the run is complete; unas report {shlex.quote(str(directory))} tries again"
-        print(f"{REPORT} can't be drawn: {error}; {again}", file=sys.stderr, flush=True)
+        _log.warning("%s can't be drawn: %s; %s", REPORT, error, again)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 from unas.architecture.published import load_genotype
@@ -11,6 +10,7 @@ from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import ImageData
 from unas.objectives import PolicyTerm, RunningTerm, Setting, Term
+from unas.runs.progress import say
 
 
 def start_terms(objectives: Mapping[str, Term], setting: Setting) -> dict[str, RunningTerm]:
@@ -55,8 +55,7 @@ class DeployedCosts:
 
     def say(self, line: str) -> None:
         """Tell the user something."""
-        if not self.is_quiet:
-            print(line, file=sys.stderr, flush=True)
+        say(line, quiet=self.is_quiet)
 
     def require_possible(self) -> None:
         """Count and measure what the terms must know, and refuse budgets that can't be met.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import sys
 from collections.abc import Collection, Iterator
@@ -28,8 +29,11 @@ from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
 from unas.runs.manifest import collect_manifest
 from unas.runs.names import CONFIG, MANIFEST, SEARCH, TRAINING, holds_run
+from unas.runs.progress import say
 from unas.runs.run_log import open_together
 from unas.runs.session import Session
+
+_log = logging.getLogger("unas.pipeline")
 
 
 def new_directory(name: str) -> Path:
@@ -69,8 +73,8 @@ def work_in(
         costs.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
-        if ranks.size > 1 and not quiet:
-            print(_about_ranks(config, ranks), file=sys.stderr, flush=True)
+        if ranks.size > 1:
+            say(_about_ranks(config, ranks), quiet=quiet)
         again = _resume_command(verb, run.directory, config)
         session = Session(run, stop, config.checkpoint, again, quiet, ranks)
         yield Work(config, runtime, data, session, costs)
@@ -201,6 +205,6 @@ def _device_here(runtime: RuntimeConfig) -> str:
     try:
         runtime.build()
     except UserError as error:
-        print(f"{error}; the run is judged on the CPU", file=sys.stderr, flush=True)
+        _log.warning("%s; the run is judged on the CPU", error)
         return "cpu"
     return runtime.device

@@ -17,6 +17,7 @@ from unas.data import ImageData
 from unas.graphs.onnx import check_onnx, export_onnx
 from unas.graphs.size import count_parameters, macs_if_known
 from unas.latency import measure, measure_file
+from unas.latency.backends.eager import EagerBackend
 from unas.latency.gauges import quietest
 from unas.pipeline.batches import (
     EvaluationBatches,
@@ -173,6 +174,8 @@ def _measure(work: Work, network: nn.Module, path: Path) -> None:
     shape = work.data.image_shape
     of_file = quietest(lambda: measure_file(path, shape))
     work.session.stop_if_asked()
-    of_network = quietest(lambda: measure(network, shape, device=work.runtime.device))
+    backend = EagerBackend()
+    device = backend.device_for(str(work.runtime.device))  # an Apple GPU has no clock of its own
+    of_network = quietest(lambda: measure(network, shape, backend, device))
     verdicts = work.costs.budgets.verdicts_of_file(path, network)
     work.report(latency=[asdict(of_file), asdict(of_network)], **as_summary(verdicts))

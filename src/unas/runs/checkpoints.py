@@ -28,7 +28,7 @@ _MAGIC = b"unas checkpoint 1"
 _HEADER_BYTES = len(_MAGIC) + 1 + 64 + 1 + 20 + 1
 _PLAIN = (str, int, float, bool, type(None))
 _GO_BACK = "remove it to go on from the one before"
-logger = logging.getLogger("unas")
+_log = logging.getLogger("unas.runs")
 
 
 class DamagedError(UserError):
@@ -121,10 +121,10 @@ class Checkpoints:
                 return read_checkpoint(path)
             except DamagedError as error:
                 self._damaged.add(path)
-                logger.warning("%s; it is passed over for the one before", error)
+                _log.warning("%s; it is passed over for the one before", error)
         if self._damaged:
             message = "%s: no whole checkpoint is left; starting at the beginning"
-            logger.warning(message, self._directory)
+            _log.warning(message, self._directory)
         return None
 
     def newest_finite(self) -> Path | None:

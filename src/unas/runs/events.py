@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-logger = logging.getLogger("unas")
+_log = logging.getLogger("unas.runs")
 
 
 class EventFiles:
@@ -71,4 +71,4 @@ class EventFiles:
         except OSError as error:
             self._works = False
             reason = error.strerror or error
-            logger.warning("%s: no more TensorBoard events: %s", self._directory, reason)
+            _log.warning("%s: no more TensorBoard events: %s", self._directory, reason)

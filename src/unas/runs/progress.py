@@ -17,6 +17,12 @@ from unas.common.text import readable_time
 SECONDS_BETWEEN_LINES = 10.0
 
 
+def say(line: str, *, quiet: bool = False) -> None:
+    """Print a line on standard error, above the bar where there is one; nothing if `quiet`."""
+    if not quiet:
+        print(line, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Show how far a phase is, on standard error, so that standard output holds results alone.
 

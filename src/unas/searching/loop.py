@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unas.data import BatchStream
 from unas.runs.checkpoints import fitting
 from unas.runs.names import POLICY, SEARCH
+from unas.runs.progress import say
 from unas.runs.session import Session
 from unas.searching.collapse import collapse
 from unas.searching.config import SearchConfig
@@ -99,7 +99,5 @@ def _new(alarms: Mapping[str, str], policies: Sequence[Mapping[str, Any]]) -> di
 
 
 def _show(alarms: Mapping[str, str], session: Session) -> None:
-    if session.quiet:
-        return
     for text in alarms.values():
-        print(f"alarm: {text}", file=sys.stderr, flush=True)  # a progress bar stays below it
+        say(f"alarm: {text}", quiet=session.quiet)
