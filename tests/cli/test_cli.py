@@ -118,7 +118,7 @@ MISTAKES = {
     "two spaces": ("run digits --space darts --space darts", "--space is given twice"),
     "no genotype": (
         "train digits",
-        "--genotype is missing; give a published name (PROXYLESS_GPU, UNAS_CIFAR10",
+        "--genotype is missing; give a published name (PROXYLESS_GPU, UNAS, UNAS_CIFAR10",
     ),
     "genotype by a wrong name": (
         "train digits --genotype UNAS_CIFAR11",

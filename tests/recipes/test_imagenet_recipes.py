@@ -130,12 +130,16 @@ def scaled_down(name: str, root: Path, size: int) -> Config:
     search = replace(
         config.search, warm_up_epochs=1, epochs=2, batch_size=8, architectures_per_batch=1
     )
+    objectives = dict(search.objectives)
+    latency = objectives.get("latency")
+    if isinstance(latency, LatencyTerm):  # 24 images at once take a minute to measure
+        objectives["latency"] = replace(latency, batch=2)
     return replace(
         config,
         dataset=ImageNet(size=size),
         space=space,
         network=network,
-        search=replace(search, validation_fraction=0.5),
+        search=replace(search, validation_fraction=0.5, objectives=objectives),
         training=replace(config.training, epochs=3, warm_up_epochs=1, batch_size=16, lr=0.05),
         runtime=RuntimeConfig(device="cpu"),
         checkpoint=CheckpointConfig(every_seconds=1e6),
