@@ -28,6 +28,7 @@ from unas.nn.choice import OpChoice
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.pipeline import Result
 from unas.recipes import names, recipe
+from unas.runs.directory import RunDirectory
 
 TINY = (
     "--search.epochs 1 --search.warm-up-epochs 0 --search.batch-size 128 --training.epochs 1 --choosing.candidates 0 "
@@ -333,3 +334,80 @@ def test_a_small_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtu
     ):
         assert main(words) == 0
     assert capsys.readouterr().out.count("test accuracy") == 3
+
+
+def test_a_fault_of_unas_is_shown_kept_and_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("nobody thought of this")
+
+    out = tmp_path / "run"
+    words = ["run", "tiny:tiny_recipe", "--quiet", "--out", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "log", fail)
+        assert main(words) == 70
+    error = capsys.readouterr().err
+    assert "nobody thought of this" in error.splitlines()[-1]
+    assert "please open an issue" in error.splitlines()[-1]
+    kept = (out / "traceback.txt").read_text()
+    assert kept.splitlines()[-2:] == error.splitlines()[-4:-2]
+    assert error.splitlines()[-2] == f"This traceback is in {out}/traceback.txt."
+    assert main([*words, "--resume"]) == 0
+    assert not (out / "traceback.txt").exists()
+
+
+def test_a_fault_without_a_run_has_the_same_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("unas.cli.listing.show_list", lambda *_: 1 // 0)
+    assert main(["list"]) == 70
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback")
+    assert error.splitlines()[-1].startswith("error: ZeroDivisionError: ")
+
+
+def test_too_little_memory_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("unas.cli.listing.show_list", fail)
+    assert main(["list"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: out of memory; use a smaller batch size, or fewer channels\n"
+    )
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1, 10**30])
+def test_a_seed_that_pytorch_has_not_is_refused(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["run", "tiny:tiny_recipe", f"--seed={seed}", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: seed is {seed}; it must be from ")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("seed", [2**64, -1])
+@pytest.mark.parametrize("command", ["latency fit digits", "lab estimators"])
+def test_a_seed_of_the_other_commands_is_refused_too(
+    command: str, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), f"--seed={seed}"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --seed is {seed}; it must be ")
+
+
+@pytest.mark.parametrize("seed", [2**64 - 1, -(2**63)])
+def test_the_largest_and_the_least_seed_run(seed: int, tmp_path: Path) -> None:
+    words = [
+        "search",
+        "tiny:tiny_recipe",
+        f"--seed={seed}",
+        "--quiet",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    assert main(words) == 0

@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from unas import __version__
 from unas.cli.commands import COMMANDS, GROUPS, Command
 from unas.cli.help import HELP, HelpAskedError, command_help, group_help, overview
 from unas.cli.messages import log_on_standard_error, tell, tell_error
-from unas.common.errors import Interrupted, RankZeroError, UserError
+from unas.common.errors import Interrupted, RankZeroError, UserError, kind_and_line
 from unas.common.registry import one_of
 from unas.compute.torchrun import rank
 
 _USAGE_ERROR = 2
+_FAULT = 70  # of unas: "internal software error" in sysexits.h
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
@@ -28,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0; 1 if a budget isn't met; 2 for a mistake of the user, told in one line on
-        standard error; 128 + the signal's number for a run that was stopped.
+        standard error; 70 for a fault of unas, with its traceback and a line that says where to
+        report it; 128 + the signal's number for a run that was stopped.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
@@ -56,11 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = _BROKEN_PIPE
     except Exception as error:
-        if not _is_out_of_memory(error):
-            raise
-        tell_error("out of memory; use a smaller batch size, or fewer channels")
-        code = 1
+        code = _told(error)
     return code
+
+
+def _told(error: Exception) -> int:
+    """Tell an error that nobody has foreseen; return the exit code."""
+    if _is_out_of_memory(error):
+        tell_error("out of memory; use a smaller batch size, or fewer channels")
+        return _USAGE_ERROR
+    traceback.print_exception(error)
+    tell_error(
+        f"{kind_and_line(error)}: a fault of unas, unless the traceback ends in code of your own; "
+        "please open an issue in the repository of unas, with the traceback and the command"
+    )
+    return _FAULT
 
 
 def _prepare_streams() -> None:

@@ -33,6 +33,7 @@ class Flag:
         default: its value where it is not typed.
         is_repeatable: whether it may be typed more than once, for a tuple of values.
         at_least: the smallest number that is taken.
+        at_most: the largest number that is taken.
         section: the heading in help, "" for a command's own flags.
     """
 
@@ -43,6 +44,7 @@ class Flag:
     default: Any = None
     is_repeatable: bool = False
     at_least: int | None = None
+    at_most: int | None = None
     section: str = ""
 
     @property
@@ -79,11 +81,19 @@ class Flag:
         value = parse_text(self.hint, texts[-1], self.name)
         if self.at_least is not None and value is not None and value < self.at_least:
             raise UserError(f"{self.name} is {value}; it must be {self.at_least} or more")
+        if self.at_most is not None and value is not None and value > self.at_most:
+            raise UserError(f"{self.name} is {value}; it must be {self.at_most} or less")
         return value
 
 
 def flag(
-    placeholder: str, says: str, default: Any = None, *, name: str = "", at_least: int | None = None
+    placeholder: str,
+    says: str,
+    default: Any = None,
+    *,
+    name: str = "",
+    at_least: int | None = None,
+    at_most: int | None = None,
 ) -> Any:
     """Return the field of a command's options that is a flag.
 
@@ -93,6 +103,7 @@ def flag(
         default: its value where it is not typed; a tuple, if it can be repeated.
         name: with its dashes; made from the field's name by default.
         at_least: the smallest number that is taken.
+        at_most: the largest number that is taken.
     """
     if not placeholder:
         default = False
@@ -103,6 +114,7 @@ def flag(
         default=default,
         is_repeatable=isinstance(default, tuple),
         at_least=at_least,
+        at_most=at_most,
     )
     return field(default=default, metadata={"flag": kept})
 

@@ -10,6 +10,14 @@ from unas.cli.commands import COMMANDS, GROUPS, PURPOSE, Command
 from unas.cli.flags import Flag, flags_of
 
 HELP = {"--help", "-h"}
+EXIT_CODES = (
+    "exit codes:\n"
+    "  0    done\n"
+    "  1    done, and a budget isn't met, or a run of a sweep failed\n"
+    "  2    a mistake in what was asked: one line says which\n"
+    "  70   a fault of unas: its traceback, which the run directory keeps as traceback.txt\n"
+    "  128+ stopped by the signal of this number"
+)
 _WIDEST_NAME = 28  # characters; what follows a longer one begins on the next line
 _ASKED = Flag("--help", "", "show this")
 
@@ -30,6 +38,7 @@ def overview() -> str:
         PURPOSE,
         _table("commands:", rows, width),
         _lines("examples:", examples),
+        EXIT_CODES,
         end,
     )
 

@@ -14,6 +14,7 @@ from unas.cli.flags import flag
 _DATA_ROOT = "where data sets are (default: $UNAS_DATA, else ./data); needed if the run was told"
 _TRUST = "package.module:Name, a component of the run that may be imported"
 _BUDGET = f"the most that the network may cost, such as {', '.join(quantities.examples())}"
+_LARGEST_SEED = 2**64 - 1  # of PyTorch
 _IMAGES = "channels, height and width of an image"
 
 
@@ -131,7 +132,7 @@ class FitOptions(ClockOptions):
     rounds: int = flag(
         "N", "how often each network has its turn: a forward to warm up, three that are clocked", 5
     )
-    seed: int = flag("INT", "of what is drawn", 0)
+    seed: int = flag("INT", "of what is drawn", 0, at_least=0, at_most=_LARGEST_SEED)
     out: str = flag("FILE", "the predictor's file", "predictor.json")
 
 
@@ -210,7 +211,7 @@ class EstimatorsOptions:
     problem: tuple[str, ...] = flag("NAME", "a problem (default: all)", ())
     estimator: tuple[str, ...] = flag("NAME", "an estimator beside reinforce (default: all)", ())
     samples: int = flag("N", "architectures for each estimator on each problem", 65_536)
-    seed: int = flag("INT", "of the noise", 0)
+    seed: int = flag("INT", "of the noise", 0, at_least=0, at_most=_LARGEST_SEED)
     quiet: bool = flag("", "show no progress")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unas.budgets.budget import Budget, read_budgets
 from unas.budgets.steering import steered
+from unas.common.errors import UserError
 from unas.compute.runtime import RuntimeConfig
 from unas.data import Dataset
 from unas.latency import backends
@@ -41,7 +42,7 @@ class Config:
         seed: of everything random.
 
     Raises:
-        UserError: a budget can't be read.
+        UserError: a budget can't be read, or the seed is none of PyTorch.
     """
 
     dataset: Dataset
@@ -58,6 +59,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not -(2**63) <= self.seed < 2**64:
+            raise UserError(f"seed is {self.seed}; it must be from {-(2**63)} to {2**64 - 1}")
         known = {}
         for term in self.search.objectives.values():
             backend = term.measured_with() if isinstance(term, CostTerm) else None

@@ -153,6 +153,8 @@ def _pad(graph: GraphBuilder, operator: Operator) -> None:
 
 def _mean(graph: GraphBuilder, operator: Operator) -> None:
     images, axes, keeps_axes = _positional(operator)
+    if axes is None or 0 in axes or -len(graph.shapes[images.index]) in axes:
+        raise UnknownOperatorError("a mean over images")
     inputs = [graph.of(images), graph.constant(torch.tensor(list(axes)))]
     graph.emit(operator, "ReduceMean", inputs, keepdims=int(keeps_axes))
 

@@ -32,6 +32,7 @@ from unas.runs.names import CONFIG, MANIFEST, SEARCH, TRAINING, holds_run
 from unas.runs.progress import say
 from unas.runs.run_log import open_together
 from unas.runs.session import Session
+from unas.runs.traceback_file import traceback_kept
 
 _log = logging.getLogger("unas.pipeline")
 
@@ -70,6 +71,8 @@ def work_in(
 
         run = open_together(ranks, opening)
         stack.callback(run.close)
+        if ranks.is_main:
+            stack.enter_context(traceback_kept(run))
         costs.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())

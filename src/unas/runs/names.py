@@ -29,6 +29,7 @@ WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+TRACEBACK = "traceback.txt"
 
 MADE_BY_A_RUN = (
     METRICS,
@@ -40,6 +41,7 @@ MADE_BY_A_RUN = (
     ONNX,
     SUMMARY,
     REPORT,
+    TRACEBACK,
 )
 
 

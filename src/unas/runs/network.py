@@ -21,7 +21,7 @@ from unas.common.errors import UserError
 from unas.common.files import is_plain, require_inside, write_bytes
 from unas.common.text import readable_size
 from unas.runs.names import WEIGHTS
-from unas.spaces import Blueprint, SearchSpace, create_network
+from unas.spaces import Blueprint, SearchSpace, create_network, without_memory
 
 FORMAT = Format(
     "unas.network", "1", "a network", ("genotype", "options", "num_classes", "image_channels")
@@ -51,9 +51,11 @@ def save_network(network: nn.Module, path: Path, genotype: Genotype, blueprint: 
         "num_classes": str(blueprint.num_classes),
         "image_channels": str(blueprint.image_channels),
     }
-    # The file holds the values row by row, whatever memory format the training used.
+    # The file holds the values row by row, whatever memory format the training used. A weight of
+    # two names is written under both: any module of this kind can then load the whole file.
     tensors = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
     }
     write_bytes(path, *_in_fixed_order(safetensors.torch.save(tensors, metadata)))
 
@@ -94,8 +96,7 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
     metadata, weights = _read(path)
     build = _builder(metadata, path, space)
     # Without memory first: a damaged description can't claim any.
-    with torch.device("meta"):
-        _check_weights(build(), weights, path)
+    _check_weights(without_memory(build), weights, path)
     # The random initialisation must not disturb the caller's numbers.
     with torch.random.fork_rng(devices=[]):
         network = build()

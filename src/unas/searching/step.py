@@ -74,7 +74,7 @@ class SearchStep:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
-        self.weights = list(self.supernet.parameters())
+        self.weights = [weight for weight in self.supernet.parameters() if weight.requires_grad]
         self.losses = Losses(self.supernet, runtime)
         self.policy = Policy(space.choices, config.softening, space.registry_name)
         self.estimator = config.estimator.start(self.policy.layout)

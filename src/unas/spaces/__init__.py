@@ -6,6 +6,7 @@ from unas.architecture.genotype import space_registry
 from unas.common.registry import Registry
 from unas.spaces._blueprint import Blueprint
 from unas.spaces._create import built_in_space, create_network
+from unas.spaces._skeleton import without_memory
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.module import ModuleSpace
 
@@ -23,4 +24,5 @@ __all__ = [
     "get",
     "names",
     "registry",
+    "without_memory",
 ]

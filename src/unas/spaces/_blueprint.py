@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from unas.architecture.genotype import Genotype
+from unas.spaces._skeleton import without_memory
 from unas.spaces.base import NetworkOptions, SearchSpace
 
 
@@ -64,9 +65,8 @@ class Blueprint:
             return self.space.network(genotype, self.num_classes, self.image_channels, **keywords)
 
     def skeleton(self, genotype: Genotype) -> nn.Module:
-        """Return the network without memory for its weights: enough to count it."""
-        with torch.device("meta"):
-            return self.network(genotype)
+        """Return the network, enough to count it; see `without_memory`."""
+        return without_memory(lambda: self.network(genotype))
 
     def size(self) -> dict[str, Any]:
         """Return the options and the number of classes by name, as plain values for a file."""

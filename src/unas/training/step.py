@@ -118,7 +118,7 @@ class TrainingStep:
         self.steps_per_epoch = steps_per_epoch
         self._replica = _replica(self.network) if runtime.ranks.size > 1 else self.network
         self.optimiser = torch.optim.SGD(
-            self.network.parameters(),
+            [weight for weight in self.network.parameters() if weight.requires_grad],
             config.lr,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
