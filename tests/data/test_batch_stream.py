@@ -137,6 +137,20 @@ def test_a_batch_larger_than_the_data_is_refused(arguments: dict[str, Any], mess
         make(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("images", "sizes"),
+    [(40, [13, 13, 14]), (27, [13, 14]), (14, [14]), (1, [1]), (28, [13, 13, 2]), (13, [13])],
+)
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_no_image_is_evaluated_alone(images: int, sizes: list[int], world_size: int) -> None:
+    shares = []
+    for rank in range(world_size):
+        ranks = Ranks(rank, world_size)
+        batches = evaluation_batches(image_set(images), 13, NORMALISATION, ranks)
+        shares.append([len(labels) for _, labels in batches])
+    assert shares == [sizes[rank::world_size] for rank in range(world_size)]
+
+
 @pytest.mark.parametrize("batch_size", [1, 6, 40, 64])
 def test_evaluation_sees_everything_in_order(batch_size: int) -> None:
     batches = list(evaluation_batches(image_set(40), batch_size, NORMALISATION))

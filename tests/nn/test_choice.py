@@ -219,3 +219,73 @@ def test_bfloat16_autocast_with_options_of_both_precisions() -> None:
             found.float().square().sum(), [weights, *choice.parameters()]
         )
         assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+class FunctionalRelu(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.relu_(x)
+
+
+class AddsToHalf(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x[:, :1] += 1
+        return x
+
+
+IN_PLACE = {
+    "relu": nn.ReLU(inplace=True),
+    "relu6": nn.ReLU6(inplace=True),
+    "silu": nn.SiLU(inplace=True),
+    "hardswish": nn.Hardswish(inplace=True),
+    "leaky": nn.LeakyReLU(inplace=True),
+    "elu": nn.ELU(inplace=True),
+    "dropout": nn.Dropout2d(0.5, inplace=True),
+    "after identity": nn.Sequential(nn.Identity(), nn.ReLU(inplace=True)),
+    "nested": nn.Sequential(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 3, 1))),
+    "after dropout": nn.Sequential(nn.Dropout(0.0), nn.Hardtanh(inplace=True)),
+    "after views": nn.Sequential(nn.Flatten(2), nn.Unflatten(2, (4, 4)), nn.ReLU(inplace=True)),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@pytest.mark.parametrize("is_training", [True, False])
+def test_an_option_that_works_in_place_changes_nothing_for_the_others(
+    name: str, is_training: bool
+) -> None:
+    where = layout(op=("in place", "skip"))
+    choice = OpChoice({"in place": IN_PLACE[name], "skip": nn.Identity()}, name="op")
+    choice.train(is_training)
+    x = torch.randn(6, 3, 4, 4)
+    before = x.clone()
+    only_skip = Sample(where, where.stack({"op": torch.tensor([[0.0, 1.0]])}), is_hard=False)
+    torch.testing.assert_close(choice(x, only_skip), before)
+    both = choice(x, hard(where, op=[0, 1, 0, 1, 0, 1]))
+    torch.testing.assert_close(both[1::2], before[1::2])
+    assert x.equal(before)
+
+
+def test_only_what_touches_the_input_is_switched() -> None:
+    block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU(inplace=True))
+    OpChoice({"block": block, "skip": nn.Identity()}, name="op")
+    activation = block[2]
+    assert isinstance(activation, nn.ReLU)
+    assert activation.inplace
+
+
+@pytest.mark.parametrize("operation", [FunctionalRelu(), AddsToHalf()])
+@pytest.mark.parametrize("is_hard", [True, False])
+def test_an_option_of_ones_own_that_changes_its_input_is_refused(
+    operation: nn.Module, is_hard: bool
+) -> None:
+    where = layout(op=("mine", "skip"))
+    choice = OpChoice({"mine": operation, "skip": nn.Identity()}, name="op")
+    sample = hard(where, op=[0, 0]) if is_hard else relaxed(where, 2)
+    with pytest.raises(UserError, match="OpChoice 'op': option 'mine' changes its input in place"):
+        choice(torch.randn(4, 3, 2, 2), sample)
+
+
+def test_inference_tensors_are_taken() -> None:
+    choice = op_choice()
+    with torch.inference_mode():
+        x = torch.ones(2, 3)
+        assert choice(x, hard(OP, op=[1])).equal(10 * x)

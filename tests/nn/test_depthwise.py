@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from unas.architecture.published import load_genotype
+from unas.graphs.size import count_macs
 from unas.nn import native
 from unas.nn.depthwise import DepthwiseConv
+from unas.spaces import create_network
 
 compiled = pytest.mark.skipif(native.depthwise_kernel() is None, reason="needs a C compiler")
 
@@ -82,3 +88,38 @@ def test_without_a_kernel_pytorch_is_used(environment: dict[str, str]) -> None:
         check=True,
     )
     assert done.stdout.strip() == "None"
+
+
+def published_network() -> nn.Module:
+    genotype = load_genotype("UNAS_CIFAR10")
+    return create_network(genotype, 10, 3, channels=8, layers=3).eval()
+
+
+@compiled
+def test_a_network_in_evaluation_is_plain_for_traces_transforms_and_second_derivatives() -> None:
+    network = published_network()
+    images = torch.randn(2, 3, 16, 16)
+    # Traces are to go, but are what many a device's tools still take.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(network, images)
+    torch.testing.assert_close(traced(images), network(images))
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return network(x[None]).square().sum()
+
+    by_transform = torch.func.vmap(torch.func.grad(loss))(images)
+    images.requires_grad_()
+    squares = network(images).square().sum()
+    (by_autograd,) = torch.autograd.grad(squares, images, create_graph=True)
+    torch.testing.assert_close(by_transform, by_autograd)
+    (second,) = torch.autograd.grad(by_autograd.square().sum(), images)
+    assert second.isfinite().all()
+
+
+@compiled
+def test_other_counters_see_all_multiply_adds_of_a_network_in_evaluation() -> None:
+    network = published_network()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.randn(1, 3, 16, 16))
+    assert counter.get_total_flops() == 2 * count_macs(network, (3, 16, 16))

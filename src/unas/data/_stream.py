@@ -139,15 +139,18 @@ def evaluation_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all images in order, only normalised, in batches like those of `BatchStream.batch`.
 
-    The last batch may be smaller. Images that can't be read are left out. With several ranks, each
-    gets every N-th batch of N.
+    The last batch may be smaller; an image that would be alone in it, of which BatchNorm may have
+    no statistics, joins the batch before. Images that can't be read are left out. With several
+    ranks, each gets every N-th batch of N.
 
     Raises:
         UserError: too many images can't be read.
     """
     indices = torch.arange(len(image_set), device=image_set.labels.device)
-    starts = range(ranks.rank * batch_size, len(indices), ranks.size * batch_size)
-    waiting = deque(indices[start : start + batch_size] for start in starts)
+    batches = list(torch.split(indices, batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    waiting = deque(batches[ranks.rank :: ranks.size])
     pending: deque[PendingBatch] = deque()
     while waiting or pending:
         while waiting and len(pending) <= image_set.ahead:

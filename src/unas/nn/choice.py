@@ -24,6 +24,8 @@ from unas.nn.mixed import (
     weighted_sum,
 )
 
+# What may return its input, or a view of it.
+_MAY_PASS_ON = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
 _sample_in_scope: ContextVar[Sample | None] = ContextVar("sample_in_scope", default=None)
 
 
@@ -113,6 +115,10 @@ class OpChoice(Choice):
     A relaxed sample runs them all and weighs their outcomes; a hard one runs only what was picked,
     each operation on the images whose architecture picked it.
 
+    What one option does to its input, others must not see: an activation or a dropout that an option
+    begins with is switched from in place to not in place, and any other option that changes its
+    input is refused when it runs.
+
     Args:
         options: the operations, by name; all map [B, …] to the same shape.
         name: of the decision; choices of one name decide alike. None: `ModuleSpace` names it by its
@@ -121,7 +127,8 @@ class OpChoice(Choice):
             batch; "routed", only the images that picked the operation, which computes less.
 
     Raises:
-        UserError: there is no option, an option is no module, or `bn` is neither of both.
+        UserError: there is no option, an option is no module, or `bn` is neither of both. (And
+            `forward`, if an option changes its input.)
     """
 
     def __init__(
@@ -143,6 +150,8 @@ class OpChoice(Choice):
         known = get_args(BatchNormRows)
         if bn not in known:
             raise UserError(f"OpChoice.bn is {bn!r}; it must be {' or '.join(known)}")
+        for operation in options.values():
+            _leave_input_alone(operation)
         self.candidates = nn.ModuleList(options.values())  # not a ModuleDict, which reserves names
         self._sees_batch: list[bool] = []
         self._has_choices: list[bool] = []
@@ -182,8 +191,34 @@ class OpChoice(Choice):
         return self._run(sample, take(inputs, rows), o)
 
     def _run(self, sample: Sample, inputs: Tensor, o: int) -> Tensor:
+        version = _version(inputs)
         with sample_scope(sample):  # for the choices inside of the operation
-            return self.candidates[o](inputs)  # type: ignore[no-any-return]
+            outcome: Tensor = self.candidates[o](inputs)
+        if _version(inputs) != version:
+            raise UserError(
+                f"OpChoice {self.name!r}: option {self.options[o]!r} changes its input in place, "
+                "and with it what the other options get; let it begin with what doesn't, such as "
+                "F.relu(x) instead of F.relu_(x)"
+            )
+        return outcome
+
+
+def _leave_input_alone(operation: nn.Module) -> bool:
+    """Switch off "in place" in what an operation begins with.
+
+    Return:
+        Whether the next operation may get this one's own input, or a view of it.
+    """
+    if isinstance(operation, nn.Sequential):
+        return all(_leave_input_alone(child) for child in operation)
+    if getattr(operation, "inplace", False) is True:
+        operation.inplace = False  # type: ignore[assignment]
+    return isinstance(operation, _MAY_PASS_ON)
+
+
+def _version(tensor: Tensor) -> int:
+    """Return a number that grows when a tensor is changed in place."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class InputChoice(Choice):

@@ -86,6 +86,7 @@ class DepthwiseConv(nn.Conv2d):
     def _uses_ours(self, images: Tensor) -> bool:
         return (
             self._suits_ours
+            and self.training  # in evaluation it is plain, for tracing and transforms
             and torch.is_grad_enabled()
             and images.device.type == "cpu"
             and images.dtype == self.weight.dtype == torch.float32

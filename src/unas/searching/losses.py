@@ -11,7 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
+from unas.common.errors import UserError
 from unas.compute.runtime import Runtime, seed_step
+
+
+@contextmanager
+def _explained_batch_norm() -> Iterator[None]:
+    """Say in the terms of a search what PyTorch says of a single value a channel."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "an operation got one image of one pixel, of which BatchNorm has no statistics; use "
+            'bn="batch", fewer architectures a batch or larger images (docs/bn.md)'
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -31,8 +46,12 @@ class Losses:
         return F.cross_entropy(self.logits(images, sample), labels, reduction="none")
 
     def logits(self, images: Tensor, sample: Sample) -> Tensor:
-        """Return the logits [B, classes] in float32, or more if the images have more."""
-        with self.runtime.autocast():
+        """Return the logits [B, classes] in float32, or more if the images have more.
+
+        Raises:
+            UserError: a BatchNorm has a single value a channel.
+        """
+        with self.runtime.autocast(), _explained_batch_norm():
             logits: Tensor = self.supernet(images, sample)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
