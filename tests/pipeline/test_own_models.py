@@ -13,6 +13,7 @@ from torch import nn
 import own_models
 import unas
 from own_models import config_of
+from unas.budgets.budget import Budget
 from unas.cli import main
 from unas.runs.network import load_network
 from unas.spaces import ModuleSpace, without_memory
@@ -29,7 +30,7 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], unas.Res
 
     def run(name: str) -> unas.Result:
         if name not in results:
-            config = replace(config_of(getattr(own_models, name)), budgets=("params<=10k",))
+            config = replace(config_of(getattr(own_models, name)), budgets=(Budget.parse("params<=10k"),))
             results[name] = unas.run(config, tmp_path_factory.mktemp(name) / "run", quiet=True)
         return results[name]
 

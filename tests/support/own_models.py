@@ -130,7 +130,8 @@ class ListOfTensor(Usual):
         self.powers = torch.arange(1, 3).tolist()
 
     def forward(self, images: Tensor) -> Tensor:
-        return super().forward(images) * self.powers[0]
+        outcome: Tensor = super().forward(images) * self.powers[0]
+        return outcome
 
 
 class ArrayOfTensor(Usual):
@@ -150,7 +151,7 @@ class BranchOnTensor(Usual):
     def __init__(self, num_classes: int = 10, image_channels: int = 1) -> None:
         super().__init__(num_classes, image_channels)
         if self.head.weight.abs().max() > 0:
-            self.head.bias = None
+            self.head.register_parameter("bias", None)
 
 
 class TensorOnCpu(Usual):

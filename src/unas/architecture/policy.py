@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from unas.architecture.genotype import Genotype
@@ -74,11 +75,11 @@ class Sample:
     """
 
     layout: Layout
-    groups: tuple[Tensor, ...]
+    groups: tuple[Float[Tensor, "architectures _choices _options"], ...]
     is_hard: bool
     known_picks: Mapping[str, list[int]] | None = field(default=None, repr=False, compare=False)
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> Float[Tensor, "architectures options"]:
         """Return the weights [G, K] of one choice."""
         group, position = self.layout.position[name]
         return self.groups[group][:, position]
@@ -190,7 +191,7 @@ class Policy(nn.Module):
         """The options of each choice, by the choice's name."""
         return self.layout.choices
 
-    def log_probabilities(self) -> tuple[Tensor, ...]:
+    def log_probabilities(self) -> tuple[Float[Tensor, "_choices _options"], ...]:
         """Return log p as one float64 tensor [n, K] for each group of n choices with K options."""
         stacked = self.layout.stack({name: self.logits[name] for name in self.choices})
         return tuple(self._log_probability(logits.double()) for logits in stacked)
@@ -211,17 +212,19 @@ class Policy(nn.Module):
             mode[name] = options[int(self.logits[name].argmax())]
         return mode
 
-    def log_prob(self, sample: Sample) -> Tensor:
+    def log_prob(self, sample: Sample) -> Float[Tensor, " architectures"]:
         """Return log p(z) of each architecture of a hard sample, [G]."""
         pairs = zip(sample.groups, self.log_probabilities(), strict=True)
         total = sum(((weights * log_p).sum((1, 2)) for weights, log_p in pairs), torch.zeros(()))
         return total.to(sample.groups[0].dtype)
 
-    def entropy(self) -> Tensor:
+    def entropy(self) -> Float[Tensor, ""]:
         """Return the entropy of the whole distribution in nats, []."""
         return sum((-(p.exp() * p).sum() for p in self.log_probabilities()), torch.zeros(()))
 
-    def _log_probability(self, logits: Tensor) -> Tensor:
+    def _log_probability(
+        self, logits: Float[Tensor, "choices options"]
+    ) -> Float[Tensor, "choices options"]:
         if self.softening == 0:
             return logits.log_softmax(-1)
         total = 1 + logits.shape[-1] * self.softening

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 
 from unas.common.errors import UserError
@@ -79,11 +80,11 @@ class Decisions(NamedTuple):
         orders: int64 [B, 4], of the colour jitter; see `draw_jitter`.
     """
 
-    offsets: Tensor
-    flips: Tensor
-    centres: Tensor
-    factors: Tensor
-    orders: Tensor
+    offsets: Int64[Tensor, "images 2"]
+    flips: Int64[Tensor, " images"]
+    centres: Int64[Tensor, "images 2"]
+    factors: Float32[Tensor, "images 4"]
+    orders: Int64[Tensor, "images 4"]
 
     def rows(self, start: int, stop: int) -> Decisions:
         """Return the decisions for the images from `start` to `stop`."""
@@ -114,12 +115,12 @@ def draw(
 
 
 def apply(
-    images: Tensor,
+    images: UInt8[Tensor, "images channels height width"],
     augmentation: Augmentation,
     decisions: Decisions,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-) -> Tensor:
+) -> Float32[Tensor, "images channels height width"]:
     """Do to uint8 images [B, C, H, W] what was drawn, and return them as `normalise` does.
 
     The random resized crop is not done here: images are read with it.
@@ -136,12 +137,12 @@ def apply(
 
 
 def _apply_at_once(
-    images: Tensor,
+    images: UInt8[Tensor, "images channels height width"],
     augmentation: Augmentation,
     decisions: Decisions,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-) -> Tensor:
+) -> Float32[Tensor, "images channels height width"]:
     # One small copy, which the host doesn't wait for.
     places = torch.cat((decisions.offsets, decisions.flips[:, None], decisions.centres), dim=1)
     places = places.to(images.device, non_blocking=True)
@@ -161,12 +162,12 @@ def _apply_at_once(
 
 
 def augment(
-    images: Tensor,
+    images: UInt8[Tensor, "images channels height width"],
     augmentation: Augmentation,
     generator: torch.Generator,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-) -> Tensor:
+) -> Float32[Tensor, "images channels height width"]:
     """Augment and normalise a batch.
 
     The outcome has the distribution of torchvision's transforms of one image at a time.
@@ -188,12 +189,18 @@ def augment(
     return apply(images, augmentation, decisions, mean, std)
 
 
-def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def normalise(
+    images: UInt8[Tensor, "images channels height width"],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> Float32[Tensor, "images channels height width"]:
     """Return (images / 255 - mean) / std of uint8 images [B, C, H, W]: float32, channels last."""
     return _standardise(_unit(images), mean, std)
 
 
-def _unit(images: Tensor) -> Tensor:
+def _unit(
+    images: UInt8[Tensor, "images channels height width"],
+) -> Float32[Tensor, "images channels height width"]:
     """Return byte images as float32 from 0 to 1."""
     # One channel after the other is the layout that a CPU computes with fastest.
     pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
@@ -208,7 +215,12 @@ def _standardise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
     return images.sub_(shift).div_(scale).contiguous(memory_format=torch.channels_last)
 
 
-def _crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor) -> Tensor:
+def _crop_and_flip(
+    images: UInt8[Tensor, "images channels height width"],
+    padding: int,
+    offsets: Int64[Tensor, "images 2"],
+    flips: Int64[Tensor, "images 1"],
+) -> UInt8[Tensor, "images channels height width"]:
     """Crop [B, C, H, W] at `offsets` [B, 2] of the padded images.
 
     The crops are as large as the images, and mirrored where `flips` [B, 1] is 1.
@@ -224,7 +236,9 @@ def _crop_and_flip(images: Tensor, padding: int, offsets: Tensor, flips: Tensor)
     return padded.flatten(2).gather(2, pixels).view(batch, channels, height, width)
 
 
-def _is_cut(length: int, centres: Tensor, side: int) -> Tensor:
+def _is_cut(
+    length: int, centres: Int64[Tensor, "images 1"], side: int
+) -> Bool[Tensor, "images length"]:
     """Return bool [B, length]: positions in the stretch of `side` around `centres` [B, 1]."""
     distance = torch.arange(length, device=centres.device) - centres + side // 2
     return (distance >= 0) & (distance < side)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 # The order of the columns of what is drawn, of strengths, and of `_FUNCTIONS`.
@@ -18,7 +19,7 @@ _GREY = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision rounds it
 
 def draw_jitter(
     strengths: tuple[float, ...], batch: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float32[Tensor, "{batch} 4"], Int64[Tensor, "{batch} 4"]]:
     """Draw the jitter of `batch` images, on the CPU, as torchvision's ColorJitter does for one.
 
     Args:
@@ -39,7 +40,12 @@ def draw_jitter(
     return low + (centre + strength - low) * drawn, orders
 
 
-def jitter(images: Tensor, factors: Tensor, orders: Tensor, strengths: tuple[float, ...]) -> Tensor:
+def jitter(
+    images: Float32[Tensor, "images channels height width"],
+    factors: Float32[Tensor, "images 4"],
+    orders: Int64[Tensor, "images 4"],
+    strengths: tuple[float, ...],
+) -> Float32[Tensor, "images channels height width"]:
     """Return the images with other colours.
 
     Args:
@@ -79,7 +85,9 @@ def _saturation(images: Tensor, factor: Tensor) -> Tensor:
     return images.mul_(factor).add_(grey).clamp_(0, 1)
 
 
-def _grey(images: Tensor) -> Tensor:
+def _grey(
+    images: Float32[Tensor, "images channels height width"],
+) -> Float32[Tensor, "images 1 height width"]:
     """Return the luma, [B, 1, H, W]."""
     if images.shape[1] == 1:
         return images.clone()

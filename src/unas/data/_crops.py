@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 _ATTEMPTS = 10
@@ -31,9 +32,9 @@ class Crops(NamedTuple):
         places: float64 [B, 2], where the crop lies (down, across), from 0 to 1.
     """
 
-    shares: Tensor
-    ratios: Tensor
-    places: Tensor
+    shares: Float64[Tensor, "images attempts"]
+    ratios: Float64[Tensor, "images attempts"]
+    places: Float64[Tensor, "images 2"]
 
     def rows(self, start: int, stop: int) -> Crops:
         """Return the crops of the images from `start` to `stop`."""
@@ -88,7 +89,9 @@ def draw_crops(least_share: float, batch: int, generator: torch.Generator) -> Cr
     return Crops(shares, ratios, places=drawn[:, 2 * _ATTEMPTS :])
 
 
-def crop_batch(images: Tensor, crops: Crops) -> Tensor:
+def crop_batch(
+    images: UInt8[Tensor, "images channels height width"], crops: Crops
+) -> UInt8[Tensor, "images channels height width"]:
     """Return each image's crop, scaled to the whole's size; uint8 [B, C, H, W] on any device."""
     from torchvision.transforms.v2 import functional  # takes a second to import
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unas.architecture.policy import Layout
+from unas.compute.shapes import PerArchitecture
 from unas.estimators._gumbel import Groups
 from unas.estimators._moving_average import MovingAverage
 from unas.estimators.base import State
@@ -57,7 +58,7 @@ class QuadraticControlVariate(State):
         return self.mean.value + self.deviation * form
 
     def after(
-        self, estimates: Groups, costs: Tensor, *, lr: float, decay: float
+        self, estimates: Groups, costs: PerArchitecture, *, lr: float, decay: float
     ) -> QuadraticControlVariate:
         """Return the control variate after one step of Adam down the mean squared estimate.
 

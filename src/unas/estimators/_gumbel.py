@@ -8,6 +8,7 @@ needs clamping.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unas.architecture.policy import Policy, Sample
@@ -57,7 +58,11 @@ def conditional(log_p: Groups, z_hard: Groups, noise: Groups) -> Groups:
     return tuple(_conditional(p, z.bool(), v) for p, z, v in triples)
 
 
-def _conditional(log_p: Tensor, is_picked: Tensor, noise: Tensor) -> Tensor:
+def _conditional(
+    log_p: Float[Tensor, "... choices options"],
+    is_picked: Bool[Tensor, "architectures choices options"],
+    noise: Float[Tensor, "architectures choices options"],
+) -> Float[Tensor, "architectures choices options"]:
     top = torch.where(is_picked, noise, 0.0).sum(-1, keepdim=True)
     return torch.where(is_picked, top, -torch.logaddexp(-noise - log_p, -top))
 
@@ -72,7 +77,11 @@ def coupled_noise(log_p: Groups, z_hard: Groups, perturbed_log_p: Groups) -> Gro
     return tuple(_coupled(p.detach(), z.bool(), noisy.detach()) for p, z, noisy in triples)
 
 
-def _coupled(log_p: Tensor, is_picked: Tensor, noisy: Tensor) -> Tensor:
+def _coupled(
+    log_p: Float[Tensor, "... choices options"],
+    is_picked: Bool[Tensor, "architectures choices options"],
+    noisy: Float[Tensor, "architectures choices options"],
+) -> Float[Tensor, "architectures choices options"]:
     top = torch.where(is_picked, noisy, 0.0).sum(-1, keepdim=True)
     # −log u_i/p_i = exp(−ζ̂_i); the difference from exp(−ζ̂_k) is taken with expm1, which is exact
     # near a tie.

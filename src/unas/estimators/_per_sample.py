@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from unas.architecture.policy import Policy
+from unas.compute.shapes import Scalar
 from unas.estimators._gumbel import Groups
 
 
@@ -32,7 +32,7 @@ def in_logits(policy: Policy, in_log_p: Groups) -> Groups:
     return tuple(gradients)
 
 
-def as_loss(log_p: Groups, in_log_p: Groups) -> Tensor:
+def as_loss(log_p: Groups, in_log_p: Groups) -> Scalar:
     """Return a scalar whose gradient in log p is the mean of `in_log_p`, [G, n, K], over G."""
     loss = torch.zeros(())
     for p, gradient in zip(log_p, in_log_p, strict=True):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor
 
 from unas.architecture.policy import Layout, Policy, Sample
+from unas.compute.shapes import PerArchitecture, Scalar
 
-Cost = Callable[[Sample], Tensor]
+Cost = Callable[[Sample], PerArchitecture]
 
 
 class State(ABC):
@@ -72,7 +72,7 @@ class Estimator(ABC):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Scalar:
         """Return a scalar whose `backward()` leaves the gradient estimate on the policy's logits.
 
         Args:
@@ -95,7 +95,7 @@ class Estimator(ABC):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Scalar, Any]:
         """Return the scalar that a call returns, and the state after it; `state` stays as it is."""
         return self(policy, cost, num_samples=num_samples, generator=generator), state
 
@@ -121,7 +121,7 @@ class LearningEstimator(Estimator):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Scalar, Any]:
         """See `Estimator`."""
 
     @final
@@ -132,7 +132,7 @@ class LearningEstimator(Estimator):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Scalar:
         """See `Estimator`; this is a first call, and what it teaches is forgotten."""
         state = self.init(policy.layout)
         loss, _ = self.step(policy, cost, state, num_samples=num_samples, generator=generator)
@@ -161,7 +161,7 @@ class RunningEstimator:
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Scalar:
         """Return what the estimator returns, and learn from the call."""
         loss, self.state = self.estimator.step(
             policy, cost, self.state, num_samples=num_samples, generator=generator

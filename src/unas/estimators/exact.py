@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
+from unas.compute.shapes import Scalar
 from unas.estimators._gumbel import check_num_samples
 from unas.estimators.base import Cost, Estimator
 
@@ -41,7 +41,7 @@ class Exact(Estimator):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,  # noqa: ARG002  the interface has it; nothing is drawn here
-    ) -> Tensor:
+    ) -> Scalar:
         """See `Estimator`.
 
         Raises:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from unas.architecture.policy import Policy
+from unas.compute.shapes import Scalar
 from unas.estimators._gumbel import check_temperature, draw_relaxed
 from unas.estimators.base import Cost, Estimator
 
@@ -36,6 +36,6 @@ class GumbelSoftmax(Estimator):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Scalar:
         """See `Estimator`."""
         return cost(draw_relaxed(policy, num_samples, self.temperature, generator)).mean()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unas.architecture.policy import Layout, Policy
 from unas.common.errors import UserError
+from unas.compute.shapes import PerArchitecture
 from unas.estimators._gumbel import (
     Groups,
     check_temperature,
@@ -114,7 +115,7 @@ class Rebar(LearningEstimator):
         log_p: Groups,
         noisy: Groups,
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[PerArchitecture, PerArchitecture]:
         """Return L(ζ̃) of each architecture, [G], and a tensor with the gradient of L(ζ) − L(ζ̃)."""
         picked = one_hot_argmax(noisy)
         relaxed = relax(noisy, self.temperature)
@@ -133,7 +134,7 @@ class Rebar(LearningEstimator):
     def _with_learned_eta(
         self,
         policy: Policy,
-        costs: tuple[Tensor, Tensor],
+        costs: tuple[PerArchitecture, PerArchitecture],
         picked: Groups,
         paths: Groups,
         history: EtaHistory,
@@ -157,7 +158,7 @@ class Rebar(LearningEstimator):
         )
         return as_loss(log_p, mixed), learned
 
-    def _minus_others(self, costs: Tensor) -> Tensor:
+    def _minus_others(self, costs: PerArchitecture) -> PerArchitecture:
         """Return costs [G], each less the mean of the others if `leave_one_out` says so."""
         if not self.leave_one_out:
             return costs

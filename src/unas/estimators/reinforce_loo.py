@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from unas.architecture.policy import Policy
 from unas.common.errors import UserError
+from unas.compute.shapes import Scalar
 from unas.estimators._gumbel import draw_hard
 from unas.estimators.base import Cost, Estimator
 
@@ -55,7 +55,7 @@ class ReinforceLeaveOneOut(Estimator):
         *,
         num_samples: int = 2,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Scalar:
         """See `Estimator`.
 
         Raises:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from unas.architecture.policy import Policy
+from unas.compute.shapes import Scalar
 from unas.estimators._gumbel import (
     check_temperature,
     gumbel_noise,
@@ -43,7 +43,7 @@ class StraightThrough(Estimator):
         *,
         num_samples: int = 1,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Scalar:
         """See `Estimator`."""
         noisy = perturbed(policy.log_probabilities(), gumbel_noise(policy, num_samples, generator))
         pairs = zip(one_hot_argmax(noisy), relax(noisy, self.temperature), strict=True)

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from unas.compute.shapes import Images
 from unas.nn.native import Geometry, depthwise_kernel, depthwise_weight_gradient
 from unas.nn.weight_path import weight_path
 
@@ -65,7 +67,7 @@ class DepthwiseConv(nn.Conv2d):
         is_fast_already = kernel == 3 and dilation == 1
         self._suits_ours = is_supported and not is_fast_already
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Images) -> Float[Tensor, "images channels new_height new_width"]:
         """Return the filtered images."""
         if not self._uses_ours(images):
             return super().forward(images)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -59,7 +60,7 @@ def _weight_gradient(gradient: Tensor, *outcomes: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def flatten(images: Tensor) -> Tensor:
+def flatten(images: Float[Tensor, " images *shape"]) -> Float[Tensor, "images values"]:
     """View [B, …] as [B, N], channels last where they are images: rows are then whole blocks."""
     if images.dim() == 4:
         images = images.permute(0, 2, 3, 1)
@@ -74,12 +75,16 @@ def unflatten(rows: Tensor, shape: torch.Size) -> Tensor:
     return rows.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
-def take(images: Tensor, rows: Tensor) -> Tensor:
+def take(
+    images: Float[Tensor, " images *shape"], rows: Int[Tensor, " rows"]
+) -> Float[Tensor, " rows *shape"]:
     """Return the images [R, …] with these indices."""
     return unflatten(flatten(images).index_select(0, rows), images.shape[1:])
 
 
-def weighted_sum(weights: Tensor, outcomes: Sequence[Tensor]) -> Tensor:
+def weighted_sum(
+    weights: Float[Tensor, "images branches"], outcomes: Sequence[Float[Tensor, " images *shape"]]
+) -> Float[Tensor, " images *shape"]:
     """Return Σ_e weights[:, e]·outcomes[e].
 
     Args:
@@ -93,7 +98,9 @@ def weighted_sum(weights: Tensor, outcomes: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def spread(weights: Tensor, batch: int) -> Tensor:
+def spread(
+    weights: Float[Tensor, " architectures *options"], batch: int
+) -> Float[Tensor, " {batch} *options"]:
     """Return the weights [B, …] of the images from those of their architectures, [G, …].
 
     Raises:
@@ -122,7 +129,9 @@ def routes(picks: Sequence[Sequence[int]], batch: int) -> Routes:
     return {e: None if len(rows) == batch else rows for e, rows in sorted(rows_of.items())}
 
 
-def routed_sum(weights: Tensor, branches: Sequence[Branch], rows_of: Routes) -> Tensor:
+def routed_sum(
+    weights: Float[Tensor, "images branches"], branches: Sequence[Branch], rows_of: Routes
+) -> Float[Tensor, " images *shape"]:
     """Return Σ_e weights[:, e]·branch_e, running for each branch only the images that picked it.
 
     Args:
@@ -145,7 +154,9 @@ def routed_sum(weights: Tensor, branches: Sequence[Branch], rows_of: Routes) -> 
     return unflatten(total, shape)
 
 
-def mix(weights: Tensor, branches: Sequence[Branch], rows_of: Routes | None) -> Tensor:
+def mix(
+    weights: Float[Tensor, "images branches"], branches: Sequence[Branch], rows_of: Routes | None
+) -> Float[Tensor, " images *shape"]:
     """Return Σ_e weights[:, e]·branch_e of all branches, or of those that were picked."""
     if rows_of is None:
         return weighted_sum(weights, [branch(None) for branch in branches])

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from unas.architecture.policy import Policy, Sample
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
+from unas.compute.shapes import PerArchitecture, PerImage
 from unas.estimators import Estimator, RunningEstimator
 from unas.spaces import Blueprint, SearchSpace
 
@@ -32,10 +34,10 @@ class Evaluation:
 
     space: SearchSpace
     sample: Sample
-    train_losses: Tensor
-    validation_losses: Tensor | None
+    train_losses: PerImage
+    validation_losses: PerImage | None
 
-    def by_architecture(self, losses: Tensor) -> Tensor:
+    def by_architecture(self, losses: PerImage) -> Float[Tensor, "architectures share"]:
         """Return losses [B] as [G, B/G]."""
         return losses.view(len(self.sample), -1)
 
@@ -86,7 +88,7 @@ class Objective(Term):
     needs_validation: ClassVar[bool] = False
 
     @abstractmethod
-    def __call__(self, evaluation: Evaluation) -> Tensor:
+    def __call__(self, evaluation: Evaluation) -> PerArchitecture:
         """Return the term for each architecture, [G], before its weight."""
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from unas.compute.shapes import PerArchitecture
 from unas.objectives.base import Evaluation, Objective
 
 
@@ -13,6 +12,6 @@ from unas.objectives.base import Evaluation, Objective
 class CrossEntropy(Objective):
     """Mean cross-entropy of an architecture's training images."""
 
-    def __call__(self, evaluation: Evaluation) -> Tensor:
+    def __call__(self, evaluation: Evaluation) -> PerArchitecture:
         """Return the term for each architecture, [G]."""
         return evaluation.by_architecture(evaluation.train_losses).mean(1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unas.architecture.policy import Sample
+from unas.compute.shapes import Images, Labels, PerArchitecture
 from unas.objectives import Evaluation, Objective
 from unas.searching.config import SampleKind
 from unas.searching.losses import Losses
@@ -26,10 +27,10 @@ class Batches(NamedTuple):
         y_val: their labels.
     """
 
-    x: Tensor
-    y: Tensor
-    x_val: Tensor
-    y_val: Tensor
+    x: Images
+    y: Labels
+    x_val: Images
+    y_val: Labels
 
     def copies(self, count: int) -> Batches:
         """Return both batches `count` times over."""
@@ -83,7 +84,7 @@ class SupernetCost:
         self._hard_values: dict[str, list[Tensor]] = defaultdict(list)
         self._relaxed_values: dict[str, list[Tensor]] = defaultdict(list)
 
-    def __call__(self, sample: Sample) -> Tensor:
+    def __call__(self, sample: Sample) -> PerArchitecture:
         """Return the cost of each of G architectures, [G], on the host.
 
         Of m·G architectures, it is the cost on m copies of the batches, [m·G].
@@ -108,7 +109,7 @@ class SupernetCost:
             return False
         return sample.is_hard == (self.kept == "hard")
 
-    def _costs(self, sample: Sample, *, keep: bool) -> Tensor:
+    def _costs(self, sample: Sample, *, keep: bool) -> PerArchitecture:
         batches = self.batches.copies(max(len(sample) // self.architectures, 1))
         images, labels = batches.x, batches.y
         if self.on_validation:

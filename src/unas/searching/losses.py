@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unas.architecture.policy import Sample
 from unas.common.errors import UserError
 from unas.compute.runtime import Runtime, seed_step
+from unas.compute.shapes import Images, Labels, Logits, PerImage
 
 
 @contextmanager
@@ -41,11 +42,11 @@ class Losses:
     supernet: nn.Module
     runtime: Runtime
 
-    def __call__(self, images: Tensor, labels: Tensor, sample: Sample) -> Tensor:
+    def __call__(self, images: Images, labels: Labels, sample: Sample) -> PerImage:
         """Return the cross-entropy of each image, [B]."""
         return F.cross_entropy(self.logits(images, sample), labels, reduction="none")
 
-    def logits(self, images: Tensor, sample: Sample) -> Tensor:
+    def logits(self, images: Images, sample: Sample) -> Logits:
         """Return the logits [B, classes] in float32, or more if the images have more.
 
         Raises:

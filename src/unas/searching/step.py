@@ -20,6 +20,7 @@ from unas.compute.finite import (
 from unas.compute.ranks import Ranks
 from unas.compute.runtime import Runtime
 from unas.compute.seeds import generator_for
+from unas.compute.shapes import Images, Labels, PerImage, Scalar
 from unas.estimators import Estimator, draw_hard, draw_relaxed
 from unas.objectives import Objective, PolicyTerm, RunningTerm
 from unas.runs.checkpoints import load_into, whole
@@ -85,7 +86,7 @@ class SearchStep:
         self.steps = 0
         self.policy_steps = 0
 
-    def __call__(self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor) -> dict[str, float]:
+    def __call__(self, x: Images, y: Labels, x_val: Images, y_val: Labels) -> dict[str, float]:
         """Update the policy on both batches, then the weights on the training batch.
 
         Args:
@@ -113,7 +114,7 @@ class SearchStep:
             figures |= term.figures(self.policy)
         return figures | self.skipped.figures()
 
-    def warm_up(self, x: Tensor, y: Tensor) -> dict[str, float]:
+    def warm_up(self, x: Images, y: Labels) -> dict[str, float]:
         """Update the weights alone, under architectures that the policy draws."""
         with self.losses.noise(self.seed, self.steps):
             losses = self._drawn_losses(x, y, self.steps)
@@ -143,7 +144,7 @@ class SearchStep:
                 learner.state = state
         return is_updated
 
-    def _update_weights(self, loss: Tensor) -> tuple[float, bool]:
+    def _update_weights(self, loss: Scalar) -> tuple[float, bool]:
         """Return the loss, the mean of all processes, and whether the weights were updated."""
         # An operation that no image went through has gradient zero, so every step updates every
         # weight.
@@ -177,7 +178,7 @@ class SearchStep:
             on_validation=self.config.policy_on == "validation",
         )
 
-    def weight_loss(self, cost: SupernetCost, step: int) -> Tensor:
+    def weight_loss(self, cost: SupernetCost, step: int) -> Scalar:
         """Return the mean training loss that the weights follow, [].
 
         Args:
@@ -189,7 +190,7 @@ class SearchStep:
             losses = self._drawn_losses(cost.batches.x, cost.batches.y, step)
         return losses.mean()
 
-    def _drawn_losses(self, x: Tensor, y: Tensor, step: int) -> Tensor:
+    def _drawn_losses(self, x: Images, y: Labels, step: int) -> PerImage:
         """Return the cross-entropy of each image, [B], in a sample drawn for the weights alone."""
         noise = generator_for(self.seed, "search/weights", step)
         num_samples = self._own_architectures(len(x)) * self.ranks.size

@@ -16,6 +16,7 @@ from unas.common.errors import UserError
 from unas.compute.finite import SkippedUpdates, WeightUpdates, carried_by_gradient
 from unas.compute.ranks import others_needed
 from unas.compute.runtime import Runtime, seed_step
+from unas.compute.shapes import Images, Labels, Scalar
 from unas.data import Augmentation
 from unas.runs.checkpoints import load_into
 
@@ -126,7 +127,7 @@ class TrainingStep:
         self._updates = WeightUpdates(self.network, self.optimiser, config.clip_norm)
         self.skipped = SkippedUpdates(config.max_skipped)
 
-    def __call__(self, step: int, images: Tensor, labels: Tensor) -> dict[str, float]:
+    def __call__(self, step: int, images: Images, labels: Labels) -> dict[str, float]:
         """Update the weights on a batch and return the figures of the step.
 
         Of several processes, each has its own part of the batch, and the loss is the mean of all.
@@ -151,7 +152,7 @@ class TrainingStep:
         self.skipped.note(is_updated=is_updated)
         return self.runtime.ranks.mean_figures({"loss": value, **self.skipped.figures()})
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, images: Images, labels: Labels) -> Scalar:
         with self.runtime.autocast():
             outputs = self._replica(images)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
