@@ -30,7 +30,9 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], unas.Res
 
     def run(name: str) -> unas.Result:
         if name not in results:
-            config = replace(config_of(getattr(own_models, name)), budgets=(Budget.parse("params<=10k"),))
+            config = replace(
+                config_of(getattr(own_models, name)), budgets=(Budget.parse("params<=10k"),)
+            )
             results[name] = unas.run(config, tmp_path_factory.mktemp(name) / "run", quiet=True)
         return results[name]
 

@@ -83,13 +83,17 @@ class SharedWeight(Usual):
 class SharedBuffer(Usual):
     """A buffer that is a view of another one."""
 
+    scale: Tensor
+    part: Tensor
+
     def __init__(self, num_classes: int = 10, image_channels: int = 1) -> None:
         super().__init__(num_classes, image_channels)
         self.register_buffer("scale", torch.ones(2, num_classes))
         self.register_buffer("part", self.scale[:1])
 
     def forward(self, images: Tensor) -> Tensor:
-        return super().forward(images) * self.part
+        logits: Tensor = super().forward(images) * self.part
+        return logits
 
 
 class SharedOption(nn.Module):
