@@ -39,7 +39,7 @@ class Tiny(nn.Module):
 
 
 # By the field's name, for spaces and for their networks.
-SMALL = {"channels": 4, "layers": 3, "width": 0.1, "model": Tiny}
+SMALL = {"channels": 4, "layers": 3, "cells": 1, "width": 0.1, "model": Tiny}
 
 
 def fields_of(component: type[Any]) -> set[str]:
