@@ -140,4 +140,6 @@ def _check(command: Command, config: Config) -> None:
         Policy(config.space.choices, config.search.softening, config.space.registry_name)
     else:
         blueprint = config.blueprint(num_classes=10, image_shape=(3, 32, 32))
-        blueprint.skeleton(load_genotype(config.genotype))
+        genotype = load_genotype(config.genotype)
+        with one_line_errors(f"the network of {config.genotype} can't be made"):
+            blueprint.skeleton(genotype)

@@ -40,6 +40,9 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
     Args:
         network: maps images to logits in evaluation mode; it is left as it is.
         image_shape: (C, H, W).
+
+    Raises:
+        UserError: the network makes the number of images a constant.
     """
     batch = torch.export.Dim("batch", min=1)
     # Two example images: one alone would make the batch size a constant of the model.
@@ -60,6 +63,11 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
         )
     assert program is not None  # noqa: S101  for the type checker
     model = program.model_proto
+    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise UserError(
+            "the network makes the number of images a constant when it is exported; "
+            "write images.shape[0] where its code has len(images)"
+        )
     # The exporter leaves stack traces everywhere: half of a small file, with this machine's paths.
     for described in (*model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del described.metadata_props[:]
@@ -124,7 +132,7 @@ def export_onnx(
             "genotype"; it is read back as the model's `metadata_props`.
 
     Raises:
-        UserError: the file can't be written.
+        UserError: the network takes no other number of images, or the file can't be written.
     """
     model = to_onnx(network, image_shape)
     for key, value in metadata.items():

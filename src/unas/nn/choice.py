@@ -68,6 +68,11 @@ class Choice(nn.Module):
                 "call the space's supernet(images, sample), pass sample=, "
                 "or open unas.nn.choice.sample_scope(sample)"
             )
+        if not isinstance(sample, Sample):
+            raise UserError(
+                f"{kind} {self.name!r} got two inputs, the second of type "
+                f"{type(sample).__name__}; it takes one, and a sample that decides it"
+            )
         if self.name is None:
             raise UserError(
                 f"this {kind} ({', '.join(self.options)}) has no name; "

@@ -23,6 +23,7 @@ from unas.config.document import config_from_json, config_to_json
 from unas.data import ImageData
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
+from unas.pipeline.trial import try_out
 from unas.pipeline.work import Work, read_summary
 from unas.recipes import recipe
 from unas.runs.directory import RunDirectory
@@ -67,7 +68,7 @@ def work_in(
 
         def opening() -> RunDirectory:
             goes_on = resume or (is_restarted and _is_own(directory))
-            return _open(config, data, runtime, directory, costs, resume=goes_on)
+            return _open(config, data, runtime, directory, costs, resume=goes_on, verb=verb)
 
         run = open_together(ranks, opening)
         stack.callback(run.close)
@@ -99,6 +100,7 @@ def _open(
     costs: DeployedCosts,
     *,
     resume: bool,
+    verb: str,
 ) -> RunDirectory:
     """Go on with the run in a directory, or make a new one there."""
     manifest = collect_manifest(config.seed, sys.argv, runtime.describe())
@@ -109,6 +111,7 @@ def _open(
         _require_same(config, directory)
         return RunDirectory.resume(directory, manifest)
     check(config, data, runtime.ranks)
+    try_out(config, data, runtime, exports=verb != "search")
     costs.require_possible()
     return RunDirectory.create(directory, config_to_json(config), manifest)
 

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
-from unas.common.errors import UserError
+from unas.common.errors import UserError, one_line_errors
 from unas.nn.choice import Choice, InputChoice, OpChoice, sample_scope
 from unas.spaces.base import NetworkOptions, SearchSpace
 
@@ -63,8 +63,10 @@ class ModuleSpace(SearchSpace):
         if isinstance(self.model, nn.Module):
             return _options_by_name(self.model)
         # Asking what there is to choose from must not change a run.
-        with torch.random.fork_rng(devices=[]):
-            return _options_by_name(self._build(num_classes=10, image_channels=3))
+        name = getattr(self.model, "__qualname__", repr(self.model))
+        with torch.random.fork_rng(devices=[]), one_line_errors(f"{name} can't be made"):
+            model = self._build(num_classes=10, image_channels=3)
+        return _options_by_name(model)
 
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
         """Return the model, its choices decided by a sample; see `SearchSpace`.
