@@ -108,7 +108,7 @@ def test_every_damage_is_noticed_named_and_the_one_before_used(
         caplog.clear()
         assert newest_step(store) == 1
         (record,) = caplog.records
-        assert record.name == "unas"
+        assert record.name == "unas.runs"
         assert record.levelno == logging.WARNING
         assert str(newest) in record.getMessage()
     newest.write_bytes(content)

@@ -220,7 +220,9 @@ def test_a_choice_at_two_places_is_one_decision_and_stays_one_module() -> None:
 def test_a_model_that_is_one_choice() -> None:
     space = ModuleSpace(lambda: OpChoice({"a": nn.Flatten(), "b": nn.Identity()}))
     assert space.choices == {"choice": ("a", "b")}
-    assert isinstance(space.network(Genotype("module", {"choice": "a"}), 10), nn.Flatten)
+    network = space.network(Genotype("module", {"choice": "a"}), 10)
+    images = torch.rand(2, 3, 4)
+    assert network(images).equal(images.flatten(1))
 
 
 def differing() -> nn.Module:
@@ -273,3 +275,34 @@ def test_the_example_runs() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "choices" in done.stdout
+
+
+class InPlace(nn.Module):
+    """Two choices whose outcomes are changed in place, and whose input is used again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True))
+        self.op = OpChoice({"skip": nn.Identity(), "conv": nn.Conv2d(4, 4, 1)})
+        self.source = InputChoice(2)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        stem = self.stem(images) - 0.3
+        mixed = self.activation(self.op(stem))
+        picked = self.source([stem, mixed])
+        picked += 1
+        return (stem + 2 * mixed + picked).mean((2, 3))
+
+
+@pytest.mark.parametrize("option", ["skip", "conv"])
+@pytest.mark.parametrize("source", ["0", "1"])
+def test_what_a_choice_gives_may_be_changed_in_place(option: str, source: str) -> None:
+    torch.manual_seed(0)
+    space, images = ModuleSpace(InPlace()), torch.randn(3, 1, 5, 5)
+    genotype = Genotype("module", {"op": option, "source": source})
+    sample = Sample.from_genotypes(Layout(space.choices, "module"), [genotype])
+    network = space.network(genotype, 4, 1)
+    expected = space.supernet(4, 1)(images, sample)
+    torch.testing.assert_close(network(images), expected)
+    network(images).sum().backward()  # autograd would notice what is overwritten

@@ -208,17 +208,22 @@ class OpChoice(Choice):
         return outcome
 
 
-def _leave_input_alone(operation: nn.Module) -> bool:
-    """Switch off "in place" in what an operation begins with.
-
-    Return:
-        Whether the next operation may get this one's own input, or a view of it.
-    """
+def passes_on(operation: nn.Module) -> bool:
+    """Return whether what an operation returns may be its own input, or a view of it."""
     if isinstance(operation, nn.Sequential):
-        return all(_leave_input_alone(child) for child in operation)
-    if getattr(operation, "inplace", False) is True:
-        operation.inplace = False  # type: ignore[assignment]
+        return all(passes_on(child) for child in operation)
     return isinstance(operation, _MAY_PASS_ON)
+
+
+def _leave_input_alone(operation: nn.Module) -> None:
+    """Switch off "in place" in what an operation begins with."""
+    if isinstance(operation, nn.Sequential):
+        for child in operation:
+            _leave_input_alone(child)
+            if not passes_on(child):
+                return
+    elif getattr(operation, "inplace", False) is True:
+        operation.inplace = False  # type: ignore[assignment]
 
 
 def _version(tensor: Tensor) -> int:

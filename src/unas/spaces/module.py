@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
 from unas.common.errors import UserError, one_line_errors
-from unas.nn.choice import Choice, InputChoice, OpChoice, sample_scope
+from unas.nn.choice import Choice, InputChoice, OpChoice, passes_on, sample_scope
 from unas.spaces.base import NetworkOptions, SearchSpace
 
 
@@ -134,8 +134,24 @@ class _Supernet(nn.Module):
             return self.model(images)  # type: ignore[no-any-return]
 
 
+class _Copied(nn.Module):
+    """What an option becomes that returns its input: a copy, as a choice gives one.
+
+    What follows in place then changes nothing else, in the network as in the supernet.
+    """
+
+    def __init__(self, option: nn.Module) -> None:
+        super().__init__()
+        self.option = option
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the outcome in memory of its own."""
+        outcome: Tensor = self.option(images)
+        return outcome.clone()
+
+
 class _Selector(nn.Module):
-    """What an `InputChoice` becomes: the input that was picked."""
+    """What an `InputChoice` becomes: a copy of the input that was picked."""
 
     def __init__(self, index: int) -> None:
         super().__init__()
@@ -143,7 +159,7 @@ class _Selector(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the picked input."""
-        return inputs[self.index]
+        return inputs[self.index].clone()
 
 
 class _Decided:
@@ -164,7 +180,8 @@ class _Decided:
         if isinstance(module, Choice):
             picked = module.options.index(self.genotype.choices[self.names[module]])
             if isinstance(module, OpChoice):
-                return self.replace(module.candidates[picked])
+                option = self.replace(module.candidates[picked])
+                return _Copied(option) if passes_on(option) else option
             assert isinstance(module, InputChoice)  # noqa: S101 - for the type checker
             return _Selector(picked)
         for child_name, child in list(module._modules.items()):
