@@ -20,6 +20,7 @@ from unas.common.documents import Format, parse_json
 from unas.common.errors import UserError
 from unas.common.files import is_plain, require_inside, write_bytes
 from unas.common.text import readable_size
+from unas.compute.weights import load_weights
 from unas.runs.names import WEIGHTS
 from unas.spaces import Blueprint, SearchSpace, create_network, without_memory
 
@@ -100,7 +101,7 @@ def load_network(path: str | Path, space: SearchSpace | None = None) -> nn.Modul
     # The random initialisation must not disturb the caller's numbers.
     with torch.random.fork_rng(devices=[]):
         network = build()
-    network.load_state_dict(weights)
+    load_weights(network, weights)
     return network.eval()
 
 

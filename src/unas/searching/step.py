@@ -21,6 +21,7 @@ from unas.compute.ranks import Ranks
 from unas.compute.runtime import Runtime
 from unas.compute.seeds import generator_for
 from unas.compute.shapes import Images, Labels, PerImage, Scalar
+from unas.compute.weights import load_weights
 from unas.estimators import Estimator, draw_hard, draw_relaxed
 from unas.objectives import Objective, PolicyTerm, RunningTerm
 from unas.runs.checkpoints import load_into, whole
@@ -235,7 +236,7 @@ class SearchStep:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        self.supernet.load_state_dict(state["supernet"])
+        load_weights(self.supernet, state["supernet"])
         self.policy.load_state_dict(state["policy"])
         self.estimator.load_state_dict(state["estimator"])
         for name, term in self.policy_terms.items():

@@ -17,6 +17,7 @@ from unas.compute.finite import SkippedUpdates, WeightUpdates, carried_by_gradie
 from unas.compute.ranks import others_needed
 from unas.compute.runtime import Runtime, seed_step
 from unas.compute.shapes import Images, Labels, Scalar
+from unas.compute.weights import load_weights
 from unas.data import Augmentation
 from unas.runs.checkpoints import load_into
 
@@ -182,7 +183,7 @@ class TrainingStep:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
-        self.network.load_state_dict(state["network"])
+        load_weights(self.network, state["network"])
         load_into(self.optimiser, state["optimiser"])
         self._updates.keep()
         if "skips" in state:  # they were not counted from the first
