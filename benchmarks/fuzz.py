@@ -24,13 +24,20 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+from onnx.backend.test.case.test_case import TestCase
 
 import hostile
 import unas
@@ -49,6 +56,7 @@ RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:ru
 LONGEST = 180  # seconds for one input
 PATIENCE = 15  # seconds until a run is asked to stop
 HELP = ("--help", "-h")
+A_FAULT = 70  # the exit code of a fault of unas
 NAMES_CODE = (
     "run",
     "search",
@@ -137,6 +145,57 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
         patience.cancel()
 
 
+def of_images(case: TestCase) -> onnx.ModelProto | None:
+    """Return the model of a node test with images as its one input; None of one without tensors.
+
+    They become the first input of the test, and the other inputs are constants.
+    """
+    inputs = case.data_sets[0][0] if case.data_sets else []
+    if not inputs or not all(isinstance(value, np.ndarray) and value.size for value in inputs):
+        return None
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    graph = model.graph
+    first, *others = [value.name for value in graph.input]
+    shape = numpy_helper.from_array(np.array(inputs[0].shape, np.int64), "fuzz/shape")
+    to_first = [
+        helper.make_node("Reshape", ["images", "fuzz/shape"], ["fuzz/values"]),
+        helper.make_node(
+            "Cast", ["fuzz/values"], [first], to=graph.input[0].type.tensor_type.elem_type
+        ),
+    ]
+    constants = [
+        numpy_helper.from_array(value, name)
+        for name, value in zip(others, inputs[1:], strict=False)
+    ]
+    nodes = [*to_first, *graph.node]
+    del graph.node[:], graph.input[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([shape, *constants])
+    images = (1, 1, 1, inputs[0].size)
+    graph.input.append(helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, images))
+    return model
+
+
+def operator_models() -> list[onnx.ModelProto]:
+    """Return a model for each of onnx's own node tests, of images where that can be."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that a type can't hold, on purpose
+        cases = [case for case in collect_testcases(None) if case.model is not None]
+        return [of_images(case) or cast("onnx.ModelProto", case.model) for case in cases]
+
+
+def operators_finding(models: list[onnx.ModelProto], draw: random.Random) -> str | None:
+    """Check a file with one of the operators of onnx's own node tests, as it is or changed."""
+    path = Path("operator.onnx")
+    content = draw.choice(models).SerializeToString()
+    path.write_bytes(content if draw.random() < 0.5 else hostile.mutated(content, draw))
+    words = ["latency", "check", str(path)]
+    for quantity in draw.sample(("macs", "params", "memory"), draw.randint(1, 3)):
+        words += ["--budget", f"{quantity}<={draw.choice(('1k', '1M', '1G'))}"]
+    return _outcome("onnx operators", lambda: command(words), words)
+
+
 def _changed(path: Path, content: bytes, draw: random.Random) -> bytes:
     """Return a changed content; a checkpoint gets a fitting checksum half of the time."""
     if path.suffix == ".ckpt" and draw.random() < 0.5:
@@ -157,14 +216,23 @@ def _outcome(name: str, action: Callable[[], object], words: list[str]) -> str |
         return None if not error.code else f"{name}: exit code {error.code} of {words}"
     except (Exception, TooLongError) as error:
         return f"{name}: {type(error).__name__}: {str(error)[:200]} of {str(words)[:300]}"
+    fault = _fault(code, out.getvalue(), err.getvalue())
+    return f"{name}: {fault} of {str(words)[:300]}" if fault else None
+
+
+def _fault(code: object, out: str, err: str) -> str | None:
+    """Return what is wrong with how a command ended and what it printed, or None."""
+    if code == A_FAULT:
+        return f"exit code {code}: {err[-300:]}"
     if hostile.EVIL in sys.modules:
-        return f"{name}: code was run by {words}"
-    moving = {c for c in out.getvalue() + err.getvalue() if not c.isprintable()} - set("\n\t\r")
+        return "code was run"
+    moving = {character for character in out + err if not character.isprintable()} - set("\n\t\r")
     if moving:
-        return f"{name}: {sorted(moving)} printed of {str(words)[:300]}"
-    lines = err.getvalue().strip().splitlines() or [""]
-    is_one_line = code != 2 or lines[-1].startswith("error: ")
-    return None if is_one_line else f"{name}: no line of error but {lines[-1][-200:]!r} of {words}"
+        return f"{sorted(moving)} printed"
+    lines = err.strip().splitlines() or [""]
+    if code == 2 and not lines[-1].startswith("error: "):
+        return f"no line of error but {lines[-1][-200:]!r}"
+    return None
 
 
 def _too_long(*_: object) -> None:
@@ -217,6 +285,8 @@ def main() -> None:
         for reader in hostile.readers(directory)
     }
     targets |= {"flags": flags_finding, "commands": words_finding}
+    models = operator_models()
+    targets["onnx operators"] = lambda draw: operators_finding(models, draw)
     targets["run directories"] = lambda draw: run_finding(whole, directory, draw)
     targets = {
         name: target

@@ -57,7 +57,9 @@ def _sizes(graph: onnx.GraphProto) -> Iterator[tuple[str, int]]:
     for node in graph.node:
         if node.op_type != "Constant":
             continue
-        (attribute,) = node.attribute
+        if len(node.attribute) != 1:
+            raise UserError(f"{node.output[0]!r} of Constant has {len(node.attribute)} values")
+        attribute = node.attribute[0]
         if attribute.name == "value":
             yield node.output[0], _numbers(attribute.t)
         else:

@@ -162,4 +162,9 @@ def _run(
 def _bytes_each(data_type: int) -> int:
     import onnx
 
-    return onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize
+    try:
+        return onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize
+    except KeyError:
+        raise UserError(
+            f"a value is of type number {data_type}, which is no type of a tensor in ONNX"
+        ) from None
