@@ -403,13 +403,13 @@ def test_a_file_whose_shapes_come_from_the_batch_is_counted(tmp_path: Path) -> N
     assert size.memory > 4 * 64
 
 
-@pytest.mark.parametrize("data_type", [0, 33, 99])
+@pytest.mark.parametrize("data_type", [33, 99])
 def test_a_type_that_onnx_has_not_is_one_line(tmp_path: Path, data_type: int) -> None:
     model = graph_of([onnx.helper.make_node("Add", ["images0", "w"], ["out"])])
-    weight = onnx.TensorProto(name="w", dims=[1], data_type=data_type)
+    weight = onnx.TensorProto(name="w", dims=[1], data_type=data_type, raw_data=b"0000")
     model.graph.initializer.append(weight)
     with pytest.raises(UserError, match=f"type number {data_type}, which is no type of a tensor"):
-        count_onnx(saved(model, tmp_path))
+        _ = count_onnx(saved(model, tmp_path)).memory
 
 
 def test_a_constant_without_a_value_is_one_line(tmp_path: Path) -> None:
