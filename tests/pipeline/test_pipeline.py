@@ -65,8 +65,10 @@ def test_metrics_have_every_step_of_every_phase(finished: unas.Result) -> None:
     expected = [("search", step + 1) for step in range(SEARCH_STEPS)]
     assert found == expected + [("training", step + 1) for step in range(TRAINING_STEPS)]
     warm_up, search = metrics(finished.directory)[2], metrics(finished.directory)[3]
-    assert set(warm_up) == {"phase", "step", "train_loss"}
-    assert set(search) == {*warm_up, "cross_entropy", "gap", "overlap", "entropy"}
+    watched = {"weights_lr", "weights_gradient_norm", "temperature"}
+    assert set(warm_up) == {"phase", "step", "train_loss", *watched}
+    of_policy = {"policy_lr", "policy_gradient_norm"}
+    assert set(search) == {*warm_up, "cross_entropy", "gap", "overlap", "entropy", *of_policy}
 
 
 def test_tensorboard_reads_the_same_figures(finished: unas.Result) -> None:

@@ -16,8 +16,11 @@ from planted import CONFIG, batch, build
 from unas import estimators
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
+from unas.estimators.reinforce import Reinforce
 from unas.runs.checkpoints import require_plain
-from unas.searching.config import Schedule
+from unas.searching.config import SampleKind, Schedule
+from unas.searching.step import SearchStep
+from unas.searching.watching import watched
 
 ESTIMATORS = [pytest.param(estimators.get(name), id=name) for name in estimators.names()]
 ESTIMATORS += [pytest.param(lambda: Rebar(learn_eta=True), id="rebar, learned eta")]
@@ -61,6 +64,31 @@ def test_configuration_is_not_changed_by_a_search() -> None:
     assert [again(*batch(0)), again(*batch(1))] == losses
 
 
+def policy_rate(search: SearchStep) -> float:
+    rate: float = search.policy_optimiser.param_groups[0]["lr"]
+    return rate
+
+
+@pytest.mark.parametrize(
+    ("estimator", "weights_on", "expected"),
+    [
+        (Rebar(temperature=0.7), "hard", (None, 0.7)),
+        (Rebar(temperature=0.7), "relaxed", (0.3, 0.7)),
+        (Reinforce(), "relaxed", (0.3, 0.3)),
+        (Reinforce(), "hard", (None, None)),
+    ],
+)
+def test_temperature_is_that_of_the_relaxed_samples_that_are_drawn(
+    estimator: Estimator, weights_on: SampleKind, expected: tuple[float | None, float | None]
+) -> None:
+    config = replace(CONFIG, estimator=estimator, weights_on=weights_on, relaxed_temperature=0.3)
+    search = build(config)
+    search.warm_up(*batch(0)[:2])
+    in_warm_up = watched(search).get("temperature")
+    search(*batch(1))
+    assert (in_warm_up, watched(search).get("temperature")) == expected
+
+
 def test_learning_rates_fall_along_a_cosine() -> None:
     total = 5
     search = build(total_steps=total)
@@ -70,12 +98,12 @@ def test_learning_rates_fall_along_a_cosine() -> None:
             search.warm_up(*batch(number)[:2])
         else:
             search(*batch(number))
-        found.append(
-            (
-                search.weight_optimiser.param_groups[0]["lr"],
-                search.policy_optimiser.param_groups[0]["lr"],
-            )
-        )
+        of_weights = search.weight_optimiser.param_groups[0]["lr"]
+        of_policy = policy_rate(search)
+        found.append((of_weights, of_policy))
+        logged = watched(search)
+        assert logged["weights_lr"] == of_weights
+        assert logged.get("policy_lr") == (of_policy if number else None)  # not in warm-up
     for config, rates in (
         (CONFIG.weights, [w for w, _ in found]),
         (CONFIG.policy, [p for _, p in found]),

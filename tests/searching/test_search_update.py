@@ -23,6 +23,7 @@ from unas.objectives.cross_entropy import CrossEntropy
 from unas.searching.config import AdamConfig, SampleKind, SearchConfig
 from unas.searching.cost import Batches
 from unas.searching.step import SearchStep
+from unas.searching.watching import watched
 from unas.spaces.darts import DartsSpace
 
 B = 6
@@ -65,6 +66,9 @@ def check_three_steps(config: SearchConfig, space: DartsSpace = SPACE) -> None:
     for number in range(3):
         search(*batch(number))
         plain(*batch(number), reinforce=isinstance(config.estimator, Reinforce))
+        figures = watched(search)
+        norms = (figures["policy_gradient_norm"], figures["weights_gradient_norm"])
+        assert norms == pytest.approx(plain.norms, rel=1e-6)
     for name, logits in search.policy.logits.items():
         torch.testing.assert_close(
             logits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class PlainSearchStep:
         self.policy_adam = _adam(list(self.logits.values()), self.config.policy)
         self.history = (0.0, 0.0)
         self.steps = 0
+        self.norms = (0.0, 0.0)  # of the gradients of policy and weights
 
     def __call__(
         self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, *, reinforce: bool = False
@@ -61,6 +63,7 @@ class PlainSearchStep:
         else:
             surrogate = objective(relaxed, is_hard=False)
             ((cost - surrogate).detach() * log_prob + surrogate).mean().backward()  # type: ignore[no-untyped-call]
+        policy_norm = _norm(list(self.logits.values()))
         self.policy_adam.step()
         if reinforce:  # it makes no relaxed sample, so the weights have a draw of their own
             relaxed = self.draw(num, "search/weights")[1]
@@ -72,6 +75,7 @@ class PlainSearchStep:
             parameter.grad = (
                 torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             )
+        self.norms = (policy_norm, _norm(self.weights))
         nn.utils.clip_grad_norm_(self.weights, self.config.clip_norm)
         self.weight_adam.step()
         self.steps += 1
@@ -113,6 +117,11 @@ class PlainSearchStep:
             first, second = (weights[i][:, :, None] * weights[o][:, None, :] for i, o in slots)
             total = total + (first * second).sum((1, 2))
         return total  # type: ignore[no-any-return]
+
+
+def _norm(parameters: list[Any]) -> float:
+    squares = sum(float((parameter.grad**2).sum()) for parameter in parameters)
+    return math.sqrt(squares)
 
 
 def _adam(parameters: list[nn.Parameter], config: Any) -> torch.optim.Adam:

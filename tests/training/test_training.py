@@ -137,6 +137,7 @@ def test_steps_are_sgd_with_momentum_weight_decay_and_clipping_by_hand() -> None
         gradients = [error.T @ x, error.sum(0)]
         norm = np.sqrt(sum((g**2).sum() for g in gradients))
         assert norm > 0.2
+        assert step.watched() == pytest.approx({"lr": lr, "gradient_norm": norm}, rel=1e-5)
         for i, (value, gradient) in enumerate(zip((weight, bias), gradients, strict=True)):
             decayed = gradient * 0.2 / (norm + 1e-6) + 0.1 * value
             velocity[i] = 0.8 * velocity[i] + decayed

@@ -128,6 +128,9 @@ class WeightUpdates:
         network: on its device.
         optimiser: of its parameters, in one group.
         clip_norm: largest norm of the gradient.
+
+    Attributes:
+        norm: of the gradient of the last update, before it was clipped.
     """
 
     def __init__(
@@ -136,6 +139,7 @@ class WeightUpdates:
         self._optimiser = optimiser
         self._clip_norm = clip_norm
         self._buffers = FiniteBuffers(network)
+        self.norm = math.nan
 
     def keep(self) -> None:
         """Take the network's buffers as they are for good ones, as after they were loaded."""
@@ -154,8 +158,8 @@ class WeightUpdates:
         """
         norm = nn.utils.clip_grad_norm_(self._optimiser.param_groups[0]["params"], self._clip_norm)
         numbers = [loss.detach(), norm.to(loss), self._buffers.check().to(loss)]
-        value, size, statistics = torch.stack(numbers).tolist()
-        is_updated = math.isfinite(size)
+        value, self.norm, statistics = torch.stack(numbers).tolist()
+        is_updated = math.isfinite(self.norm)
         if is_updated:
             self._optimiser.step()
         self._optimiser.zero_grad()

@@ -15,7 +15,18 @@ from unas.report.stage import planned_epochs
 from unas.runs.names import SEARCH
 
 _SHARES = {"skip_share": "of the mode", "expected_skip_share": "expected of a draw"}
-_NO_TERMS = {"train_loss", "entropy", "normalised_entropy", "skipped", *_SHARES}
+_RATES = {"weights_lr": "of the weights", "policy_lr": "of the policy"}
+_NORMS = {"weights_gradient_norm": "of the weights", "policy_gradient_norm": "of the policy"}
+_NO_TERMS = {
+    "train_loss",
+    "entropy",
+    "normalised_entropy",
+    "skipped",
+    "temperature",
+    *_SHARES,
+    *_RATES,
+    *_NORMS,
+}
 _MAX_TERMS = 6
 _MAX_STRIPS = 4 * heat_strip.MAX_ROWS
 
@@ -49,7 +60,11 @@ def plots(run: RunData) -> list[Plot]:
     ]
     all_plots += [_cost(run, name, quantity) for name, quantity in expected.items()]
     shares = _curves(run, _SHARES)
-    all_plots.append(Plot("Share of skip connections", "share", shares, limits=(0.0, 1.0)))
+    all_plots += [
+        Plot("Share of skip connections", "share", shares, limits=(0.0, 1.0)),
+        Plot("Learning rates of the search", "", _curves(run, _RATES)),
+        Plot("Norms of the gradients, before they are clipped", "", _curves(run, _NORMS)),
+    ]
     return [plot for plot in all_plots if plot.curves]
 
 

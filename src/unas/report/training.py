@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from unas.report import curves
 from unas.report.curves import Curve, Plot
 from unas.report.figures import percent, whole
@@ -9,9 +11,14 @@ from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
 from unas.report.run_data import RunData
 from unas.report.search import skipped
+from unas.report.series import Series
 from unas.runs.names import SEARCH, TRAINING
 
-_LOSS = "loss"
+_PLOTS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    ("Training loss", "nats", {"loss": "loss"}),
+    ("Learning rate", "", {"lr": "learning rate"}),
+    ("Norm of the gradient, before it is clipped", "", {"gradient_norm": "norm"}),
+)
 
 
 def draw(run: RunData, level: int) -> Markup:
@@ -31,22 +38,29 @@ def _waits_for(run: RunData) -> str:
 
 
 def _plots(run: RunData) -> list[Plot]:
-    """Return a plot of each figure that is logged, the loss first."""
+    """Return the plots over the steps of the training, of what is logged."""
     series = run.figures[TRAINING]
-    names = [name for name in series if name not in {_LOSS, "skipped"}]
-    if _LOSS in series:
-        names.insert(0, _LOSS)
+    names = dict.fromkeys(series)
+    names.pop("skipped", None)
     plots = []
-    for name in names:
-        curve = Curve(name.replace("_", " "), series[name].bins(), series[name].last)
-        unit = "nats" if _LOSS in name else ""
-        plots.append(Plot(_title(name), unit, [curve]))
-    return plots
+    for title, unit, curve_names in _PLOTS:
+        logged = [name for name in curve_names if name in names]
+        for name in logged:
+            del names[name]
+        if logged:
+            curves_of_plot = [_curve(series[name], curve_names[name]) for name in logged]
+            plots.append(Plot(title, unit, curves_of_plot))
+    of_other_versions = [
+        Plot(_title(name), "", [_curve(series[name], name.replace("_", " "))]) for name in names
+    ]
+    return plots + of_other_versions
+
+
+def _curve(series: Series, name: str) -> Curve:
+    return Curve(name, series.bins(), series.last)
 
 
 def _title(name: str) -> str:
-    if name == _LOSS:
-        return "Training loss"
     return f"{name[:1].upper()}{name[1:40]}".replace("_", " ")
 
 

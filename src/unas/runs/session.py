@@ -45,20 +45,38 @@ class StepLog:
         progress: where to show.
         phase: its name.
         done: steps of the phase that are done with this one.
+        images: training images of the step, of all processes; 0 where nobody counts them.
     """
 
-    def __init__(self, run: RunLog, progress: Progress, phase: str, done: int) -> None:
+    def __init__(
+        self, run: RunLog, progress: Progress, phase: str, done: int, images: int = 0
+    ) -> None:
         self._run = run
         self._progress = progress
         self._phase = phase
         self._done = done
+        self._images = images
         self._began = time.monotonic()
+        self._seconds: float | None = None
+
+    def end_step(self) -> None:
+        """Note that the step is done: what follows before it is logged isn't its time."""
+        self._seconds = time.monotonic() - self._began
 
     def __call__(self, unshown: Mapping[str, float] = NO_FIGURES, /, **figures: float) -> None:
         """Log all figures; a line on screen has no room for those of `unshown`."""
-        timings = {"seconds_a_step": time.monotonic() - self._began}
-        self._run.log(self._phase, self._done, {**figures, **unshown}, timings)
+        if self._seconds is None:
+            self.end_step()
+        self._run.log(self._phase, self._done, {**figures, **unshown}, self._timings())
         self._progress.update(self._done, **figures)
+
+    def _timings(self) -> dict[str, float]:
+        """Return what depends on a clock, which metrics.jsonl must not hold."""
+        seconds = self._seconds or 0.0
+        timings = {"seconds_a_step": seconds}
+        if self._images and seconds:
+            timings["images_a_second"] = self._images / seconds
+        return timings
 
 
 @dataclass(frozen=True)
@@ -88,6 +106,8 @@ class Session:
         state: Callable[[], Mapping[str, Any]],
         skipped: SkippedUpdates,
         start: int = 0,
+        *,
+        images_a_step: int = 0,
     ) -> Iterator[tuple[int, StepLog]]:
         """Yield (step, log) for each step that is left.
 
@@ -100,6 +120,7 @@ class Session:
             skipped: the updates that were left out. While one follows on another, nothing is saved
                 because it is time: that would remove the checkpoints from before them.
             start: steps that are done.
+            images_a_step: training images of a step, of all processes, for images a second.
 
         Raises:
             Interrupted: the user asked to stop; the state is saved.
@@ -111,7 +132,7 @@ class Session:
         with Progress(phase, total, directory, start_step=start, quiet=self.quiet) as progress:
             for step in range(start, total):
                 done = step + 1
-                yield step, StepLog(self.run, progress, phase, done)
+                yield step, StepLog(self.run, progress, phase, done, images_a_step)
                 if skipped.are_too_many:
                     good = self.run.newest_finite()
                     raise too_many(phase, done, skipped, progress.figures, good)

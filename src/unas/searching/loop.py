@@ -13,6 +13,7 @@ from unas.runs.session import Session
 from unas.searching.collapse import collapse
 from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
+from unas.searching.watching import watched
 
 
 def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
@@ -42,18 +43,25 @@ def search_loop(
     epoch = train.steps_per_epoch
     total = total_steps(search.config, epoch)
     warm_up = search.config.warm_up_epochs * epoch
-    for step, log in session.steps(SEARCH, total, state, search.skipped, start=search.steps):
+    images = train.batch_size * session.ranks.size
+    steps = session.steps(
+        SEARCH, total, state, search.skipped, start=search.steps, images_a_step=images
+    )
+    for step, log in steps:
         search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
         x, y = train.batch(step)
         if step < warm_up:
             figures = search.warm_up(x, y)
         else:
             figures = search(x, y, *validation.batch(step - warm_up))
+        unshown = watched(search)
         if (step + 1) % epoch:
-            log(**figures)
+            log(unshown, **figures)
             continue
         signs = collapse(search.space, search.policy)
-        log(signs.figures() if step >= warm_up else {}, **figures)
+        if step >= warm_up:
+            unshown |= signs.figures()
+        log(unshown, **figures)
         done = (step + 1 - warm_up) / max(1, total - warm_up)
         alarms = _new(signs.alarms(done), policies)
         _show(alarms, session)

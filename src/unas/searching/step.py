@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +51,9 @@ class SearchStep:
         policy_terms: the started terms of the configuration that have nothing to do with images, by
             name.
 
+    Attributes:
+        policy_norm: the norm of the policy's gradient in the last step.
+
     Raises:
         UserError: a term of the cost means nothing in this space, or a policy term isn't started.
     """
@@ -86,6 +90,7 @@ class SearchStep:
         self.skipped = SkippedUpdates(config.max_skipped)
         self.steps = 0
         self.policy_steps = 0
+        self.policy_norm = math.nan
 
     def __call__(self, x: Images, y: Labels, x_val: Images, y_val: Labels) -> dict[str, float]:
         """Update the policy on both batches, then the weights on the training batch.
@@ -137,6 +142,7 @@ class SearchStep:
             seed=self.seed,
             step=self.steps,
         )
+        self.policy_norm = float(nn.utils.get_total_norm(gradients))
         self._set(self.policy_optimiser, self.config.policy, gradients)
         is_updated = step_if_all_finite(self.policy_optimiser)
         self.policy_optimiser.zero_grad()
@@ -206,6 +212,11 @@ class SearchStep:
         """Return G/N, how many architectures the images of this one of N processes have."""
         total = self.config.num_architectures(images * self.ranks.size)
         return self.ranks.share(total, "search.architectures_per_batch")
+
+    @property
+    def weight_norm(self) -> float:
+        """The norm of the weights' gradient in the last step, before it was clipped."""
+        return self._weight_updates.norm
 
     @property
     def ranks(self) -> Ranks:

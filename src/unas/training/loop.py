@@ -24,7 +24,12 @@ def training_loop(training: TrainingStep, train: BatchStream, session: Session) 
             training.load_state_dict(checkpoint.state)
         start = checkpoint.step
     total = training.config.epochs * train.steps_per_epoch
-    for step, log in session.steps(TRAINING, total, training.state_dict, training.skipped, start):
+    images = train.batch_size * session.ranks.size
+    steps = session.steps(
+        TRAINING, total, training.state_dict, training.skipped, start, images_a_step=images
+    )
+    for step, log in steps:
         training.runtime.compare_ranks(training.named_tensors(), TRAINING, step)
-        log(**training(step, *train.batch(step)))
+        figures = training(step, *train.batch(step))
+        log(training.watched(), **figures)
     training.share_statistics()

@@ -164,6 +164,11 @@ class TrainingStep:
             loss = loss + self.config.auxiliary_weight * auxiliary_loss
         return loss
 
+    def watched(self) -> dict[str, float]:
+        """Return the learning rate of the last step, and the norm of its gradient."""
+        lr = self.optimiser.param_groups[0]["lr"]
+        return {"lr": lr, "gradient_norm": self._updates.norm}
+
     def share_statistics(self) -> None:
         """Take BatchNorm's statistics of rank 0, which saves them: in a step each has its own."""
         self.runtime.ranks.copy_from_main(self.network.buffers())

@@ -1,0 +1,31 @@
+"""What a reader watches while a search runs, beside the terms of its cost."""
+
+from __future__ import annotations
+
+from unas.searching.step import SearchStep
+
+
+def watched(search: SearchStep) -> dict[str, float]:
+    """Return the learning rates, the norms of the gradients and τ of the last step.
+
+    What is the policy's is absent in warm-up.
+    """
+    figures = {
+        "weights_lr": search.weight_optimiser.param_groups[0]["lr"],
+        "weights_gradient_norm": search.weight_norm,
+    }
+    if search.policy_steps:
+        figures["policy_lr"] = search.policy_optimiser.param_groups[0]["lr"]
+        figures["policy_gradient_norm"] = search.policy_norm
+    temperature = _temperature(search)
+    if temperature is not None:
+        figures["temperature"] = temperature
+    return figures
+
+
+def _temperature(search: SearchStep) -> float | None:
+    """Return τ of the relaxed samples: the estimator's, else of those that train the weights."""
+    of_estimator = getattr(search.config.estimator, "temperature", None)
+    if search.policy_steps and isinstance(of_estimator, float):
+        return of_estimator
+    return search.config.relaxed_temperature if search.config.weights_on == "relaxed" else None
