@@ -15,7 +15,7 @@ from own_models import config_of
 from tiny import tiny_recipe
 from unas.common.errors import UserError
 from unas.config import Config
-from unas.data import ImageData, ImagesInMemory
+from unas.data import DataSize
 from unas.nn.choice import OpChoice
 from unas.pipeline.trial import try_out
 from unas.recipes import recipe
@@ -63,12 +63,9 @@ def test_a_mistake_is_told_before_the_directory_is_made(name: str, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def data_of(config: Config) -> ImageData:
-    return config.dataset.load(Path("data"))
-
-
 def tried(config: Config, *, exports: bool = True) -> None:
-    try_out(config, data_of(config), config.runtime.build(), exports=exports)
+    digits = DataSize(96, 24, 10, (1, 8, 8))
+    try_out(config, digits, config.runtime.build(), exports=exports)
 
 
 @pytest.mark.parametrize("config", [tiny_recipe(), config_of(own_models.SharedBlock)])
@@ -146,11 +143,7 @@ def test_the_large_recipes_are_tried_without_computing(
         return forward(self, images)
 
     monkeypatch.setattr(nn.Conv2d, "forward", noted)
-    photographs = ImagesInMemory(
-        torch.zeros(1, 3, 224, 224, dtype=torch.uint8), torch.zeros(1).long()
-    )
-    numbers = tuple(map(str, range(1000)))
-    data = ImageData("photographs", photographs, photographs, 1000, (0.5,) * 3, (0.2,) * 3, numbers)
     config = replace(recipe(name), runtime=tiny_recipe().runtime)
-    try_out(config, data, config.runtime.build())
+    photographs = DataSize(1_281_167, 50_000, 1000, (3, 224, 224))
+    try_out(config, photographs, config.runtime.build())
     assert devices == {"meta"}

@@ -5,8 +5,16 @@ from __future__ import annotations
 from unas.common.registry import Registry
 from unas.data._augment import Augmentation, augment, normalise
 from unas.data._images_in_memory import ImagesInMemory
+from unas.data._size import DataSize
 from unas.data._stream import BatchStream, evaluation_batches
-from unas.data.base import Dataset, ImageData, ImageSet, Normalisation, split
+from unas.data.base import (
+    Dataset,
+    ImageData,
+    ImageSet,
+    Normalisation,
+    split,
+    validation_count,
+)
 
 registry: Registry[Dataset] = Registry(
     "dataset",
@@ -19,6 +27,7 @@ names = registry.names
 __all__ = [
     "Augmentation",
     "BatchStream",
+    "DataSize",
     "Dataset",
     "ImageData",
     "ImageSet",
@@ -31,4 +40,5 @@ __all__ = [
     "normalise",
     "registry",
     "split",
+    "validation_count",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor
 from unas.common.errors import UserError
 from unas.compute.seeds import generator_for
 from unas.data._crops import Crops
+from unas.data._size import DataSize
 
 
 class PendingBatch(Protocol):
@@ -144,6 +145,11 @@ class ImageData:
         return self.train.image_shape
 
     @property
+    def size(self) -> DataSize:
+        """Return how many images and classes there are."""
+        return DataSize(len(self.train), len(self.test), self.num_classes, self.image_shape)
+
+    @property
     def normalisation(self) -> Normalisation:
         """Return how images are normalised before a network sees them."""
         return Normalisation(self.mean, self.std)
@@ -167,6 +173,16 @@ class Dataset(ABC):
     num_classes: ClassVar[int | None] = None
     image_channels: ClassVar[int | None] = None
 
+    def known_size(self, root: Path) -> DataSize | None:  # noqa: ARG002  what is published is known
+        """Return the size of the data set; None where only its files say it.
+
+        Nothing is downloaded or loaded.
+
+        Args:
+            root: where the files are, if they are anywhere.
+        """
+        return None
+
     @abstractmethod
     def load(self, root: Path) -> ImageData:
         """Return the images, on the CPU.
@@ -181,6 +197,26 @@ class Dataset(ABC):
 
 
 AnyImageSet = TypeVar("AnyImageSet", bound=ImageSet)
+
+
+def validation_count(total: int, validation_fraction: float) -> int:
+    """Return how many of so many images go to validation.
+
+    Args:
+        total: N.
+        validation_fraction: share of the images that go to validation, between 0 and 1.
+
+    Raises:
+        UserError: a part would be empty.
+    """
+    is_share = 0 < validation_fraction < 1  # NaN is none either
+    count = round(total * validation_fraction) if is_share else 0
+    if not 0 < count < total:
+        raise UserError(
+            f"validation_fraction is {validation_fraction}, of {total} images; "
+            "it must be between 0 and 1 and leave at least one image to each part"
+        )
+    return count
 
 
 def split(
@@ -200,13 +236,7 @@ def split(
         UserError: a part would be empty.
     """
     total = len(image_set)
-    is_share = 0 < validation_fraction < 1  # NaN is none either
-    count = round(total * validation_fraction) if is_share else 0
-    if not 0 < count < total:
-        raise UserError(
-            f"validation_fraction is {validation_fraction}, of {total} images; "
-            "it must be between 0 and 1 and leave at least one image to each part"
-        )
+    count = validation_count(total, validation_fraction)
     shuffled = torch.randperm(total, generator=generator_for(seed, "split", 0))
     shuffled_labels = image_set.labels.cpu()[shuffled]
     by_class = shuffled[shuffled_labels.argsort(stable=True)]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from unas.data._cifar import PAGE, CifarFormat, load_cifar
 from unas.data._download import RemoteFile
+from unas.data._size import DataSize
 from unas.data.base import Dataset, ImageData
 
 _FORMAT = CifarFormat(
@@ -37,6 +38,10 @@ class Cifar10(Dataset):
 
     num_classes: ClassVar[int | None] = 10
     image_channels: ClassVar[int | None] = 3
+
+    def known_size(self, root: Path) -> DataSize:  # noqa: ARG002  as published
+        """See `Dataset`."""
+        return DataSize(50_000, 10_000, 10, (3, 32, 32))
 
     def load(self, root: Path) -> ImageData:
         """Return the images, downloaded to `root` (162 MiB) if they are not there."""

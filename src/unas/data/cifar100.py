@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from unas.data._cifar import PAGE, CifarFormat, load_cifar
 from unas.data._download import RemoteFile
+from unas.data._size import DataSize
 from unas.data.base import Dataset, ImageData
 
 _CLASS_NAMES = (
@@ -50,6 +51,10 @@ class Cifar100(Dataset):
 
     num_classes: ClassVar[int | None] = 100
     image_channels: ClassVar[int | None] = 3
+
+    def known_size(self, root: Path) -> DataSize:  # noqa: ARG002  as published
+        """See `Dataset`."""
+        return DataSize(50_000, 10_000, 100, (3, 32, 32))
 
     def load(self, root: Path) -> ImageData:
         """Return the images with their fine labels.

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 
 from unas.data._images_in_memory import ImagesInMemory
+from unas.data._size import DataSize
 from unas.data.base import Dataset, ImageData, split
 
 
@@ -23,6 +24,10 @@ class Digits(Dataset):
 
     num_classes: ClassVar[int | None] = 10
     image_channels: ClassVar[int | None] = 1
+
+    def known_size(self, root: Path) -> DataSize:  # noqa: ARG002  as published
+        """See `Dataset`."""
+        return DataSize(1_437, 360, 10, (1, 8, 8))
 
     def load(self, root: Path) -> ImageData:  # noqa: ARG002  (scikit-learn brings its own files)
         """Return the images; `root` is not needed."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from unas.common.errors import UserError
 from unas.data._download import RemoteFile, fetch
 from unas.data._images_in_memory import ImagesInMemory
+from unas.data._size import DataSize
 from unas.data.base import Dataset, ImageData
 
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
@@ -40,6 +41,10 @@ class FashionMnist(Dataset):
 
     num_classes: ClassVar[int | None] = 10
     image_channels: ClassVar[int | None] = 1
+
+    def known_size(self, root: Path) -> DataSize:  # noqa: ARG002  as published
+        """See `Dataset`."""
+        return DataSize(60_000, 10_000, 10, (1, 28, 28))
 
     def load(self, root: Path) -> ImageData:
         """Return the images, downloaded to `root` (30 MiB) if they are not there."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from unas.common.errors import UserError
+from unas.data._size import DataSize
 from unas.data.base import ImageData
 from unas.data.folder import ImageFolder
 
@@ -24,15 +25,28 @@ class ImageNet(ImageFolder):
 
     num_classes: ClassVar[int | None] = 1000
 
+    def known_size(self, root: Path) -> DataSize | None:
+        """See `Dataset`: that of ILSVRC 2012, unless there is a tree, which may be another."""
+        if self._folder(root) is not None:
+            return None
+        return DataSize(1_281_167, 50_000, 1000, (3, self.size, self.size))
+
     def load(self, root: Path) -> ImageData:
         """Return the images, none of which is read yet."""
+        folder = self._folder(root)
+        if folder is not None:
+            return self._load("imagenet", folder)
         usual = root / "imagenet"
-        for folder in (root, usual):
-            if (folder / "train").is_dir():
-                return self._load("imagenet", folder)
         raise UserError(
             f"imagenet: {root} has neither train nor imagenet/train, "
             "and ImageNet can't be downloaded without an account; "
             f"get it from {_PAGE} and put it at {usual}/train/WNID/*.JPEG "
             f"and {usual}/val/WNID/*.JPEG"
         )
+
+    def _folder(self, root: Path) -> Path | None:
+        """Return the folder of the tree; None where there is none."""
+        for folder in (root, root / "imagenet"):
+            if (folder / "train").is_dir():
+                return folder
+        return None

@@ -6,16 +6,16 @@ from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.config import Config
-from unas.data import ImageData, split
+from unas.data import DataSize, validation_count
 
 
-def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
+def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
     """Refuse a configuration that these images or processes can't serve.
 
     Raises:
         UserError: the data has too few images, or the space can't do what the configuration asks.
     """
-    _check_batch("training", config.training.batch_size, len(data.train), "training", ranks)
+    _check_batch("training", config.training.batch_size, data.train, "training", ranks)
     if config.genotype is None:
         _check_search(config, data, ranks)
     else:
@@ -23,15 +23,15 @@ def check(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> None:
         blueprint.skeleton(load_genotype(config.genotype))
 
 
-def _check_search(config: Config, data: ImageData, ranks: Ranks) -> None:
+def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:
     search = config.search
     for term in search.objectives.values():
         term.check(config.space)
     architectures = search.num_architectures(search.batch_size)
     ranks.share(architectures, "search.architectures_per_batch")
-    train, validation = split(data.train, search.validation_fraction, config.seed)
-    _check_batch("search", search.batch_size, len(train), "training", ranks)
-    _check_batch("search", search.batch_size, len(validation), "validation", ranks)
+    validation = validation_count(data.train, search.validation_fraction)
+    _check_batch("search", search.batch_size, data.train - validation, "training", ranks)
+    _check_batch("search", search.batch_size, validation, "validation", ranks)
 
 
 def _check_batch(phase: str, batch_size: int, images: int, kind: str, ranks: Ranks) -> None:

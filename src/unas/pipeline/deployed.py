@@ -8,7 +8,7 @@ from unas.architecture.published import load_genotype
 from unas.budgets.run_budgets import RunBudgets
 from unas.compute.runtime import Runtime
 from unas.config import Config
-from unas.data import ImageData
+from unas.data import DataSize
 from unas.objectives import PolicyTerm, RunningTerm, Setting, Term
 from unas.runs.progress import say
 
@@ -27,7 +27,7 @@ class DeployedCosts:
 
     Args:
         config: the run.
-        data: its images.
+        data: how many classes there are, and the shape of an image.
         runtime: device and processes.
         quiet: tell nothing on standard error.
 
@@ -38,7 +38,7 @@ class DeployedCosts:
     """
 
     def __init__(
-        self, config: Config, data: ImageData, runtime: Runtime, *, quiet: bool = False
+        self, config: Config, data: DataSize, runtime: Runtime, *, quiet: bool = False
     ) -> None:
         self.ranks = runtime.ranks
         self.is_quiet = quiet

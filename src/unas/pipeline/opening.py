@@ -64,7 +64,7 @@ def work_in(
         data = _load_in_turn(config, ranks).to(runtime.device)
         is_restarted = ranks.largest(restarts()) > 0
         quiet = quiet or not ranks.is_main
-        costs = DeployedCosts(config, data, runtime, quiet=quiet)
+        costs = DeployedCosts(config, data.size, runtime, quiet=quiet)
 
         def opening() -> RunDirectory:
             goes_on = resume or (is_restarted and _is_own(directory))
@@ -110,8 +110,8 @@ def _open(
     if resume and holds_run(directory):
         _require_same(config, directory)
         return RunDirectory.resume(directory, manifest)
-    check(config, data, runtime.ranks)
-    try_out(config, data, runtime, exports=verb != "search")
+    check(config, data.size, runtime.ranks)
+    try_out(config, data.size, runtime, exports=verb != "search")
     costs.require_possible()
     return RunDirectory.create(directory, config_to_json(config), manifest)
 
@@ -202,7 +202,7 @@ def finished(
     summary = read_summary(run)
     session = Session(run, StopSignal(), config.checkpoint, resume_command="")
     data = _load(config).to(runtime.device)
-    costs = DeployedCosts(config, data, runtime)
+    costs = DeployedCosts(config, data.size, runtime)
     return Work(config, runtime, data, session, costs, summary)
 
 

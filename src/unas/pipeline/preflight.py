@@ -1,12 +1,8 @@
-"""What a run would cost, from a few real steps."""
+"""What a run would be and take, without its data: for `--dry-run`."""
 
 from __future__ import annotations
 
-import resource
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,99 +10,104 @@ import torch
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
 from unas.architecture.published import load_genotype
+from unas.compute.ranks import ONE_PROCESS
 from unas.compute.runtime import Runtime
 from unas.config import Config
-from unas.data import ImageData
-from unas.objectives import PolicyTerm
-from unas.pipeline.batches import search_streams, training_stream
+from unas.data import DataSize, validation_count
+from unas.graphs.size import count_parameters, macs_if_known
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
+from unas.pipeline.estimate import Estimate, of_search, of_training
+from unas.pipeline.trial import try_out
 from unas.runs.names import SEARCH, TRAINING
 from unas.searching.loop import total_steps
-from unas.searching.step import SearchStep
-from unas.training import TrainingStep
-
-STEPS = 3
 
 
 def preflight(config: Config) -> dict[str, Any]:
-    """Return the steps, the time and the peak memory of a run, estimated from a few real steps.
+    """Return what a run would be, and what it takes: estimated from steps on a few random images.
 
-    Write nothing.
+    Nothing is written, and of a data set whose size is known nothing is read.
 
     Args:
         config: the run.
 
     Returns:
-        search_steps, training_steps, seconds a step of each phase, total_seconds, peak_memory_bytes
-        (of this process, on the device where that is a GPU), device, budgets, network_width where a
-        limit decides it. The training steps are those of the policy's first mode.
+        device, data, parameters and macs of the network, network_width where a limit decides it,
+        budgets, and of each phase its steps, seconds a step, memory_bytes; total_seconds and how it
+        was estimated. Before a search the network is that of the policy's first mode.
+
+    Raises:
+        UserError: the run would be refused.
     """
-    runtime = config.runtime.build()
-    data = config.dataset.load(config.data_directory).to(runtime.device)
+    runtime = replace(config.runtime.build(), ranks=ONE_PROCESS)
+    data = config.dataset.known_size(config.data_directory)
+    if data is None:
+        data = config.dataset.load(config.data_directory).size
     check(config, data)
-    phases = [_training(config, data, runtime)]
-    if config.genotype is None:
-        phases.insert(0, _search(config, data, runtime))
-    figures: dict[str, Any] = {"device": runtime.describe()}
-    for phase in phases:
-        figures |= {
-            f"{phase.name}_steps": phase.steps,
-            f"{phase.name}_seconds_a_step": phase.seconds_a_step,
-        }
+    try_out(config, data, runtime)
+    figures: dict[str, Any] = {"device": runtime.describe(), "data": _described(data)}
+    figures |= _network(config, data)
     if config.budgets:
         figures["budgets"] = DeployedCosts(config, data, runtime, quiet=True).budgets.preview()
-    figures |= config.blueprint(data.num_classes, data.image_shape).decision(_genotype(config))
-    total = sum(phase.steps * phase.seconds_a_step for phase in phases)
-    return figures | {"total_seconds": total, "peak_memory_bytes": _peak_memory(runtime)}
+    return figures | _phases(config, data, runtime)
 
 
-@dataclass(frozen=True)
-class _Phase:
-    """A phase of the run that is estimated."""
-
-    name: str
-    steps: int
-    seconds_a_step: float
-
-
-def _search(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
-    train, validation = search_streams(config, data)
-    steps = total_steps(config.search, train.steps_per_epoch)
-    if steps == 0:
-        return _Phase(SEARCH, 0, 0.0)
-    # The other terms take no time to speak of in a step, but measure before the first.
-    of_images = {
-        name: term
-        for name, term in config.search.objectives.items()
-        if not isinstance(term, PolicyTerm)
-    }
-    search = SearchStep(
-        config.space,
-        replace(config.search, objectives=of_images),
-        data.num_classes,
-        data.image_shape[0],
-        runtime,
+def _described(data: DataSize) -> str:
+    channels, height, width = data.image_shape
+    return (
+        f"{data.train:,} training and {data.test:,} test images, {data.num_classes:,} classes, "
+        f"{channels}×{height}×{width}"
     )
 
-    def do(step: int) -> None:
-        search(*train.batch(step), *validation.batch(step))
 
-    return _Phase(SEARCH, steps, _seconds_a_step(do, runtime))
+def _network(config: Config, data: DataSize) -> dict[str, Any]:
+    """Return the size of the network, without memory for its weights."""
+    blueprint = config.blueprint(data.num_classes, data.image_shape)
+    genotype = _genotype(config)
+    network = blueprint.skeleton(genotype)
+    of = config.genotype or "the first option of each choice, before the search"
+    return {
+        "network": f"of {of}",
+        "parameters": count_parameters(network),
+        "macs": macs_if_known(network, data.image_shape),
+        **blueprint.decision(genotype),
+    }
 
 
-def _training(config: Config, data: ImageData, runtime: Runtime) -> _Phase:
-    stream = training_stream(config, data)
-    steps = config.training.epochs * stream.steps_per_epoch
-    if steps == 0:
-        return _Phase(TRAINING, 0, 0.0)
-    network = config.blueprint(data.num_classes, data.image_shape).network(_genotype(config))
-    training = TrainingStep(network, config.training, runtime, config.seed, stream.steps_per_epoch)
+def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
+    """Return the steps of each phase, and what they take."""
+    estimates: dict[str, Estimate] = {}
+    steps = {TRAINING: config.training.epochs * (data.train // config.training.batch_size)}
+    devices = [runtime.device] if runtime.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        if config.genotype is None:
+            images = data.train - validation_count(data.train, config.search.validation_fraction)
+            steps = {SEARCH: total_steps(config.search, images // config.search.batch_size)} | steps
+            if steps[SEARCH]:
+                estimates[SEARCH] = of_search(config, data, runtime)
+        if steps[TRAINING]:
+            estimates[TRAINING] = of_training(config, data, runtime, _genotype(config))
+    return _figures(steps, estimates)
 
-    def do(step: int) -> None:
-        training(step, *stream.batch(step))
 
-    return _Phase(TRAINING, steps, _seconds_a_step(do, runtime))
+def _figures(steps: dict[str, int], estimates: dict[str, Estimate]) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    total = 0.0
+    for phase, count in steps.items():
+        figures[f"{phase}_steps"] = count
+        if phase in estimates:
+            estimate = estimates[phase]
+            figures[f"{phase}_seconds_a_step"] = estimate.seconds
+            figures[f"{phase}_memory_bytes"] = round(estimate.memory_bytes)
+            total += count * estimate.seconds
+    tried = [estimate.tried for estimate in estimates.values()]
+    figures["total_seconds"] = total
+    if tried:
+        figures["estimate"] = (
+            f"steps on {', on '.join(tried)} random images, extended to the batch; "
+            "reading images, choosing, testing and measuring come on top"
+        )
+    return figures
 
 
 def _genotype(config: Config) -> Genotype:
@@ -114,19 +115,3 @@ def _genotype(config: Config) -> Genotype:
     if config.genotype is not None:
         return load_genotype(config.genotype)
     return Genotype(config.space.registry_name, Policy(config.space.choices).mode())
-
-
-def _seconds_a_step(do: Callable[[int], None], runtime: Runtime) -> float:
-    do(0)
-    start = time.perf_counter()
-    for step in range(1, STEPS + 1):
-        do(step)
-    runtime.synchronise()
-    return (time.perf_counter() - start) / STEPS
-
-
-def _peak_memory(runtime: Runtime) -> int:
-    if runtime.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(runtime.device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -24,7 +24,7 @@ from unas.common.registry import is_built_in
 from unas.compute.ranks import ONE_PROCESS
 from unas.compute.runtime import Runtime
 from unas.config import Config
-from unas.data import ImageData
+from unas.data import DataSize
 from unas.graphs.onnx import check_onnx, export_onnx
 from unas.pipeline.own_code import (
     name_of,
@@ -34,14 +34,14 @@ from unas.pipeline.own_code import (
     require_weights,
 )
 from unas.runs.network import load_network, save_network
-from unas.spaces import Blueprint, without_memory
+from unas.spaces import Blueprint, SearchSpace, without_memory
 from unas.training import TrainingStep
 
 ARCHITECTURES = 2  # of the hard sample
 GROSS = 0.01  # of the largest logit: no rounding, however deep the untrained network
 
 
-def try_out(config: Config, data: ImageData, runtime: Runtime, *, exports: bool = True) -> None:
+def try_out(config: Config, data: DataSize, runtime: Runtime, *, exports: bool = True) -> None:
     """Refuse a run in which a network can't be searched, trained, saved, loaded or exported.
 
     Torch's generators are left as they are.
@@ -59,20 +59,20 @@ def try_out(config: Config, data: ImageData, runtime: Runtime, *, exports: bool 
     trial = _Trial(config, data, alone)
     devices = [alone.device] if alone.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        if _is_tested(config):
+        if is_tested(config.space):
             trial.of_shapes()
         else:
             trial.of_everything(exports=exports)
 
 
-def _is_tested(config: Config) -> bool:
+def is_tested(space: SearchSpace) -> bool:
     """Return whether the tests of unas hold for the space.
 
     What they prove of any network of a built-in space (it is trained, saved, loaded and exported)
     isn't tried again. Whether its shapes fit these images is, on the device "meta", where nothing
     is computed: about a second at any size, and no memory to speak of.
     """
-    return is_built_in(config.space.registry_name) and config.space.all_choices() is not None
+    return is_built_in(space.registry_name) and space.all_choices() is not None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Trial:
     """The trial of one run; see `try_out`."""
 
     config: Config
-    data: ImageData
+    data: DataSize
     runtime: Runtime
 
     @property
@@ -98,7 +98,7 @@ class _Trial:
             self._search(without_memory(build), torch.device("meta"))
         network = self.blueprint.skeleton(self.genotypes()[0])
         images = self._images(2).to("meta")
-        torch.autograd.backward(self._losses(network.train(), images))
+        self._losses(network.train(), images)
 
     def of_everything(self, *, exports: bool) -> None:
         """Run the supernet and, of each option, a network: all that happens to them in a run."""
@@ -134,7 +134,7 @@ class _Trial:
         return genotypes
 
     def _search(self, supernet: nn.Module, device: torch.device) -> None:
-        """Run a supernet forward and backward under a relaxed and a hard sample."""
+        """Run a supernet under a relaxed and a hard sample, and backward where there are values."""
         search = self.config.search
         share = search.batch_size // search.num_architectures(search.batch_size)
         images = self._images(ARCHITECTURES * min(share, 2)).to(device)
@@ -143,7 +143,8 @@ class _Trial:
                 with self.runtime.autocast():
                     logits = supernet(images, sample)
                 self._require_logits(logits, images)
-                torch.autograd.backward(logits.float().sum())
+                if device.type != "meta":
+                    torch.autograd.backward(logits.float().sum())
 
     def _samples(self, device: torch.device) -> list[Sample]:
         """Return a relaxed sample, which runs every option, and a hard one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -95,12 +96,7 @@ class DartsNetworkOptions(NetworkOptions):
         """Return the options with the C that `max_macs` allows this architecture."""
         if self.max_macs is None:
             return self
-
-        def build(channels: int) -> nn.Module:
-            size = replace(self, channels=channels, max_macs=None)
-            return _network(size, genotype, num_classes, image_channels)
-
-        widest = largest_channels(build, self._limit(self.max_macs, image_channels), MAX_CHANNELS)
+        widest = _widest(self, self.max_macs, genotype, num_classes, image_channels)
         return replace(self, channels=widest, max_macs=None)
 
     def decision(self, genotype: Genotype, num_classes: int, image_channels: int) -> str | None:
@@ -110,12 +106,8 @@ class DartsNetworkOptions(NetworkOptions):
         size = self.decided(genotype, num_classes, image_channels)
         with torch.device("meta"):
             network = _network(size, genotype, num_classes, image_channels)
-        limit = self._limit(self.max_macs, image_channels)
+        limit = _limit(self, self.max_macs, image_channels)
         return limit.describe(f"C = {size.channels}", network)
-
-    def _limit(self, max_macs: int, image_channels: int) -> MacsLimit:
-        side = IMAGE_SIDES[self.stem]
-        return MacsLimit(max_macs, self.counting, (image_channels, side, side))
 
 
 @dataclass(frozen=True)
@@ -223,3 +215,26 @@ def _network(
         auxiliary=size.auxiliary,
         drop_path=size.drop_path,
     )
+
+
+# A run asks for one width again and again, and counting takes a second.
+@lru_cache(maxsize=64)
+def _widest(
+    options: DartsNetworkOptions,
+    max_macs: int,
+    genotype: Genotype,
+    num_classes: int,
+    image_channels: int,
+) -> int:
+    """Return the largest C of an architecture's network below a limit."""
+
+    def build(channels: int) -> nn.Module:
+        size = replace(options, channels=channels, max_macs=None)
+        return _network(size, genotype, num_classes, image_channels)
+
+    return largest_channels(build, _limit(options, max_macs, image_channels), MAX_CHANNELS)
+
+
+def _limit(options: DartsNetworkOptions, max_macs: int, image_channels: int) -> MacsLimit:
+    side = IMAGE_SIDES[options.stem]
+    return MacsLimit(max_macs, options.counting, (image_channels, side, side))
