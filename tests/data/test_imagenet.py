@@ -121,7 +121,7 @@ def _file_train(root: Path) -> None:
     [
         (
             _empty_class,
-            r"train/cat has no images \(\.jpg, \.jpeg, \.png, \.webp\); add some, or remove it",
+            r"train/cat has no images \(\.jpg, \.jpeg, \.jfif, \.png, \.webp, \.bmp\); add some, or remove it",
         ),
         (_only_folders, r"train/cat has no images .*, only folders \(the first is more\)"),
         (

@@ -59,7 +59,7 @@ def configured(command: Command, words: Sequence[str], *options: object) -> tupl
 def resumed(command: Command, words: Sequence[str], options: RunOptions, directory: Path) -> Config:
     """Return the configuration of the run in a directory.
 
-    The words may repeat it, and not change it.
+    The words may repeat it, and change nothing but where the data are.
 
     Raises:
         UserError: a word is wrong, or would change the run.
@@ -76,10 +76,11 @@ def resumed(command: Command, words: Sequence[str], options: RunOptions, directo
     asked = composed(config, replace(chosen, without=still_there))
     asked, words = take(with_named_terms(asked, words), words)
     require_no_more(command, words, options, chosen, asked)
-    if asked != config:
-        raise UserError(_difference(config, asked, directory))
-    _check(command, config)
-    return config
+    moved = replace(config, data_root=asked.data_root)  # that they are the same is seen from them
+    if asked != moved:
+        raise UserError(_difference(moved, asked, directory))
+    _check(command, moved)
+    return moved
 
 
 def _saved_config(

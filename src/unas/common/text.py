@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from typing import Any
 
 _LONGEST = 60  # characters of a value in a message
@@ -27,6 +28,13 @@ def _escaped(character: str) -> str:
     # JSON knows units of 16 bits; a character beyond U+FFFF has two of them.
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return re.sub("(....)", r"\\u\1", units)
+
+
+def is_one_line(text: str) -> bool:
+    """Return whether a text is Unicode without line ends and control characters."""
+    kinds = {unicodedata.category(character) for character in text}
+    # Control characters, halves of a character, ends of lines and of paragraphs.
+    return kinds.isdisjoint({"Cc", "Cs", "Zl", "Zp"})
 
 
 def drawable(text: str) -> str:

@@ -118,8 +118,10 @@ class Ranks:
                 for tensor in tensors:
                     dist.broadcast(tensor, 0)
 
-    def require_same(self, text: str, what: str) -> None:
-        """Refuse to go on if a text is not the same on all ranks.
+    def require_same(
+        self, text: str, what: str, fix: str = "start all processes with the same words"
+    ) -> None:
+        """Refuse to go on if a text is not the same on all ranks; say `what` it is of, and a fix.
 
         Raises:
             UserError: says what differs, on all of them.
@@ -128,10 +130,7 @@ class Ranks:
         digests = self.gather(torch.frombuffer(digest, dtype=torch.uint8))
         different = (digests != digests[0]).any(1).nonzero().flatten().tolist()
         if different:
-            raise self._agreed_error(
-                f"{what} of rank {different[0]} is not that of rank 0; "
-                "start all processes with the same words"
-            )
+            raise self._agreed_error(f"{what} of rank {different[0]} is not that of rank 0; {fix}")
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""

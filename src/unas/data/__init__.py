@@ -5,6 +5,7 @@ from __future__ import annotations
 from unas.common.registry import Registry
 from unas.data._augment import Augmentation, augment, normalise
 from unas.data._images_in_memory import ImagesInMemory
+from unas.data._record import DataRecord
 from unas.data._size import DataSize
 from unas.data._stream import BatchStream, evaluation_batches
 from unas.data.base import (
@@ -27,6 +28,7 @@ names = registry.names
 __all__ = [
     "Augmentation",
     "BatchStream",
+    "DataRecord",
     "DataSize",
     "Dataset",
     "ImageData",

@@ -12,10 +12,10 @@ from PIL import Image
 
 from unas.data._crops import Box, Crops
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp")
 # What a file is is told by its content. Pillow knows more formats than these, and runs other
 # programs for some of them.
-_FORMATS = ("JPEG", "PNG", "WEBP")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 # A JPEG is decoded to at least this many times its final size; the difference is measured in
 # docs/benchmarks.md.
 DRAFT_MARGIN = 2
@@ -41,7 +41,7 @@ def read_view(
     """Return an image, upright and in RGB, as uint8 [side, side, 3].
 
     Args:
-        path: a JPEG, PNG or WebP file.
+        path: a JPEG, PNG, WebP or BMP file.
         side: height and width of the result, in pixels.
         crops: what is scaled to the result; None for the middle of the image whose shorter side is
             scaled to `resized_side`, as for the evaluation on ImageNet.

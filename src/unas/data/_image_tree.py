@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,15 +22,32 @@ class ImageTree(NamedTuple):
 
     Args:
         folder: what `names` are relative to.
-        names: CLASS/FILE of N images, sorted; the order doesn't depend on the file system.
+        names: FOLDER/FILE of N images, sorted; the order doesn't depend on the file system.
         labels: int64 [N], the number of each image's class.
-        class_names: names of the classes' folders, sorted.
+        class_names: names of the classes' folders in Unicode's NFC, sorted: a folder that was
+            copied from a Mac may have its accents as characters of their own.
+        left_out: what else lies there, in words.
     """
 
     folder: Path
     names: Sequence[str]
     labels: Tensor
     class_names: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+class _Listing(NamedTuple):
+    """What is in a folder, but hidden files.
+
+    Args:
+        images: their names, sorted.
+        folders: their names, sorted.
+        others: how many other files there are, by suffix.
+    """
+
+    images: list[str]
+    folders: list[str]
+    others: Counter[str]
 
 
 def find_images(dataset: str, folder: Path) -> ImageTree:
@@ -44,36 +63,86 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
     Raises:
         UserError: it can't be read, has no folders, or one of them has no images.
     """
-    loose_images, class_names = _images_and_folders(dataset, folder)
-    if not class_names:
+    listing = _listing(dataset, folder)
+    if not listing.folders:
         fix = "give each class a folder of images there"
-        if loose_images:
+        if listing.images:
             fix = "put them into a folder for each class"
-        raise UserError(f"{dataset}: {folder} has {len(loose_images)} images and no folders; {fix}")
+        count = len(listing.images)
+        raise UserError(f"{dataset}: {folder} has {count} images and no folders; {fix}")
     names: list[str] = []
     counts = []
-    for class_name in class_names:
-        images = _images_of_class(dataset, folder / class_name)
-        names += [f"{class_name}/{image}" for image in images]
-        counts.append(len(images))
-    labels = torch.from_numpy(np.repeat(np.arange(len(class_names)), counts))
-    return ImageTree(folder, names, labels, tuple(class_names))
+    inner: list[str] = []
+    others = Counter(listing.others)
+    by_class = _folders_by_class(dataset, folder, listing.folders)
+    for name in by_class.values():
+        of_class = _images_of_class(dataset, folder / name)
+        names += [f"{name}/{image}" for image in of_class.images]
+        counts.append(len(of_class.images))
+        inner += [f"{name}/{inside}" for inside in of_class.folders]
+        others += of_class.others
+    labels = torch.from_numpy(np.repeat(np.arange(len(by_class)), counts))
+    left_out = _left_out(folder.name, len(listing.images), inner, others)
+    return ImageTree(folder, names, labels, tuple(by_class), left_out)
 
 
-def _images_of_class(dataset: str, folder: Path) -> list[str]:
-    images, folders = _images_and_folders(dataset, folder)
-    if not images:
-        inside = f", only folders (the first is {folders[0]})" if folders else ""
+def folders_in(dataset: str, root: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    return _listing(dataset, root).folders
+
+
+def _left_out(part: str, loose: int, inner: list[str], others: Counter[str]) -> tuple[str, ...]:
+    """Return in words what of a part of the data isn't read."""
+    says = []
+    if loose:
+        says.append(f"{_counted(loose, 'image')} beside the folders of {part}/")
+    if inner:
+        first = f"{part}/{inner[0]}"
+        says.append(f"{_counted(len(inner), 'folder')} within those of classes, such as {first}")
+    for suffix, count in sorted(others.items()):
+        kind = f"{suffix} file" if suffix else "file without a suffix"
+        says.append(f"{_counted(count, kind)} in {part}/")
+    return tuple(says)
+
+
+def _counted(count: int, what: str) -> str:
+    first, _, rest = what.partition(" without")
+    plural = first if count == 1 else f"{first}s"
+    return f"{count:,} {plural}{' without' + rest if rest else ''}"
+
+
+def _folders_by_class(dataset: str, folder: Path, folders: list[str]) -> dict[str, str]:
+    """Return the folder of each class by the class's name, sorted by that."""
+    by_class: dict[str, str] = {}
+    for name in folders:
+        class_name = unicodedata.normalize("NFC", name)
+        if class_name in by_class:
+            raise UserError(
+                f"{dataset}: {folder} has two folders {class_name!r}, which differ in how Unicode "
+                "writes the accents (NFC, NFD); put their images into one"
+            )
+        by_class[class_name] = name
+    return dict(sorted(by_class.items()))
+
+
+def _images_of_class(dataset: str, folder: Path) -> _Listing:
+    listing = _listing(dataset, folder)
+    if not listing.images:
+        inside = f", only folders (the first is {listing.folders[0]})" if listing.folders else ""
         raise UserError(
             f"{dataset}: {folder} has no images ({', '.join(SUFFIXES)}){inside}; "
             "add some, or remove it"
         )
-    return images
+    return listing
 
 
-def _images_and_folders(dataset: str, folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the images and of the folders in a folder, each sorted."""
+def _listing(dataset: str, folder: Path) -> _Listing:
     images, folders = [], []
+    others: Counter[str] = Counter()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -83,11 +152,13 @@ def _images_and_folders(dataset: str, folder: Path) -> tuple[list[str], list[str
                     folders.append(entry.name)
                 elif entry.name.lower().endswith(SUFFIXES):
                     images.append(entry.name)
+                else:
+                    others[os.path.splitext(entry.name)[1].lower()] += 1
     except OSError as error:
         raise UserError(
             f"{dataset}: {folder} can't be read ({error.strerror}); is it there, and yours?"
         ) from error
-    return sorted(images), sorted(folders)
+    return _Listing(sorted(images), sorted(folders), others)
 
 
 def check_same_classes(dataset: str, train: ImageTree, test: ImageTree) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +67,10 @@ class ImagesInMemory(ImageSet):
         if crops is not None:
             images = crop_batch(images, crops)
         return _ReadyBatch(images, self.labels.index_select(0, indices))
+
+    def _traits(self) -> Iterator[bytes]:
+        some = self._some().to(self.images.device)
+        yield self.images[some].cpu().numpy().tobytes()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeVar
@@ -11,9 +13,12 @@ import torch
 from torch import Tensor
 
 from unas.common.errors import UserError
+from unas.common.text import is_one_line
 from unas.compute.seeds import generator_for
 from unas.data._crops import Crops
 from unas.data._size import DataSize
+
+_MOST_LOOKED_AT = 4096  # images of a set, for its fingerprint
 
 
 class PendingBatch(Protocol):
@@ -68,6 +73,22 @@ class ImageSet(ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def fingerprint(self) -> str:
+        """Return a digest that another set of images hardly has; it takes no time to speak of."""
+        digest = hashlib.blake2b(self.labels.cpu().numpy().tobytes(), digest_size=16)
+        for trait in self._traits():
+            digest.update(trait)
+        return digest.hexdigest()
+
+    def _traits(self) -> Iterator[bytes]:
+        """Yield what tells these images from others, beside their labels."""
+        yield from ()
+
+    def _some(self) -> Tensor:
+        """Return the indices of up to 4,096 images, spread evenly, int64 on the CPU."""
+        count = min(len(self), _MOST_LOOKED_AT)
+        return torch.arange(count) * len(self) // max(count, 1)
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -94,6 +115,10 @@ class ImageData:
         mean: mean of each channel over the training images, on a scale where 255 is 1.
         std: standard deviation of each channel over the training images, on that scale.
         class_names: one for each label.
+        test_from: where the test images come from, in words: "val/", "train/ (a fifth)".
+        test_share: the share of the images that test, where they were not published as test images
+            but taken at random; None otherwise.
+        left_out: what lies beside the images and isn't read, in words, with how much it is.
 
     Raises:
         UserError: the fields do not fit together.
@@ -106,15 +131,33 @@ class ImageData:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...]
+    test_from: str = ""
+    test_share: float | None = None
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_shapes()
+        self._check_class_names()
+        self._check_labels("train", self.train.labels)
+        self._check_labels("test", self.test.labels)
+
+    def _check_class_names(self) -> None:
         if len(self.class_names) != self.num_classes:
             raise UserError(
                 f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes"
             )
-        self._check_labels("train", self.train.labels)
-        self._check_labels("test", self.test.labels)
+        if self.num_classes < 2:
+            raise UserError(
+                f"{self.name}: there is one class, {self.class_names[0]!r}; "
+                "give two or more, for a network to tell apart"
+            )
+        for class_name in self.class_names:
+            # They are written to files, one a line.
+            if not is_one_line(class_name):
+                raise UserError(
+                    f"{self.name}: the class {class_name!r} has a line end, a control character or "
+                    "no Unicode in its name; rename it"
+                )
 
     def _check_shapes(self) -> None:
         train_shape = list(self.train.image_shape)

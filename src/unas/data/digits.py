@@ -47,4 +47,6 @@ class Digits(Dataset):
             mean=(0.3051,),
             std=(0.3759,),
             class_names=tuple("0123456789"),
+            test_from="all images (a fifth)",
+            test_share=0.2,
         )

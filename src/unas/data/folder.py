@@ -11,21 +11,23 @@ import torch
 
 from unas.common.errors import UserError
 from unas.data._image_files import ImageFiles, Readers
-from unas.data._image_tree import ImageTree, check_same_classes, find_images
+from unas.data._image_tree import ImageTree, check_same_classes, find_images, folders_in
 from unas.data._skipped import SkippedFiles
 from unas.data.base import Dataset, ImageData, split
 
-_TEST_FOLDERS = ("val", "test")  # the first that is there holds the test part
+# The first that is there holds the test part; how they are written (Val, VAL) doesn't matter.
+_TEST_FOLDERS = ("val", "valid", "validation", "test")
 
 
 @dataclass(frozen=True)
 class ImageFolder(Dataset):
-    """Images in the folders of the data root, train/CLASS/ and val/CLASS/ (or test/CLASS/).
+    """Images in the folders of the data root, train/CLASS/ and val/CLASS/.
 
-    Those of val/ or test/ are for the final figure. JPEG, PNG and WebP files are read when they are
-    needed and become RGB; they are turned upright as their EXIF data say, and transparency is
-    dropped. Without augmentation, the shorter side is scaled to size · 256 / 224 and the middle is
-    cut out. Classes have the names of their folders.
+    Those of val/ are for the final figure; it may also be called valid/, validation/ or test/.
+    JPEG, PNG, WebP and BMP files are read when they are needed and become RGB; they are turned
+    upright as their EXIF data say, and transparency is dropped. Without augmentation, the shorter
+    side is scaled to size · 256 / 224 and the middle is cut out. Classes have the names of their
+    folders.
 
     Args:
         size: side of the images as networks see them, in pixels.
@@ -84,14 +86,30 @@ class ImageFolder(Dataset):
                 "or give another folder with --data-root or UNAS_DATA"
             )
         train_tree = find_images(name, root / "train")
-        test_tree = _find_test_images(name, root)
-        if test_tree is None:
+        left_out = train_tree.left_out
+        folders = folders_in(name, root)
+        test_folder = _test_folder(root, folders)
+        if test_folder is None:
             train, test = self._split(name, self._images(name, train_tree)[0])
+            test_from, test_share = f"train/ ({_share(self.test_fraction)})", self.test_fraction
         else:
+            test_tree = find_images(name, test_folder)
             check_same_classes(name, train_tree, test_tree)
             train, test = self._images(name, train_tree, test_tree)
-        class_names = train_tree.class_names
-        return ImageData(name, train, test, len(class_names), self.mean, self.std, class_names)
+            test_from, test_share = f"{test_folder.name}/", None
+            left_out += test_tree.left_out
+        return ImageData(
+            name,
+            train,
+            test,
+            num_classes=len(train_tree.class_names),
+            mean=self.mean,
+            std=self.std,
+            class_names=train_tree.class_names,
+            test_from=test_from,
+            test_share=test_share,
+            left_out=left_out + _unread(folders, "train", test_folder),
+        )
 
     def _images(self, name: str, *trees: ImageTree) -> list[ImageFiles]:
         """Return the images of each tree; they share threads, and a count of unreadable files."""
@@ -121,8 +139,21 @@ class ImageFolder(Dataset):
         return split(images, self.test_fraction, seed=0)
 
 
-def _find_test_images(name: str, root: Path) -> ImageTree | None:
-    for folder in _TEST_FOLDERS:
-        if (root / folder).is_dir():
-            return find_images(name, root / folder)
+def _test_folder(root: Path, folders: list[str]) -> Path | None:
+    """Return the folder that holds the test part; None where none does."""
+    by_lower_case = {folder.lower(): folder for folder in folders}
+    for name in _TEST_FOLDERS:
+        if name in by_lower_case:
+            return root / by_lower_case[name]
     return None
+
+
+def _unread(folders: list[str], train: str, test_folder: Path | None) -> tuple[str, ...]:
+    """Return the folders of the data root that nothing is read from."""
+    read = {train, None if test_folder is None else test_folder.name}
+    return tuple(f"{folder}/" for folder in folders if folder not in read)
+
+
+def _share(fraction: float) -> str:
+    """Return a share in words."""
+    return "a fifth" if fraction == 0.2 else f"{100 * fraction:.3g} %"

@@ -7,9 +7,10 @@ import logging
 import shlex
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from unas.common.errors import UserError
 from unas.common.files import read_text
@@ -20,15 +21,21 @@ from unas.compute.torchrun import job, joined, local_rank, restarts
 from unas.config import Config
 from unas.config.components import outside_names
 from unas.config.document import config_from_json, config_to_json
-from unas.data import ImageData
+from unas.data import DataRecord, ImageData
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
+from unas.pipeline.same_data import (
+    DATA,
+    recorded_data,
+    require_same_classes,
+    require_same_data,
+)
 from unas.pipeline.trial import try_out
 from unas.pipeline.work import Work, read_summary
 from unas.recipes import recipe
 from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
-from unas.runs.manifest import collect_manifest
+from unas.runs.manifest import collect_manifest, starts_in
 from unas.runs.names import CONFIG, MANIFEST, SEARCH, TRAINING, holds_run
 from unas.runs.progress import say
 from unas.runs.run_log import open_together
@@ -62,18 +69,30 @@ def work_in(
         runtime = config.runtime.build()
         ranks.require_same(config_to_json(config), "the configuration")
         data = _load_in_turn(config, ranks).to(runtime.device)
+        record = DataRecord.of(data)
+        ranks.require_same(str(record), "the data", "give all processes the same files")
         is_restarted = ranks.largest(restarts()) > 0
         quiet = quiet or not ranks.is_main
         costs = DeployedCosts(config, data.size, runtime, quiet=quiet)
 
         def opening() -> RunDirectory:
             goes_on = resume or (is_restarted and _is_own(directory))
-            return _open(config, data, runtime, directory, costs, resume=goes_on, verb=verb)
+            manifest = _manifest(config, runtime)
+            if goes_on and holds_run(directory):
+                return _resume(config, record, directory, manifest)
+            check(config, data.size, runtime.ranks)
+            try_out(config, data.size, runtime, exports=verb != "search")
+            costs.require_possible()
+            manifest[DATA] = asdict(record)
+            return RunDirectory.create(directory, config_to_json(config), manifest)
 
         run = open_together(ranks, opening)
         stack.callback(run.close)
         if ranks.is_main:
             stack.enter_context(traceback_kept(run))
+        say(record.line(), quiet=quiet)
+        if record.left_out and ranks.is_main:
+            _log.warning("%s: not read: %s", record.dataset, "; ".join(record.left_out))
         costs.share()
         stop = stack.enter_context(StopSignal(quiet=not ranks.is_main))
         stack.enter_context(runtime.tf32_allowed())
@@ -92,28 +111,26 @@ def _resume_command(verb: str, directory: Path, config: Config) -> str:
     return " ".join(words)
 
 
-def _open(
-    config: Config,
-    data: ImageData,
-    runtime: Runtime,
-    directory: Path,
-    costs: DeployedCosts,
-    *,
-    resume: bool,
-    verb: str,
-) -> RunDirectory:
-    """Go on with the run in a directory, or make a new one there."""
+def _manifest(config: Config, runtime: Runtime) -> dict[str, Any]:
+    """Return what this process is, for manifest.json."""
     manifest = collect_manifest(config.seed, sys.argv, runtime.describe())
     manifest["processes"] = runtime.ranks.size
     if job():
         manifest["job"] = job()
-    if resume and holds_run(directory):
-        _require_same(config, directory)
-        return RunDirectory.resume(directory, manifest)
-    check(config, data.size, runtime.ranks)
-    try_out(config, data.size, runtime, exports=verb != "search")
-    costs.require_possible()
-    return RunDirectory.create(directory, config_to_json(config), manifest)
+    return manifest
+
+
+def _resume(
+    config: Config, record: DataRecord, directory: Path, manifest: dict[str, Any]
+) -> RunDirectory:
+    """Go on with the run in a directory, if it is the same run on the same data."""
+    _require_same(config, directory)
+    began = recorded_data(RunDirectory.open(directory))
+    if began is None:
+        manifest[DATA] = asdict(record)  # to be compared from now on
+    else:
+        require_same_data(record, began, directory, config.data_directory)
+    return RunDirectory.resume(directory, manifest)
 
 
 def _is_own(directory: Path) -> bool:
@@ -121,10 +138,7 @@ def _is_own(directory: Path) -> bool:
     if not holds_run(directory):
         return False
     manifest = RunDirectory.open(directory).read_json(MANIFEST)
-    if not isinstance(manifest, dict):
-        return False
-    entries = [manifest, *manifest.get("resumed", [])]
-    return any(isinstance(entry, dict) and entry.get("job") == job() for entry in entries)
+    return any(start.get("job") == job() for start in starts_in(manifest))
 
 
 def _about_ranks(config: Config, ranks: Ranks) -> str:
@@ -171,14 +185,19 @@ def _require_same(config: Config, directory: Path) -> None:
 
 
 def _means(text: str, config: Config) -> bool:
-    """Return whether another text says the same: one that has the budgets as terms too."""
+    """Return whether another text says the same of a run.
+
+    It may have the budgets as terms too, and its data elsewhere: that they are the same is seen
+    from them.
+    """
     try:
         saved = config_from_json(text, trusted=outside_names(config))
     except UserError:
         return False
     if saved.steered_search() != config.steered_search():
         return False
-    return config_to_json(replace(saved, search=config.search)) == config_to_json(config)
+    same = replace(saved, search=config.search, data_root=config.data_root)
+    return config_to_json(same) == config_to_json(config)
 
 
 def finished(
@@ -202,6 +221,7 @@ def finished(
     summary = read_summary(run)
     session = Session(run, StopSignal(), config.checkpoint, resume_command="")
     data = _load(config).to(runtime.device)
+    say(require_same_classes(data, run, config.data_directory), quiet=False)
     costs = DeployedCosts(config, data.size, runtime)
     return Work(config, runtime, data, session, costs, summary)
 

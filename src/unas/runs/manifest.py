@@ -40,6 +40,20 @@ def collect_manifest(seed: int, command: Sequence[str], device: str) -> dict[str
     }
 
 
+def starts_in(manifest: object) -> list[dict[str, Any]]:
+    """Return what a manifest says of the start of a run and of each resume.
+
+    Args:
+        manifest: the content of manifest.json, which may be somebody else's.
+    """
+    if not isinstance(manifest, dict):
+        return []
+    resumes = manifest.get("resumed", [])
+    if not isinstance(resumes, list):
+        return [manifest]
+    return [entry for entry in (manifest, *resumes) if isinstance(entry, dict)]
+
+
 def version_of(package: str) -> str | None:
     """Return the version of an installed package without importing it, or None."""
     try:

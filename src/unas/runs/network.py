@@ -116,6 +116,17 @@ def read_options(path: str | Path) -> dict[str, Any]:
     return _options(metadata, path)
 
 
+def num_classes_of(directory: Path) -> int:
+    """Return how many classes the trained network of a run tells apart.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = directory / WEIGHTS
+    metadata, _ = _read(path)
+    return _whole_number(metadata["num_classes"], f"{path}: num_classes")
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Return the metadata and the weights of a file of `save_network`."""
     if not is_plain(path):
