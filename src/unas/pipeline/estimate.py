@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,10 +20,11 @@ from unas.pipeline.trial import is_tested
 from unas.searching.step import SearchStep
 from unas.training import TrainingStep
 
-MOST_ARCHITECTURES = 2  # of the smaller of two batches
+FEW_ARCHITECTURES = 2  # of the first batch that is tried
 MOST_OF_AN_ARCHITECTURE = 2  # images
 LARGE_SIDE = 128  # pixels, from which the supernet of a built-in space gets images of half the side
-LONG_SECONDS = 4.0  # a step that takes longer is extended by proportion alone
+TIMED = 3  # steps, after one that isn't
+LONG_SECONDS = 1.0  # a step that takes longer is the last that is tried
 
 # Does a step on the first images of a batch.
 Step = Callable[[], object]
@@ -54,7 +56,7 @@ def of_training(config: Config, data: DataSize, runtime: Runtime, genotype: Geno
         step = TrainingStep(blueprint.network(genotype), training, runtime, config.seed, 1)
         return lambda: step(0, x, y)
 
-    return _extended(make, (min(2, batch), min(8, batch)), batch, runtime)
+    return _extended(make, min(2, batch), batch, runtime)
 
 
 def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
@@ -86,30 +88,36 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
         # Its layers are convolutions, and take a time and memory in proportion to the area.
         data = replace(data, image_shape=(channels, height // 2, width // 2))
         divisor = 4
-    least = min(MOST_ARCHITECTURES, architectures)
-    most = min(2 * MOST_ARCHITECTURES, architectures)
-    sizes = (least * of_each, most * of_each)
-    estimate = _extended(make, sizes, search.batch_size * divisor, runtime)
+    least = min(FEW_ARCHITECTURES, architectures) * of_each
+    estimate = _extended(make, least, search.batch_size * divisor, runtime)
     if divisor == 1:
         return estimate
     return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
 
 
 def _extended(
-    make: Callable[[int], Step], sizes: tuple[int, int], batch: int, runtime: Runtime
+    make: Callable[[int], Step], images: int, batch: int, runtime: Runtime
 ) -> Estimate:
-    """Return the estimate for a batch, along the line through two small ones."""
-    small, large = sizes
-    seconds, memory = _tried(make, small, runtime)
-    if small == large or seconds > LONG_SECONDS:
-        return Estimate(seconds * batch / small, memory * batch / small, str(small))
-    more_seconds, more_memory = _tried(make, large, runtime)
-    left = (batch - large) / (large - small)
-    return Estimate(
-        more_seconds + left * max(more_seconds - seconds, 0.0),
-        more_memory + left * max(more_memory - memory, 0.0),
-        f"{small} and {large}",
-    )
+    """Return the estimate for a batch, along the line through the two largest that are tried.
+
+    They are doubled as long as a step is short: the more architectures share a batch, the less each
+    of them adds.
+    """
+    seconds, memory = _tried(make, images, runtime)
+    estimate = Estimate(seconds * batch / images, memory * batch / images, str(images))
+    while seconds < LONG_SECONDS and 2 * images <= batch:
+        more_seconds, more_memory = _tried(make, 2 * images, runtime)
+        left = (batch - 2 * images) / images
+        # An image of a large batch takes no longer than one of a small batch.
+        most = more_seconds * batch / (2 * images)
+        estimate = Estimate(
+            min(more_seconds + left * max(more_seconds - seconds, 0.0), most),
+            more_memory + left * max(more_memory - memory, 0.0),
+            f"{images} and {2 * images}",
+        )
+        images *= 2
+        seconds, memory = more_seconds, more_memory
+    return estimate
 
 
 def _tried(make: Callable[[int], Step], images: int, runtime: Runtime) -> tuple[float, float]:
@@ -118,10 +126,16 @@ def _tried(make: Callable[[int], Step], images: int, runtime: Runtime) -> tuple[
         step = make(images)
         step()
     runtime.synchronise()
-    start = time.perf_counter()
-    step()
-    runtime.synchronise()
-    return time.perf_counter() - start, memory.peak_bytes
+    seconds = math.inf
+    for _ in range(TIMED):
+        start = time.perf_counter()
+        step()
+        runtime.synchronise()
+        # The shortest: what else the machine does only adds to it.
+        seconds = min(seconds, time.perf_counter() - start)
+        if seconds > LONG_SECONDS:
+            break
+    return seconds, memory.peak_bytes
 
 
 def _batch(images: int, data: DataSize, runtime: Runtime) -> tuple[Tensor, Tensor]:
