@@ -95,9 +95,7 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
 
 
-def _extended(
-    make: Callable[[int], Step], images: int, batch: int, runtime: Runtime
-) -> Estimate:
+def _extended(make: Callable[[int], Step], images: int, batch: int, runtime: Runtime) -> Estimate:
     """Return the estimate for a batch, along the line through the two largest that are tried.
 
     They are doubled as long as a step is short: the more architectures share a batch, the less each
