@@ -26,7 +26,7 @@ The first of two figures is the recipe's, after so many epochs; the second is th
 - Search, published: the weights' rate is constant in warm-up; after it both optimisers start anew,
   and both rates fall along a cosine over the search epochs alone, from the full rate to a floor
   that is not scaled with the batch (`search.schedule` is `restarted`).
-- Search, digits and Fashion-MNIST, ours: both cosines run over all epochs (`whole`).
+- Search, digits, Fashion-MNIST and NAS-Bench, ours: both cosines run over all epochs (`whole`).
 - Training, CIFAR, published, and ours: linear warm-up, then a cosine to 0 over the other epochs
   (`training.cosine` is `after_warm_up`).
 - Training, ImageNet, published: linear warm-up, then the beginning of a cosine that is as long as
@@ -105,6 +105,14 @@ RULES = {
     "imagenet-mobile": (
         SearchRule(20, 15, weights=(3e-4, 1e-4), policy=(1e-3, 3e-4)),
         TrainingRule(5, 300, rate=0.2, cosine=300),
+    ),
+    "nasbench-macro": (
+        SearchRule(6, 3, weights=(2e-3, 2e-4), policy=(2e-2, 5e-3), is_restarted=False),
+        TrainingRule(2, 50, rate=0.1, cosine=48),
+    ),
+    "nasbench201": (
+        SearchRule(14, 3, weights=(2e-3, 2e-4), policy=(2e-2, 5e-3), is_restarted=False),
+        TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
 }
 

@@ -31,7 +31,7 @@ def run(
     *,
     minimize: bool = False,
 ) -> Queries:
-    queries = Queries(table, table.costs("score", minimize=minimize), budget)
+    queries = Queries(table, table.costs("score", minimize=minimize).item, budget)
     with pytest.raises(BudgetSpentError):
         method.search(queries, seed)
     return queries
@@ -45,7 +45,7 @@ def incomplete(table: ArchitectureTable, keep: int) -> ArchitectureTable:
 
 
 def test_a_repeated_question_counts_once() -> None:
-    queries = Queries(TABLE, TABLE.costs("score", minimize=True), budget=3)
+    queries = Queries(TABLE, TABLE.costs("score", minimize=True).item, budget=3)
     assert queries(5) == queries(5) == TABLE.metrics["score"][5]
     queries(6)
     queries(5)
@@ -57,7 +57,7 @@ def test_a_repeated_question_counts_once() -> None:
 
 
 def test_a_method_that_only_repeats_itself_is_ended() -> None:
-    queries = Queries(TABLE, TABLE.costs("score", minimize=True), budget=3)
+    queries = Queries(TABLE, TABLE.costs("score", minimize=True).item, budget=3)
     for _ in range(MAX_REPEATS + 1):
         queries(5)
     with pytest.raises(BudgetSpentError):
@@ -102,7 +102,7 @@ def test_no_method_sees_what_it_did_not_ask_for(name: str) -> None:
     asked = list(run(blackbox.get(name)(), TABLE, 20, minimize=True).answers)
     changed = np.full_like(costs, -1e6)
     changed[asked] = costs[asked]
-    queries = Queries(TABLE, changed, 20)
+    queries = Queries(TABLE, changed.item, 20)
     with pytest.raises(BudgetSpentError):
         blackbox.get(name)().search(queries, 0)
     assert list(queries.answers) == asked
@@ -142,7 +142,7 @@ def test_evolution_mutates_the_best_of_the_living_and_the_oldest_dies(
     population: int, tournament: int
 ) -> None:
     costs = TABLE.costs("score", minimize=True)
-    queries = Scripted(TABLE, costs, 40)
+    queries = Scripted(TABLE, costs.item, 40)
     with pytest.raises(BudgetSpentError):
         Evolution(population, tournament).search(queries, 0)
     asked = queries.asked
@@ -158,7 +158,7 @@ def test_evolution_mutates_the_best_of_the_living_and_the_oldest_dies(
 
 def test_a_tournament_of_one_is_not_selective() -> None:
     costs = TABLE.costs("score", minimize=True)
-    queries = Scripted(TABLE, costs, 60)
+    queries = Scripted(TABLE, costs.item, 60)
     with pytest.raises(BudgetSpentError):
         Evolution(10, 1).search(queries, 0)
     best = [

@@ -158,6 +158,16 @@ _COMMANDS = (
         "stopped.",
     ),
     Command(
+        "lab ranking",
+        "RECIPE",
+        "look up in a table what a search finds, beside rivals in equal time",
+        "unas lab ranking nasbench-macro --table nas-bench-macro.json --seeds 5",
+        "lab_ranking:measure",
+        (options.RankingOptions, options.Composition),
+        "All other flags are those of `unas run RECIPE`; the same command goes on where it was\n"
+        "stopped. Each rival costs as much time as the search (docs/ranking.md).",
+    ),
+    Command(
         "lab table",
         "FILE",
         "compare black-box searches on a table of architectures",

@@ -186,6 +186,32 @@ class QualityOptions:
 
 
 @dataclass(frozen=True)
+class RankingOptions:
+    """What is looked up in a table, and what the search is compared with."""
+
+    table: str | None = flag("FILE", "every architecture of the space: NAS-Bench-Macro, or a CSV")
+    metric: str = flag("NAME", "the table's accuracy", "mean_acc")
+    out: str | None = flag("DIR", "where to write (default: runs/ranking-RECIPE-TIME)")
+    seeds: int = flag("N", "how many searches, and runs of each rival", 1, at_least=1)
+    at: tuple[float, ...] | None = flag(
+        "MINUTES,…", "when the policy's mode is looked up (default: at each epoch's end)"
+    )
+    rivals: str = flag(
+        "NAME,…",
+        "what runs as long as the search: random, evolution, published, one-path, names of other "
+        "estimators, all or none",
+        "all",
+    )
+    rival_epochs: int = flag("N", "epochs of a random network's training", 5, at_least=1)
+    times: float = flag("FACTOR", "rivals get so many times the search's time", 1.0)
+    architectures: int = flag(
+        "N", "how many Kendall's τ is taken over, of all and of the best tenth", 50, at_least=0
+    )
+    images: int = flag("N", "validation images that score an architecture", 2000, at_least=1)
+    quiet: bool = flag("", "show no progress")
+
+
+@dataclass(frozen=True)
 class TableOptions:
     """What is compared on a table of architectures."""
 

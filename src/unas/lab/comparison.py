@@ -156,7 +156,7 @@ def compare(
     found = {}
     for name, method in made.items():
         start = time.perf_counter()
-        runs = [_run(method, Queries(table, costs, queries), seed) for seed in seeds]
+        runs = [_run(method, Queries(table, costs.item, queries), seed) for seed in seeds]
         seconds = (time.perf_counter() - start) / len(seeds)
         best = np.array([_best_so_far(run, queries) for run in runs])
         values, reported = table.metric(metric), table.metric(report or metric)

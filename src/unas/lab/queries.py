@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from unas.lab.table import ArchitectureTable
 
@@ -19,17 +18,17 @@ class Queries:
 
     Args:
         table: the architectures.
-        costs: [N], smaller is better.
+        cost: of the architecture at a position of the table; smaller is better. It may end the
+            search with `BudgetSpentError` too.
         budget: how many different architectures may be asked for.
     """
 
-    def __init__(self, table: ArchitectureTable, costs: NDArray[np.float64], budget: int) -> None:
+    def __init__(self, table: ArchitectureTable, cost: Callable[[int], float], budget: int) -> None:
         self.table = table
         self.budget = min(budget, len(table))
-        self.answers: dict[
-            int, float
-        ] = {}  # by position in the table, in the order of the questions
-        self._costs = costs
+        # By position in the table, in the order of the questions.
+        self.answers: dict[int, float] = {}
+        self._cost = cost
         self._repeats = 0
 
     def __call__(self, position: int) -> float:
@@ -44,5 +43,5 @@ class Queries:
             self._repeats += 1
         else:
             self._repeats = 0
-            self.answers[position] = float(self._costs[position])
+            self.answers[position] = float(self._cost(position))
         return self.answers[position]

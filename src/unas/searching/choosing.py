@@ -77,7 +77,7 @@ def choose(
     """
     if budgets:
         return _choose_within(search, config, batches, budgets)
-    candidates = _evaluated(search, _mode_and_draws(search, config.candidates), batches)
+    candidates = evaluated(search, _mode_and_draws(search, config.candidates), batches)
     return min(candidates, key=_order), candidates
 
 
@@ -99,7 +99,7 @@ def _choose_within(
     for share in SHARES:
         known = {candidate.genotype for candidate in compared}
         genotypes = _admitted(search, budgets, share, wanted, known)
-        candidates = sorted(_evaluated(search, genotypes, batches), key=_order)
+        candidates = sorted(evaluated(search, genotypes, batches), key=_order)
         compared += candidates
         for candidate in candidates[:MEASURED]:
             if budgets.within(candidate.genotype):
@@ -109,7 +109,7 @@ def _choose_within(
     if within:
         return min(within, key=_order), compared
     budgets.say("no architecture was found that meets every budget; the cheapest one is taken")
-    (cheapest,) = _evaluated(search, [budgets.cheapest()], batches)
+    (cheapest,) = evaluated(search, [budgets.cheapest()], batches)
     return cheapest, [*compared, cheapest]
 
 
@@ -164,10 +164,16 @@ def _order(candidate: Candidate) -> tuple[bool, float]:
 
 
 @torch.no_grad()
-def _evaluated(
+def evaluated(
     search: SearchStep, genotypes: Sequence[Genotype], batches: Iterable[tuple[Tensor, Tensor]]
 ) -> list[Candidate]:
-    """Return how architectures do in the supernet; each batch is read once for all of them."""
+    """Return how architectures do in the supernet; each batch is read once for all of them.
+
+    Args:
+        search: has the supernet.
+        genotypes: the architectures.
+        batches: normalised images with labels; of several processes, the part of this one.
+    """
     if not genotypes:
         return []
     samples = [Sample.from_genotypes(search.policy.layout, [genotype]) for genotype in genotypes]

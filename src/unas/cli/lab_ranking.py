@@ -1,0 +1,57 @@
+"""`unas lab ranking`: searches and their rivals, judged by a table of all architectures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from unas.cli.commands import Command
+from unas.cli.configuring import configured
+from unas.cli.options import RankingOptions
+from unas.cli.output import print_rows
+from unas.cli.words import take
+from unas.common.errors import UserError
+from unas.lab.ranking import RankingPlan, ranking
+from unas.lab.ranking.rivals import chosen_rivals
+from unas.lab.ranking.summary import to_rows
+from unas.pipeline.opening import new_directory
+
+
+def measure(command: Command, words: Sequence[str]) -> None:
+    """Do `unas lab ranking` with the words that follow it.
+
+    Raises:
+        UserError: a word is wrong, or the runs can't be done.
+    """
+    line = shlex.join(["unas", *command.name.split(), *words])
+    options, words = take(RankingOptions(), words)
+    name, config = configured(command, words, options)
+    if options.table is None:
+        raise UserError("--table is missing; give the file with all architectures of the space")
+    at = options.at or ()
+    if any(not minutes > 0 for minutes in at):
+        raise UserError(f"--at has {min(at)}; give minutes, each more than 0")
+    if not 0 < options.times < float("inf"):
+        raise UserError(f"--times is {options.times}; it must be more than 0, and finite")
+    plan = RankingPlan(
+        options.metric,
+        at,
+        options.rival_epochs,
+        options.architectures,
+        options.images,
+        options.times,
+    )
+    out = Path(options.out) if options.out else new_directory(f"ranking-{name}".replace(":", "-"))
+    result = ranking(
+        config,
+        Path(options.table),
+        out,
+        plan,
+        seeds=options.seeds,
+        rivals=chosen_rivals(config, options.rivals),
+        command=line,
+        quiet=options.quiet,
+    )
+    plot = ("plot", result["plot"] or result["plot_missing"])
+    print_rows([*to_rows(result), plot, ("directory", str(out))])
