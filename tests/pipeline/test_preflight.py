@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
+from unas import data
 from unas.cli import main
+from unas.compute.live_memory import LiveMemory
 from unas.pipeline.opening import new_directory
 from unas.pipeline.preflight import preflight
 
@@ -38,6 +41,80 @@ def test_a_dry_run_without_training_shows_the_search(capsys: pytest.CaptureFixtu
     words = "run tiny:tiny_recipe --dry-run --training.epochs 0 --training.warm-up-epochs 0"
     assert main(words.split()) == 0
     assert "training steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(set(data.names()) - {"folder"}))
+def test_a_known_size_is_that_of_the_data(name: str, tmp_path: Path) -> None:
+    size = data.get(name)().known_size(tmp_path)
+    assert size is not None
+    published = {
+        "digits": (1797, 0),
+        "fashion_mnist": (60_000, 10_000),
+        "cifar10": (50_000, 10_000),
+        "cifar100": (50_000, 10_000),
+        "imagenet": (1_281_167, 50_000),
+    }
+    train, test = published[name]
+    assert size.train + size.test == train + test
+    assert size.num_classes == data.get(name).num_classes
+    assert size.image_shape[0] == data.get(name).image_channels
+
+
+def test_the_known_size_of_the_digits_is_what_is_loaded(tmp_path: Path) -> None:
+    assert data.get("digits")().known_size(tmp_path) == data.get("digits")().load(tmp_path).size
+
+
+def test_a_tree_of_photographs_is_asked_itself(tmp_path: Path) -> None:
+    imagenet = data.get("imagenet")()
+    assert imagenet.known_size(tmp_path) is not None
+    (tmp_path / "imagenet" / "train").mkdir(parents=True)
+    assert imagenet.known_size(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (
+            "train imagenet --genotype UNAS_IMAGENET",
+            ["C = 46", "5,073,949", "312,750", "1,281,167"],
+        ),
+        ("train imagenet-mobile --genotype UNAS", ["750,600", "1,000 classes"]),
+    ],
+)
+def test_a_dry_run_needs_no_data_of_a_known_data_set(
+    words: str, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--dry-run", "--device=cpu", f"--data-root={tmp_path}"]) == 0
+    output = capsys.readouterr().out
+    for text in shown:
+        assert text in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_of_a_folder_must_read_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"run digits --dataset folder --dry-run --data-root={tmp_path}"
+    assert main(words.split()) == 2
+    assert "has no folder train" in capsys.readouterr().err
+
+
+def test_a_dry_run_tries_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "run digits --space own_models:Dictionary --dry-run"
+    assert main(words.split()) == 2
+    assert "must give [" in capsys.readouterr().err
+
+
+def test_live_memory_is_what_lives_at_one_time() -> None:
+    with LiveMemory() as memory:
+        first = torch.zeros(1000)
+        for _ in range(10):
+            second = first + 1
+        third = second.view(10, 100) * 2
+        del first, second
+        fourth = third + 1
+    assert fourth.numel() == 1000
+    assert memory.peak_bytes == 3 * 4000
 
 
 def test_a_new_directory_is_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
