@@ -18,7 +18,7 @@ from scipy.stats import kendalltau, rankdata
 from fake_clock import SPACE
 from small_run import small
 from unas.cli import main
-from unas.common.errors import UserError
+from unas.common.errors import Interrupted, UserError
 from unas.config import Config
 from unas.estimators.rebar import Rebar
 from unas.lab.ranking import RankingPlan, ranking
@@ -164,7 +164,7 @@ def test_rivals_get_as_much_time_as_the_search(tmp_path: Path) -> None:
 def test_a_rival_that_is_stopped_in_warm_up_is_a_random_architecture(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.csv")
     truth = read_truth(table, "accuracy", config())
-    methods = Methods(config(), truth, replace(PLAN, architectures=0), tmp_path, True, Ticks())
+    methods = Methods(config(), truth, replace(PLAN, architectures=0), tmp_path, "", True, Ticks())
     search = replace(methods.search(0), seconds=5.0)
     rival = methods.rival("rebar", search)
     assert "stopped in warm-up" in rival.note
@@ -270,3 +270,12 @@ def test_mistakes_are_one_line(
     assert main(["lab", "ranking", "nasbench-macro", "--device", "cpu", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
+
+
+def test_who_stops_it_is_told_the_whole_command(tmp_path: Path) -> None:
+    truth = read_truth(write_table(tmp_path / "table.csv"), "accuracy", config())
+    methods = Methods(config(), truth, PLAN, tmp_path, "unas lab ranking …", quiet=True)
+    with methods._work(config(), "search", 0) as work:
+        work.session.stop.signal_number = 2
+        with pytest.raises(Interrupted, match="go on with: unas lab ranking"):
+            work.session.stop_if_asked()

@@ -24,7 +24,7 @@ def measure(command: Command, words: Sequence[str]) -> None:
     Raises:
         UserError: a word is wrong, or the runs can't be done.
     """
-    line = shlex.join(["unas", *command.name.split(), *words])
+    typed = ["unas", *command.name.split(), *words]
     options, words = take(RankingOptions(), words)
     name, config = configured(command, words, options)
     if options.table is None:
@@ -43,6 +43,8 @@ def measure(command: Command, words: Sequence[str]) -> None:
         options.times,
     )
     out = Path(options.out) if options.out else new_directory(f"ranking-{name}".replace(":", "-"))
+    if not options.out:
+        typed += ["--out", str(out)]
     result = ranking(
         config,
         Path(options.table),
@@ -50,7 +52,7 @@ def measure(command: Command, words: Sequence[str]) -> None:
         plan,
         seeds=options.seeds,
         rivals=chosen_rivals(config, options.rivals),
-        command=line,
+        command=shlex.join(typed),
         quiet=options.quiet,
     )
     plot = ("plot", result["plot"] or result["plot_missing"])

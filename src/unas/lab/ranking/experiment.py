@@ -52,7 +52,7 @@ def ranking(
         plan: what is measured.
         seeds: how many; 0, 1, …
         rivals: names; see `unas.lab.ranking.rivals`.
-        command: what made it, for the table's head.
+        command: what made it, for the table's head and for whoever stops it.
         quiet: show no progress.
         say: gets a line after each method.
         clock: seconds that never go back.
@@ -71,7 +71,7 @@ def ranking(
     truth = read_truth(table, plan.metric, config)
     make_directory(out)
     kept = OutcomeFile(out / FILE, _setup(config, table, plan))
-    methods = Methods(config, truth, plan, out, quiet, clock)
+    methods = Methods(config, truth, plan, out, command or "the same command", quiet, clock)
     tell = say or (lambda line: say_on_screen(line, quiet=quiet))
     for seed in range(seeds):
         if (SEARCH, seed) not in kept.outcomes:

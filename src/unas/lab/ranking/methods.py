@@ -61,6 +61,7 @@ class Methods:
         truth: the table.
         plan: what is measured.
         out: where the run directories are.
+        command: what to type to go on after a stop.
         quiet: show no progress.
         clock: seconds that never go back.
     """
@@ -69,6 +70,7 @@ class Methods:
     truth: Truth
     plan: RankingPlan
     out: Path
+    command: str = "the same command"
     quiet: bool = False
     clock: Clock = time.monotonic
 
@@ -168,6 +170,7 @@ class Methods:
         seeded = replace(config, seed=seed, genotype=None)
         directory = self.out / f"{method}-{seed}"
         with work_in(seeded, directory, "search", resume=True, quiet=self.quiet) as work:
+            work.session = replace(work.session, resume_command=self.command)
             yield work
 
     @property

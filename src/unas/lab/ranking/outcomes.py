@@ -29,7 +29,7 @@ class Outcome:
         percentile: the share of the other architectures that are worse, from 0 to 100.
         seconds: of the whole method.
         parts: seconds of each part; "other" is data, checkpoints and the rest.
-        moments: seconds, rank and accuracy of what it would have answered, in the order of time.
+        moments: seconds, accuracy, rank and percentile of what it would have answered, in the order of time.
         tau: Kendall's τ of its supernet and the table by sample; None without a supernet.
         note: what else to know.
     """
@@ -62,7 +62,7 @@ def outcome(
     moments = []
     for moment in course.moments:
         then = truth.place(moment.choices)
-        moments.append({"seconds": moment.seconds, "rank": then.rank, "accuracy": then.accuracy})
+        moments.append({"seconds": moment.seconds, **asdict(then)})
     parts = dict(course.parts)
     parts["other"] = seconds - sum(course.parts.values())
     return Outcome(

@@ -54,7 +54,7 @@ def summaries(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
         if method == SEARCH:
             modes = [run.moments[-1] for run in runs]
             rows[MODE] = {"seeds": len(runs)}
-            for name in ("accuracy", "rank"):
+            for name in ("accuracy", "rank", "percentile"):
                 rows[MODE][name] = mean_and_error([mode[name] for mode in modes])
             rows[MODE]["seconds"] = mean_and_error([mode["seconds"] for mode in modes])
     return rows

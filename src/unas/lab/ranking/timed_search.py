@@ -98,7 +98,7 @@ def timed_search(
         session.run,
         session.stop,
         session.checkpoint,
-        "the same command",
+        session.resume_command,
         session.quiet,
         session.ranks,
         course=course,
