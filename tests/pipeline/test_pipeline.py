@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ import onnxruntime
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import unas
 from tiny import SEARCH_STEPS, TRAINING_STEPS, TinyDigits, tiny_recipe
 from unas.config.document import config_from_json
+from unas.drawing.policy import draw_policy
 from unas.pipeline import evaluate_run, export_run
 from unas.runs.network import load_network
 
@@ -64,7 +67,7 @@ def test_metrics_have_every_step_of_every_phase(finished: unas.Result) -> None:
     found = [(line["phase"], line["step"]) for line in metrics(finished.directory)]
     expected = [("search", step + 1) for step in range(SEARCH_STEPS)]
     assert found == expected + [("training", step + 1) for step in range(TRAINING_STEPS)]
-    warm_up, search = metrics(finished.directory)[2], metrics(finished.directory)[3]
+    warm_up, search = metrics(finished.directory)[1], metrics(finished.directory)[3]
     watched = {"weights_lr", "weights_gradient_norm", "temperature"}
     assert set(warm_up) == {"phase", "step", "train_loss", *watched}
     of_policy = {"policy_lr", "policy_gradient_norm"}
@@ -82,6 +85,30 @@ def test_tensorboard_reads_the_same_figures(finished: unas.Result) -> None:
         scalars = events.Scalars(f"{phase}/{name}")
         assert [event.step for event in scalars] == list(range(1, steps + 1))
         assert [event.value for event in scalars] == pytest.approx(logged)
+
+
+def test_scores_after_each_epoch_are_those_of_the_networks(finished: unas.Result) -> None:
+    lines = metrics(finished.directory)
+    scored = [line for line in lines if "mode_top1" in line or "test_top1" in line]
+    assert [line["step"] for line in scored] == [3, 6, 9, 4, 8]
+    last = scored[-1]
+    assert last["test_top1"] == finished.summary["test_accuracy"]
+    assert last["test_top5"] == finished.summary["test_top5_accuracy"]
+    assert last["test_loss"] == pytest.approx(finished.summary["test_loss"])
+    assert finished.summary["weights"] == "last"
+
+
+def test_tensorboard_shows_the_policy_of_each_epoch(finished: unas.Result) -> None:
+    events = EventAccumulator(str(finished.directory / "tensorboard" / "search"))
+    events.Reload()
+    pictures = events.Images("search/policy")
+    assert [event.step for event in pictures] == [3, 6, 9]
+    choices = tiny_recipe().space.choices
+    for event, epoch in zip(pictures, read(finished.directory, "policy.json"), strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+        assert pixels.shape == draw_policy(epoch["probabilities"]).shape
+        assert pixels.tobytes() == draw_policy(epoch["probabilities"]).tobytes()
+        assert pixels.shape[0] == 16 * len(choices)
 
 
 def test_policy_has_probabilities_of_every_epoch(finished: unas.Result) -> None:

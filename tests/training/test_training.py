@@ -168,13 +168,13 @@ def test_noise_of_a_step_depends_on_seed_and_step_alone() -> None:
 def test_evaluate_is_a_plain_loop_over_batches_of_any_size() -> None:
     network = darts(drop_path=0.5).train()
     batches = [batch(0, 5), batch(1, 3)]
-    accuracy, loss = evaluate(network, batches, RUNTIME)
+    scores = evaluate(network, batches, RUNTIME)
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     with torch.no_grad():
         logits = torch.stack([network.eval()(image[None])[0] for image in images]).double().numpy()
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    assert accuracy == (logits.argmax(1) == labels.numpy()).mean()
-    assert loss == pytest.approx(-log_p[np.arange(8), labels.numpy()].mean(), rel=1e-5)
+    assert scores.top1 == (logits.argmax(1) == labels.numpy()).mean()
+    assert scores.loss == pytest.approx(-log_p[np.arange(8), labels.numpy()].mean(), rel=1e-5)
 
 
 def test_goes_on_from_its_state_as_if_never_stopped() -> None:

@@ -184,8 +184,7 @@ def evaluate_run(
     """
     work = finished(directory, data_root, device, trusted)
     network = load_network(Path(directory), work.config.space).to(work.runtime.device)
-    accuracy, loss = test(work, network)
-    return {"test_accuracy": accuracy, "test_loss": loss}
+    return test(work, network)
 
 
 def export_run(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.config import Config
-from unas.data import BatchStream, ImageData, ImageSet, evaluation_batches, split
+from unas.data import BatchStream, ImageData, ImageSet, evaluation_batches, split, validation_count
 
 EVALUATION_BATCH = 256
+MOST_WATCHED = 2000  # images, after each epoch
 
 
 def search_streams(
@@ -42,11 +44,26 @@ def search_streams(
     return train_stream, validation_stream
 
 
+def training_parts(config: Config, data: ImageData) -> tuple[ImageSet, ImageSet | None]:
+    """Return the images that a training from scratch learns from, and those kept for validation."""
+    fraction = config.training.validation_fraction
+    if fraction == 0:
+        return data.train, None
+    return split(data.train, fraction, config.seed)
+
+
+def count_trained(config: Config, images: int) -> int:
+    """Return how many of the training images a training from scratch learns from."""
+    fraction = config.training.validation_fraction
+    return images - validation_count(images, fraction) if fraction else images
+
+
 def training_stream(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> BatchStream:
-    """Return the batches of a training from scratch: of all training images."""
+    """Return the batches of a training from scratch."""
     training = config.training
+    images, _ = training_parts(config, data)
     return BatchStream(
-        data.train,
+        images,
         ranks.share(training.batch_size, "training.batch_size"),
         training.augmentation,
         data.normalisation,
@@ -73,6 +90,16 @@ class EvaluationBatches(Iterable[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         normalisation = self.data.normalisation
         yield from evaluation_batches(self.images, EVALUATION_BATCH, normalisation, self.ranks)
+
+
+def watched_batches(data: ImageData, images: ImageSet, ranks: Ranks) -> EvaluationBatches:
+    """Return the evaluation batches that are looked at after each epoch.
+
+    They are of up to 2,000 images, spread evenly over all: images may be sorted by class.
+    """
+    count = min(len(images), MOST_WATCHED)
+    spread = torch.arange(count, device=images.labels.device) * len(images) // count
+    return EvaluationBatches(data, images.subset(spread), ranks)
 
 
 def first_images(data: ImageData, images: ImageSet, count: int = 64) -> Tensor:

@@ -7,6 +7,7 @@ from unas.common.errors import UserError
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.config import Config
 from unas.data import DataSize, validation_count
+from unas.pipeline.batches import count_trained
 
 
 def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
@@ -15,7 +16,8 @@ def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
     Raises:
         UserError: the data has too few images, or the space can't do what the configuration asks.
     """
-    _check_batch("training", config.training.batch_size, data.train, "training", ranks)
+    images = count_trained(config, data.train)
+    _check_batch("training", config.training.batch_size, images, "training", ranks)
     if config.genotype is None:
         _check_search(config, data, ranks)
     else:

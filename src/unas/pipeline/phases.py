@@ -13,7 +13,7 @@ from unas.architecture.published import load_genotype
 from unas.budgets.verdicts import as_summary
 from unas.common.errors import UserError
 from unas.compute.seeds import step_seed
-from unas.data import ImageData
+from unas.data import ImageData, ImageSet
 from unas.graphs.onnx import check_onnx, export_onnx
 from unas.graphs.size import count_parameters, macs_if_known
 from unas.latency import measure, measure_file
@@ -23,16 +23,19 @@ from unas.pipeline.batches import (
     EvaluationBatches,
     first_images,
     search_streams,
+    training_parts,
     training_stream,
+    watched_batches,
 )
 from unas.pipeline.work import Work, read_summary
 from unas.runs.names import GENOTYPE, ONNX, TRAINING, WEIGHTS
 from unas.runs.network import save_network
+from unas.runs.progress import say
 from unas.searching.choosing import choose
 from unas.searching.collapse import collapse
 from unas.searching.loop import search_loop, total_steps
 from unas.searching.step import SearchStep
-from unas.training import TrainingStep, evaluate, training_loop
+from unas.training import Keep, TrainingStep, Watch, evaluate, training_loop
 
 ONNX_TOLERANCE = 1e-4  # of the largest logit
 
@@ -74,7 +77,8 @@ def search_genotype(work: Work) -> Genotype:
     config = work.config
     train, validation = search_streams(config, work.data, work.ranks)
     step = new_search(work, train.steps_per_epoch)
-    alarms = search_loop(step, train, validation, work.session)
+    watch = watched_batches(work.data, validation.image_set, work.ranks)
+    alarms = search_loop(step, train, validation, work.session, watch)
     batches = EvaluationBatches(work.data, validation.image_set, work.ranks)
     budgets = work.costs.budgets
     best, candidates = choose(step, config.choosing, work.session.stoppable(batches), budgets)
@@ -101,17 +105,21 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step_seed(config.seed, "training/weights", 0))
         network = work.blueprint.network(genotype)
+    images, kept = training_parts(config, work.data)
     stream = training_stream(config, work.data, work.ranks)
+    watch = _watch(work, kept)
+    say(_about_images(len(images), kept, config.training.keep), quiet=work.session.quiet)
     step = TrainingStep(network, config.training, work.runtime, config.seed, stream.steps_per_epoch)
     if run.checkpoint is None or run.checkpoint.phase != TRAINING:
         run.save_checkpoint(TRAINING, 0, step.state_dict())
-    training_loop(step, stream, work.session)
+    weights = training_loop(step, stream, work.session, watch)
     if work.ranks.is_main:
         save_network(network, run.path(WEIGHTS), genotype, work.blueprint)
-    accuracy, loss = test(work, network)
     work.report(
-        test_accuracy=accuracy,
-        test_loss=loss,
+        **test(work, network),
+        **weights,
+        training_images=len(images),
+        training_validation_images=0 if kept is None else len(kept),
         parameters=count_parameters(network),
         skipped_training_updates=step.skipped.total,
         **work.blueprint.decision(genotype),
@@ -122,10 +130,36 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
     return network
 
 
-def test(work: Work, network: nn.Module) -> tuple[float, float]:
+def _watch(work: Work, kept: ImageSet | None) -> Watch:
+    """Return what a training is watched on: all that is kept for validation, else test images."""
+    if kept is None:
+        return Watch("test", watched_batches(work.data, work.data.test, work.ranks))
+    batches = EvaluationBatches(work.data, kept, work.ranks)
+    return Watch("validation", batches, keeps_best=work.config.training.keep == "best")
+
+
+def _about_images(count: int, kept: ImageSet | None, keep: Keep) -> str:
+    """Return in one line what a training learns from, and which weights it delivers."""
+    if kept is None:
+        return (
+            f"training on all {count:,} training images; none are kept for validation, test images "
+            "are watched, and the last weights are delivered"
+        )
+    delivered = "the last weights" if keep == "last" else "the weights that are best on them"
+    return (
+        f"training on {count:,} images; {len(kept):,} are kept for validation, and {delivered} "
+        "are delivered"
+    )
+
+
+def test(work: Work, network: nn.Module) -> dict[str, float]:
     """Return the accuracy and the loss on the test images."""
     batches = EvaluationBatches(work.data, work.data.test, work.ranks)
-    return evaluate(network, work.session.stoppable(batches), work.runtime)
+    scores = evaluate(network, work.session.stoppable(batches), work.runtime)
+    figures = {"test_accuracy": scores.top1, "test_loss": scores.loss}
+    if scores.top5 is not None:
+        figures["test_top5_accuracy"] = scores.top5
+    return figures
 
 
 def export_network(work: Work, network: nn.Module, genotype: Genotype) -> None:

@@ -15,6 +15,7 @@ from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import DataSize, validation_count
 from unas.graphs.size import count_parameters, macs_if_known
+from unas.pipeline.batches import count_trained
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.estimate import Estimate, of_search, of_training
@@ -77,7 +78,8 @@ def _network(config: Config, data: DataSize) -> dict[str, Any]:
 def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
     """Return the steps of each phase, and what they take."""
     estimates: dict[str, Estimate] = {}
-    steps = {TRAINING: config.training.epochs * (data.train // config.training.batch_size)}
+    trained = count_trained(config, data.train)
+    steps = {TRAINING: config.training.epochs * (trained // config.training.batch_size)}
     devices = [runtime.device] if runtime.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         if config.genotype is None:

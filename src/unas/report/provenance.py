@@ -43,6 +43,8 @@ def _machine(run: RunData) -> Markup:
         ("command as typed", command.typed(run)),
         ("started", manifest.text("started")),
         ("device", manifest.text("device")),
+        ("data", _data(manifest.object("data"))),
+        ("not read", _listed(manifest.object("data").texts("left_out"))),
         ("processes", if_known(manifest.number("processes"), whole)),
         ("machine", _listed(_computer(hardware))),
         ("GPUs", _gpus(hardware)),
@@ -52,6 +54,17 @@ def _machine(run: RunData) -> Markup:
         ("resumed", _resumes(manifest)),
     ]
     return pairs("Command, machine and versions", [(name, value) for name, value in rows if value])
+
+
+def _data(data: Fields) -> str:
+    """Return what trained and what tested, in a line; "" where an older unas wrote the manifest."""
+    train = data.object("train").number("images")
+    test = data.object("test").number("images")
+    if train is None or test is None:
+        return ""
+    classes = len(data.texts("classes"))
+    source = f" of {data.text('test_from')}" if data.text("test_from") else ""
+    return f"{data.text('dataset')}: {whole(classes)} classes, train {whole(train)}, test {whole(test)}{source}"
 
 
 def _listed(words: Iterable[str]) -> str:

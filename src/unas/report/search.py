@@ -16,6 +16,7 @@ from unas.runs.names import SEARCH
 
 _SHARES = {"skip_share": "of the mode", "expected_skip_share": "expected of a draw"}
 _RATES = {"weights_lr": "of the weights", "policy_lr": "of the policy"}
+_SCORES = {"mode_top1": "of the mode", "mode_top5": "of the mode, top 5"}
 _NORMS = {"weights_gradient_norm": "of the weights", "policy_gradient_norm": "of the policy"}
 _NO_TERMS = {
     "train_loss",
@@ -23,6 +24,8 @@ _NO_TERMS = {
     "normalised_entropy",
     "skipped",
     "temperature",
+    "mode_loss",
+    *_SCORES,
     *_SHARES,
     *_RATES,
     *_NORMS,
@@ -62,6 +65,7 @@ def plots(run: RunData) -> list[Plot]:
     shares = _curves(run, _SHARES)
     all_plots += [
         Plot("Share of skip connections", "share", shares, limits=(0.0, 1.0)),
+        Plot("Accuracy in the supernet, on validation images", "share", _curves(run, _SCORES)),
         Plot("Learning rates of the search", "", _curves(run, _RATES)),
         Plot("Norms of the gradients, before they are clipped", "", _curves(run, _NORMS)),
     ]

@@ -15,7 +15,22 @@ from unas.report.series import Series
 from unas.runs.names import SEARCH, TRAINING
 
 _PLOTS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    (
+        "Accuracy after each epoch",
+        "share",
+        {
+            "test_top1": "test",
+            "test_top5": "test, top 5",
+            "validation_top1": "validation",
+            "validation_top5": "validation, top 5",
+        },
+    ),
     ("Training loss", "nats", {"loss": "loss"}),
+    (
+        "Loss after each epoch",
+        "nats",
+        {"test_loss": "test", "validation_loss": "validation"},
+    ),
     ("Learning rate", "", {"lr": "learning rate"}),
     ("Norm of the gradient, before it is clipped", "", {"gradient_norm": "norm"}),
 )

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from unas.common import documents, files
 from unas.common.errors import UserError
 from unas.common.files import require_inside
@@ -143,6 +146,11 @@ class RunDirectory:
         metrics, events = self._logs()
         metrics.log(phase, step, values)
         events.log(phase, step, {**values, **(timings or {})})
+
+    def draw(self, phase: str, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
+        """Log a picture, uint8 [height, width, 3], to TensorBoard."""
+        _, events = self._logs()
+        events.draw(phase, step, name, picture)
 
     def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> None:
         """Save the state after `step` steps of `phase`, and all figures that were logged before.

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch.utils.tensorboard import SummaryWriter
 
 _log = logging.getLogger("unas.runs")
@@ -41,6 +43,15 @@ class EventFiles:
 
         if values:
             self._attempt(add)
+
+    def draw(self, phase: str, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
+        """Add a picture, uint8 [height, width, 3]."""
+
+        def add() -> None:
+            tag = f"{phase}/{name}"
+            self._writer(phase).add_image(tag, picture, step, dataformats="HWC")
+
+        self._attempt(add)
 
     def flush(self) -> None:
         """Write out what is buffered."""

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from unas.compute.ranks import Ranks
 from unas.runs.checkpoints import Checkpoint
 from unas.runs.directory import RunDirectory
@@ -44,6 +47,10 @@ class RunLog(Protocol):
         timings: Mapping[str, float] | None = None,
     ) -> None:
         """Log figures of a step."""
+        ...
+
+    def draw(self, phase: str, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
+        """Log a picture, uint8 [height, width, 3]."""
         ...
 
     def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> None:
@@ -91,6 +98,9 @@ class NullLog:
         values: Mapping[str, float],
         timings: Mapping[str, float] | None = None,
     ) -> None:
+        """Leave it to rank 0."""
+
+    def draw(self, phase: str, step: int, name: str, picture: npt.NDArray[np.uint8]) -> None:
         """Leave it to rank 0."""
 
     def save_checkpoint(self, phase: str, step: int, state: Mapping[str, Any]) -> None:  # noqa: ARG002

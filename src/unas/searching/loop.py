@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from unas.data import BatchStream
+from unas.drawing.policy import draw_policy
 from unas.runs.checkpoints import fitting
 from unas.runs.names import POLICY, SEARCH
 from unas.runs.progress import say
@@ -13,7 +16,7 @@ from unas.runs.session import Session
 from unas.searching.collapse import collapse
 from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
-from unas.searching.watching import watched
+from unas.searching.watching import mode_scores, watched
 
 
 def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
@@ -22,7 +25,11 @@ def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
 
 
 def search_loop(
-    search: SearchStep, train: BatchStream, validation: BatchStream, session: Session
+    search: SearchStep,
+    train: BatchStream,
+    validation: BatchStream,
+    session: Session,
+    watch: Iterable[tuple[Tensor, Tensor]] = (),
 ) -> dict[str, str]:
     """Run a search, or what is left of it.
 
@@ -31,6 +38,8 @@ def search_loop(
         train: training images.
         validation: validation images, not augmented.
         session: where to log and save; its checkpoint, if it is of this phase, is where to go on.
+        watch: normalised validation images with labels, on which the policy's mode is evaluated
+            after each epoch; none by default.
 
     Returns:
         the alarms that were raised, by name, each with its epoch.
@@ -58,6 +67,8 @@ def search_loop(
         if (step + 1) % epoch:
             log(unshown, **figures)
             continue
+        log.end_step()
+        unshown |= mode_scores(search, watch)
         signs = collapse(search.space, search.policy)
         if step >= warm_up:
             unshown |= signs.figures()
@@ -69,6 +80,7 @@ def search_loop(
         probabilities = search.policy.probabilities()
         policies.append({"epoch": number, "probabilities": probabilities, "alarms": alarms})
         session.run.write_json(POLICY, policies)
+        session.run.draw(SEARCH, step + 1, "policy", draw_policy(probabilities))
     return _raised(policies)
 
 

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from unas.architecture.genotype import Genotype
+from unas.architecture.policy import Sample
+from unas.compute.scores import Scoring
+from unas.graphs.evaluation import evaluation_mode
 from unas.searching.step import SearchStep
 
 
@@ -21,6 +30,23 @@ def watched(search: SearchStep) -> dict[str, float]:
     if temperature is not None:
         figures["temperature"] = temperature
     return figures
+
+
+@torch.no_grad()
+def mode_scores(search: SearchStep, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """Return how well the policy's mode does in the supernet, a hard architecture; {} of nothing."""
+    layout = search.policy.layout
+    mode = Genotype(layout.space, search.policy.mode())
+    sample = Sample.from_genotypes(layout, [mode])
+    scoring = Scoring()
+    is_empty = True
+    with evaluation_mode(search.supernet):
+        for images, labels in batches:
+            scoring.add(search.losses.logits(images, sample), labels)
+            is_empty = False
+    if search.ranks.largest(int(not is_empty)) == 0:
+        return {}
+    return scoring.result(search.ranks).figures("mode")
 
 
 def _temperature(search: SearchStep) -> float | None:
