@@ -75,7 +75,10 @@ def draw(plot: Plot) -> Markup:
     top += 22
     height = top + _PLOT_HEIGHT + _BELOW
     x, y = _axes(plot, top)
-    shapes = [*key, *frame(x, y, "step", f"{plot.unit}, logarithmic" if y.is_log else plot.unit)]
+    words = [plot.unit] if plot.unit else []
+    if y.is_log:
+        words.append("logarithmic")
+    shapes = [*key, *frame(x, y, "step", ", ".join(words))]
     if plot.mark is not None:
         shapes += _mark(plot.mark, x, y)
     for index, curve in enumerate(plot.curves):

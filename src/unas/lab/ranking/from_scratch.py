@@ -92,8 +92,7 @@ class Trainings:
                     return None
                 progress.update(step + 1, **training(step, *stream.batch(step)))
         batches = EvaluationBatches(work.data, validation, work.ranks)
-        accuracy, _ = evaluate(network, work.session.stoppable(batches), work.runtime)
-        return accuracy
+        return evaluate(network, work.session.stoppable(batches), work.runtime).top1
 
     def _resume(self) -> None:
         """Go on from what an earlier process has trained."""
