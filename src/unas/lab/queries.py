@@ -14,7 +14,9 @@ class BudgetSpentError(Exception):
 
 
 class Queries:
-    """Answers what an architecture costs and counts. To ask the same one again is free, for every method alike.
+    """Answers what an architecture costs, and counts.
+
+    To ask for the same one again is free, for every method alike.
 
     Args:
         table: the architectures.

@@ -29,7 +29,7 @@ class Outcome:
         percentile: the share of the other architectures that are worse, from 0 to 100.
         seconds: of the whole method.
         parts: seconds of each part; "other" is data, checkpoints and the rest.
-        moments: seconds, accuracy, rank and percentile of what it would have answered, in the order of time.
+        moments: seconds, accuracy, rank and percentile of what it would have answered, in order.
         tau: Kendall's τ of its supernet and the table by sample; None without a supernet.
         note: what else to know.
     """
