@@ -18,7 +18,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
-    """Thousands of tiny operations: a second thread only waits, and on a busy machine the first waits for it."""
+    """Thousands of tiny operations: a second thread only waits, and on a busy machine the first
+    waits for it.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

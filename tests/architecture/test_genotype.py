@@ -1,4 +1,6 @@
-"""Genotypes: JSON there and back, bad JSON refused in one line, the published cells by their parameters."""
+"""Genotypes: JSON there and back, bad JSON refused in one line, the published cells by their
+parameters.
+"""
 
 import dataclasses
 import json

@@ -39,7 +39,9 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def rejected(p: np.ndarray, picked: int, count: int) -> np.ndarray:
-    """Draw perturbed log-probabilities by scipy until `count` have their argmax at `picked`, [count, K]."""
+    """Draw perturbed log-probabilities by scipy until `count` have their argmax at `picked`,
+    [count, K].
+    """
     rows = np.log(p) + stats.gumbel_r.rvs(size=(int(2 * count / p[picked]), len(p)), random_state=0)
     kept = rows[rows.argmax(1) == picked]
     assert len(kept) >= count

@@ -266,7 +266,9 @@ def start(out: Path, *words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_runs_here_stopped_and_gone_on_with(tmp_path: Path) -> None:
-    """Four runs, two at once; stopped by SIGTERM in the middle of the first two, then the same command again."""
+    """Four runs, two at once; stopped by SIGTERM in the middle of the first two, then the same
+    command again.
+    """
     out = tmp_path / "a sweep"
     words = (
         "--seeds",

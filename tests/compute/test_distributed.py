@@ -45,7 +45,9 @@ def bits(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", [*ranks.SEARCHES, "training"])
 def test_all_ranks_have_the_same_bits(name: str, found: list[dict[str, Any]]) -> None:
-    """Policy, weights, optimisers and whatever the estimator remembers: baselines, learned η, control variate."""
+    """Policy, weights, optimisers and whatever the estimator remembers: baselines, learned η,
+    control variate.
+    """
     assert bits(found[0][name]["state"]) == bits(found[1][name]["state"])
 
 

@@ -1,4 +1,6 @@
-"""Numbers that go wrong: NaN and infinities planted in losses, gradients, costs and states at random steps."""
+"""Numbers that go wrong: NaN and infinities planted in losses, gradients, costs and states at
+random steps.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,9 @@ def test_a_bad_image_leaves_everything_finite(part: str, value: float) -> None:
 
 
 def test_a_step_that_is_skipped_is_as_if_its_batch_had_not_been_there() -> None:
-    """The oracle: two searches whose second step differs in that one skips it and the other never takes it."""
+    """The oracle: two searches whose second step differs in that one skips it and the other never
+    takes it.
+    """
     with_skip, without = build(), build()
     for search in (with_skip, without):
         search(*batch(0))
@@ -155,7 +159,9 @@ def test_a_bad_loss_is_carried_by_its_gradient_and_a_good_one_unchanged() -> Non
 
 
 def test_batchnorm_that_saw_infinity_without_a_bad_loss_is_repaired() -> None:
-    """An infinite variance gives an output of zero, so that neither the loss nor the gradient tells."""
+    """An infinite variance gives an output of zero, so that neither the loss nor the gradient
+    tells.
+    """
     norm = nn.BatchNorm1d(4)
     network = nn.Sequential(nn.Flatten(), norm, nn.Linear(4, 2))
     step = TrainingStep(

@@ -1,4 +1,6 @@
-"""Whole runs under torchrun: as one process alone, stopped and resumed with another number, killed, on two nodes."""
+"""Whole runs under torchrun: as one process alone, stopped and resumed with another number, killed,
+on two nodes.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +119,9 @@ def test_two_nodes_end_with_the_same_bytes_as_one(
 def test_two_processes_one_and_two_again(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A checkpoint made by some processes goes on with another number of them; all stop after the same step."""
+    """A checkpoint made by some processes goes on with another number of them; all stop after the
+    same step.
+    """
     run = tmp_path / "run"
     stopped = torchrun("dying", "search:4@1", "SIGTERM", "run", RECIPE, "--out", str(run))
     assert stopped.returncode != 0
@@ -148,7 +152,9 @@ def stopping_after(where: tuple[str, int], log: Callable[..., None]) -> Callable
 
 
 def test_budgets_are_counted_and_measured_by_one_rank_for_all(tmp_path: Path) -> None:
-    """The counted one binds; the measured one is met by anything, so that no clock decides what is found."""
+    """The counted one binds; the measured one is met by anything, so that no clock decides what is
+    found.
+    """
     budgets = ("macs<=20k", "latency<=10s@onnxruntime")
     alone = unas.run(
         replace(plain_recipe(), budgets=read_budgets(budgets)), tmp_path / "alone", quiet=True

@@ -38,7 +38,9 @@ class ScoresAnotherDraw(Reinforce):
 
 @dataclass(frozen=True)
 class BaselineWithOwnCost(Reinforce):
-    """Takes the mean over the call, own cost included, as the baseline: wrong by the factor (G − 1)/G."""
+    """Takes the mean over the call, own cost included, as the baseline: wrong by the factor (G −
+    1)/G.
+    """
 
     def step(
         self,

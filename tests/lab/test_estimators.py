@@ -70,7 +70,9 @@ def test_the_biased_are_told_from_the_unbiased(measured: tuple[dict[str, Any], P
 def test_variance_of_reinforce_is_that_of_its_formula_without_a_baseline_error(
     measured: tuple[dict[str, Any], Path],
 ) -> None:
-    """Enumerate Var[(L − E L)·∇log p] for "product", whose two options a choice give each logit the same terms."""
+    """Enumerate Var[(L − E L)·∇log p] for "product", whose two options a choice give each logit the
+    same terms.
+    """
     problem = next(problem for problem in PROBLEMS if problem.name == "product")
     rows = torch.cartesian_prod(*[torch.arange(2)] * 4)
     onehot = torch.nn.functional.one_hot(rows, 2).double()  # [16, 4, 2]

@@ -42,7 +42,9 @@ def test_random_genotypes_are_different_and_always_the_same() -> None:
 
 
 def report_of(seeds: int) -> dict[str, Any]:
-    """Return what `quality` would for a search better than two of four random cells, and one worse than all."""
+    """Return what `quality` would for a search better than two of four random cells, and one worse
+    than all.
+    """
     accuracies = {
         "found": [0.86] * seeds,
         "reinforce": [0.82] * seeds,

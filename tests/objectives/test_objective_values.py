@@ -54,7 +54,9 @@ def test_cross_entropy_is_the_mean_of_the_architectures_own_images() -> None:
 
 
 def overlap_by_hand(sample: Sample, g: int) -> float:
-    """Σ_nodes Σ_{j,o} a⁰_{j,o}·a¹_{j,o}, a^s_{j,o} = input^s_j·op^s_o (docs/deviations.md, `overlap`)."""
+    """Σ_nodes Σ_{j,o} a⁰_{j,o}·a¹_{j,o}, a^s_{j,o} = input^s_j·op^s_o (docs/deviations.md,
+    `overlap`).
+    """
     total = 0.0
     for cell, node in product(("normal", "reduction"), range(4)):
         for j, o in product(range(node + 2), range(4)):

@@ -1,4 +1,6 @@
-"""Run directories from somebody who means ill: nothing outside of them is read, and nothing written."""
+"""Run directories from somebody who means ill: nothing outside of them is read, and nothing
+written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a run refuses, in one line and before it has cost anything; and a run that is resumed after a change."""
+"""What a run refuses, in one line and before it has cost anything; and a run that is resumed after
+a change.
+"""
 
 from __future__ import annotations
 

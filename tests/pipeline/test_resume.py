@@ -1,4 +1,6 @@
-"""A run whose process is killed again and again ends with the same bytes as one that was never stopped."""
+"""A run whose process is killed again and again ends with the same bytes as one that was never
+stopped.
+"""
 
 from __future__ import annotations
 

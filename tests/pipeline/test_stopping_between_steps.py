@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM while a run chooses, tests and exports: it ends at once, and goes on from there."""
+"""Ctrl-C and SIGTERM while a run chooses, tests and exports: it ends at once, and goes on from
+there.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
         return str(caught.value)
 
     run = tmp_path / "run"
-    # The only calls of `logits` outside of `Losses.__call__` are those of the four candidates, on the first
+    # The only calls of `logits` outside of `Losses.__call__` are those of the four candidates, on
+    # the first
     # batch of three.
     with monkeypatch.context() as patch:
         patch.setattr(batches, "EVALUATION_BATCH", 8)

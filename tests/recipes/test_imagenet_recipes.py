@@ -1,4 +1,6 @@
-"""The two ImageNet recipes against the published table, and scaled down from photographs to an exported network."""
+"""The two ImageNet recipes against the published table, and scaled down from photographs to an
+exported network.
+"""
 
 from __future__ import annotations
 

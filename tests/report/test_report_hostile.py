@@ -1,4 +1,6 @@
-"""Reports of run directories from somebody who means ill: everything is escaped, and bad files are one clear line."""
+"""Reports of run directories from somebody who means ill: everything is escaped, and bad files are
+one clear line.
+"""
 
 from __future__ import annotations
 

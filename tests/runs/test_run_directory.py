@@ -72,7 +72,9 @@ def scalars(directory: Path, phase: str, tag: str) -> list[tuple[int, float]]:
 
 @pytest.fixture
 def a_second_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let the clock jump: TensorBoard orders files by the second, then by a number of the process, as text."""
+    """Let the clock jump: TensorBoard orders files by the second, then by a number of the process,
+    as text.
+    """
 
     def jump() -> None:
         now = time.time

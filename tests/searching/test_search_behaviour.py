@@ -1,4 +1,6 @@
-"""What a search does over several steps: every estimator finds what is better, warm-up, weights of the terms."""
+"""What a search does over several steps: every estimator finds what is better, warm-up, weights of
+the terms.
+"""
 
 from __future__ import annotations
 

@@ -137,7 +137,9 @@ def test_runs_the_supernet_no_more_than_it_must(
 def mean_cost(
     search: SearchStep, sample: Sample, images: tuple[Tensor, Tensor, Tensor, Tensor]
 ) -> Tensor:
-    """Return cross-entropy + 0.5·gap + 0.2·overlap of each architecture, from the supernet's logits."""
+    """Return cross-entropy + 0.5·gap + 0.2·overlap of each architecture, from the supernet's
+    logits.
+    """
     x, y, x_val, y_val = images
     train, val = (
         F.cross_entropy(search.supernet(i, sample), t, reduction="none")

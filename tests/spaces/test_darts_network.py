@@ -25,7 +25,9 @@ def random_genotype(seed: int, operation: str | None = None) -> Genotype:
 
 
 class PlainNetwork:
-    """Section 2 of DARTS as a function of the weights, read in the order in which the layers are used."""
+    """Section 2 of DARTS as a function of the weights, read in the order in which the layers are
+    used.
+    """
 
     def __init__(self, genotype: Genotype, network: nn.Module, layers: int, stem: Any) -> None:
         self.choices, self.layers, self.stem = genotype.choices, layers, stem

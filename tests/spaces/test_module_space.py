@@ -32,7 +32,9 @@ def conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
 
 
 class Net(nn.Module):
-    """A choice in a Sequential, one with a choice in an option, one of inputs, and two that decide alike."""
+    """A choice in a Sequential, one with a choice in an option, one of inputs, and two that decide
+    alike.
+    """
 
     def __init__(self, num_classes: int = 10, image_channels: int = 3, width: int = 4) -> None:
         super().__init__()

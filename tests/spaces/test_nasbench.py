@@ -10,7 +10,8 @@ from unas.graphs.size import count_macs, count_parameters
 from unas.spaces.nasbench201 import NasBench201Space, edge_names, to_text
 from unas.spaces.nasbench_macro import NasBenchMacroSpace, from_digits
 
-# NAS-Bench-Macro's own parameters and multiply-adds. The cost of a network is the sum of its layers',
+# NAS-Bench-Macro's own parameters and multiply-adds. The cost of a network is the sum of its
+# layers',
 # and these rows hold every option of every layer.
 MACRO = {
     "00000000": (387_882, 7_713_280),

@@ -1,4 +1,6 @@
-"""The ProxylessNAS networks against the published counts, sums by hand, and a forward written with functions only."""
+"""The ProxylessNAS networks against the published counts, sums by hand, and a forward written with
+functions only.
+"""
 
 import random
 from collections.abc import Callable, Iterator

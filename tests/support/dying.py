@@ -1,4 +1,5 @@
-"""`python -m dying WHERE SIGNAL ARGUMENTS…`: the unas command line, in a process that sends itself a signal.
+"""`python -m dying WHERE SIGNAL ARGUMENTS…`: the unas command line, in a process that sends itself
+a signal.
 
 WHERE is `search:5` or `training:5`, right after that step was logged, or `between`, after the last
 step of the search and before its outcome is written. Of a signal that can't be caught, half a line

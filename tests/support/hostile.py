@@ -1,4 +1,5 @@
-"""Hostile files: valid ones, changed by somebody who means ill, and what reads them. For tests and benchmarks/fuzz.py.
+"""Hostile files: valid ones, changed by somebody who means ill, and what reads them. For tests and
+benchmarks/fuzz.py.
 
 A reader may return or raise a `UserError` of one line. Everything else, and code that ran, is a
 finding.
@@ -275,7 +276,9 @@ def signed(payload: bytes) -> bytes:
 
 
 def changed_checkpoint(content: bytes, draw: random.Random) -> bytes:
-    """Return a checkpoint with a right checksum and one changed value, or damage that the checksum covers."""
+    """Return a checkpoint with a right checksum and one changed value, or damage that the checksum
+    covers.
+    """
     payload = content.partition(b"\n")[2]
     if draw.random() < 0.5:
         return signed(_damage(payload, draw))

@@ -1,4 +1,6 @@
-"""A small tree of real JPEG files, as ImageNet has it: crops of the two photographs that come with scikit-learn."""
+"""A small tree of real JPEG files, as ImageNet has it: crops of the two photographs that come with
+scikit-learn.
+"""
 
 from __future__ import annotations
 

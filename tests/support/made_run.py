@@ -1,4 +1,6 @@
-"""Run directories of any stage, made in milliseconds, and reports read back: for the tests of the report."""
+"""Run directories of any stage, made in milliseconds, and reports read back: for the tests of the
+report.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def summary() -> dict[str, Any]:
 
 
 def made_run(directory: Path, stage: str = "finished", seed: int = 0, **figures: Any) -> Path:
-    """Make a run that has come as far as `stage`, one of `STAGES`; `figures` replace those of its summary."""
+    """Make a run that has come as far as `stage`, one of `STAGES`; `figures` replace those of its
+    summary.
+    """
     at = STAGES.index(stage)
     directory.mkdir(parents=True)
     config = replace(recipe("digits"), budgets=read_budgets(BUDGETS), seed=seed)
@@ -149,7 +153,9 @@ def write_lines(directory: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def drawn(*directories: Path) -> Element:
-    """Draw a report and return its root, with every table, drawing and heading as an accessible page needs it."""
+    """Draw a report and return its root, with every table, drawing and heading as an accessible
+    page needs it.
+    """
     out = directories[0].parent / "drawn.html"
     write_report(directories, out)
     return checked(out.read_text(encoding="utf-8"))
@@ -175,7 +181,9 @@ ALLOWED = frozenset({
 
 
 def checked(html: str) -> Element:
-    """Return the root of a page that is well-formed as XML and as HTML, brings no code and asks for nothing."""
+    """Return the root of a page that is well-formed as XML and as HTML, brings no code and asks for
+    nothing.
+    """
     assert html.startswith("<!DOCTYPE html>\n")
     root = ElementTree.fromstring(html.partition("\n")[2])  # noqa: S314 - we wrote it
     tags = _Tags()

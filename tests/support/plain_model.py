@@ -50,7 +50,9 @@ class PlainModel(nn.Module):
 
 
 def plain_recipe() -> Config:
-    """Return a tiny run of this model: everything random that doesn't depend on the number of processes."""
+    """Return a tiny run of this model: everything random that doesn't depend on the number of
+    processes.
+    """
     tiny = tiny_recipe()
     objectives: dict[str, Term] = {"cross_entropy": CrossEntropy(), "gap": GeneralisationGap()}
     return replace(

@@ -1,4 +1,5 @@
-"""A plain ProxylessNAS supernet, the oracle of the real one: every operation of every layer, weighted and summed.
+"""A plain ProxylessNAS supernet, the oracle of the real one: every operation of every layer,
+weighted and summed.
 
 Written from the ProxylessNAS paper on its own: contiguous images, its own BatchNorm and
 ReLU6.

@@ -1,4 +1,6 @@
-"""One search step written the plain way, the oracle of `SearchStep`: five forwards and two backwards."""
+"""One search step written the plain way, the oracle of `SearchStep`: five forwards and two
+backwards.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ class PlainSearchStep:
         self.steps += 1
 
     def draw(self, num: int, stream: str) -> tuple[Weights, Weights, Tensor]:
-        """Return the hard sample, the relaxed one with REBAR's corrected gradient, and log p of the hard one [G]."""
+        """Return the hard sample, the relaxed one with REBAR's corrected gradient, and log p of the
+        hard one [G].
+        """
         generator = generator_for(self.seed, stream, self.steps)
         hard, relaxed, log_prob = Weights(), Weights(), torch.zeros(num, dtype=torch.float64)
         for names in self.layout.groups:

@@ -1,4 +1,5 @@
-"""A plain DARTS supernet, the oracle of the real one: every operation on every edge, weighted and summed.
+"""A plain DARTS supernet, the oracle of the real one: every operation on every edge, weighted and
+summed.
 
 Written from the DARTS paper on its own: contiguous images, its own BatchNorm and pools,
 no sharing of what edges have in common. `routed=True` runs each operation on exactly the images
@@ -67,7 +68,9 @@ class AveragePool(MaxPool):
 
 
 class Reduce(nn.Module):
-    """Two 1×1 convolutions of every other pixel, the second of the image shifted by one pixel up and left."""
+    """Two 1×1 convolutions of every other pixel, the second of the image shifted by one pixel up
+    and left.
+    """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Search and training steps on a part of a batch: what each of several processes does, or the only one.
+"""Search and training steps on a part of a batch: what each of several processes does, or the only
+one.
 
 `torchrun -m ranks DIRECTORY` writes what each process found to DIRECTORY/RANK.pt.
 """
@@ -66,7 +67,9 @@ def batch(seed: int, ranks: Ranks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def search(estimator: Estimator, weights_on: Any) -> dict[str, Any]:
-    """Take a step that warms up and three more; return the state, the figures, and the samples that were evaluated."""
+    """Take a step that warms up and three more; return the state, the figures, and the samples that
+    were evaluated.
+    """
     runtime = RuntimeConfig(device="cpu").build()
     config = replace(CONFIG, estimator=estimator, weights_on=weights_on)
     step = SearchStep(ModuleSpace(PlainModel), config, 10, 1, runtime, seed=3)
@@ -102,7 +105,9 @@ def training() -> dict[str, Any]:
 
 
 def statistics() -> dict[str, Tensor]:
-    """Train a network with BatchNorm for two steps, each rank on images of its own; return what it has in the end."""
+    """Train a network with BatchNorm for two steps, each rank on images of its own; return what it
+    has in the end.
+    """
     runtime = RuntimeConfig(device="cpu").build()
     torch.manual_seed(6)
     network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(108, 10))
@@ -135,7 +140,9 @@ def _double_loss(step: TrainingStep) -> Any:
 
 
 def disagreement(ranks: Ranks) -> str:
-    """Change one weight on the last rank by one unit in the last place, and return what the comparison says."""
+    """Change one weight on the last rank by one unit in the last place, and return what the
+    comparison says.
+    """
     runtime = RuntimeConfig(device="cpu", ranks_compared_every=5).build()
     step = SearchStep(ModuleSpace(PlainModel), CONFIG, 10, 1, runtime)
     runtime.compare_ranks(step.named_tensors(), "search", 5)  # nothing is wrong yet

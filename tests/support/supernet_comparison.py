@@ -83,7 +83,9 @@ def draw(space: SearchSpace, num_samples: int, is_hard: bool, seed: int = 0) -> 
 def run(
     supernet: nn.Module, images: torch.Tensor, sample: Sample, **how: Any
 ) -> tuple[torch.Tensor, Tensors, Tensors]:
-    """Return logits, the gradients of the weights and those of the sample's weights, of a random loss."""
+    """Return logits, the gradients of the weights and those of the sample's weights, of a random
+    loss.
+    """
     groups = tuple(group.detach().clone().requires_grad_() for group in sample.groups)
     logits = supernet(images, Sample(sample.layout, groups, sample.is_hard), **how)
     direction = torch.randn(

@@ -1,4 +1,6 @@
-"""A table made of random effects, as large and as rough as asked for, whose best architecture is known."""
+"""A table made of random effects, as large and as rough as asked for, whose best architecture is
+known.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from unas.lab.table import ArchitectureTable
 def synthetic_table(
     num_options: Sequence[int], *, pairs: float, triples: float, seed: int
 ) -> ArchitectureTable:
-    """Return every architecture with the metric `score`: a sum of normal effects of options, pairs and triples.
+    """Return every architecture with the metric `score`: a sum of normal effects of options, pairs
+    and triples.
 
     Args:
         num_options: K of each choice.

@@ -37,7 +37,9 @@ class TinyDigits(Dataset):
 
 
 def tiny_recipe() -> Config:
-    """Return all phases with everything random that a run can have: crops, drop-path, noise, candidates."""
+    """Return all phases with everything random that a run can have: crops, drop-path, noise,
+    candidates.
+    """
     augmentation = Augmentation(crop_padding=1)
     return Config(
         dataset=TinyDigits(),
