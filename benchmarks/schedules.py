@@ -19,7 +19,7 @@ POINTS = 10
 INTRODUCTION = """\
 # Learning rates of the recipes
 
-Command: `python benchmarks/schedules.py > docs/recipes.md`; a test compares this page with its output.
+Command: `python benchmarks/schedules.py > docs/recipes.md`; a test compares this page with it.
 
 The first of two figures is the recipe's, after so many epochs; the second is the rule's, by hand.
 

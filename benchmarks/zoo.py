@@ -2,9 +2,9 @@
 
     uv run --with timm python benchmarks/zoo.py [--out FOLDER] [NAME …]
 
-Two blocks of each model become choices between the block and nothing. A model that can't go all the
-way must be refused in one line before anything is spent; a traceback, or a line after the search, is
-a finding. The last lines are a table.
+Two blocks of each model become choices between the block and nothing. A model that can't go all
+the way must be refused in one line before anything is spent; a traceback, or a line after the
+search, is a finding. The last line counts the outcomes.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def with_choices(model: nn.Module, size: int, count: int = 2) -> nn.Module:
         seen.add(path)
 
     hooks = [
-        module.register_forward_hook(partial(look, path))
+        module.register_forward_hook(partial(look, path), with_kwargs=True)
         for path, module in model.named_modules()
         if path and not isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm)
     ]

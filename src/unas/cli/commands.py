@@ -142,7 +142,8 @@ _COMMANDS = (
         "unas sweep digits --seeds 0,1,2 --set search.epochs=5,10 --jobs 2 --out runs/sweep",
         "sweep:sweep",
         (options.SweepOptions, options.Composition),
-        "All other flags are those of `unas run RECIPE`, for every run. Each run has a directory of\n"
+        "All other flags are those of `unas run RECIPE`, for every run. Each run has a directory "
+        "of\n"
         "its own, and the same command goes on where it was stopped. results.csv and results.md\n"
         "hold the table; the exit code is 1 if a run failed.",
         ("--seed", "--resume", "--quiet", "--dry-run"),

@@ -1,4 +1,4 @@
-"""From words to a configuration: a recipe's, or that of a run to go on with, and what flags change."""
+"""From words to a configuration: a recipe's, or a run's to go on with, and what flags change."""
 
 from __future__ import annotations
 
@@ -131,7 +131,8 @@ def _check(command: Command, config: Config) -> None:
     if command.name == "train" and config.genotype is None:
         names = ", ".join(list_genotypes())
         raise UserError(
-            f"--genotype is missing; give a published name ({names}), a JSON file or a run directory"
+            f"--genotype is missing; give a published name ({names}), a JSON file or a run "
+            "directory"
         )
     if command.name == "search" and config.genotype is not None:
         raise UserError(

@@ -77,7 +77,7 @@ def _told(error: Exception) -> int:
 
 
 def _prepare_streams() -> None:
-    """Let no character fail to print, and nothing be printed where the shell has closed a stream."""
+    """Let every character print, and print nothing where the shell has closed a stream."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -23,7 +23,7 @@ _ASKED = Flag("--help", "", "show this")
 
 
 class HelpAskedError(Exception):
-    """Somebody asks for help, which is in the message, where the flags of a configuration are known."""
+    """Somebody asks for help, which is in the message: only there the flags are known."""
 
 
 def overview() -> str:

@@ -76,7 +76,7 @@ def _supernet_figure(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield a line an estimator, over all problems, and one about all that say they are unbiased."""
+    """Yield a line for each estimator, and one about all that say they are unbiased."""
     by_estimator: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_estimator.setdefault(row["estimator"], []).append(row)

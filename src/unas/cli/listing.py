@@ -1,4 +1,4 @@
-"""`unas list`: what there is, each with the first line of its docstring, read without importing it."""
+"""`unas list`: what there is, with first lines of docstrings, read without importing them."""
 
 from __future__ import annotations
 

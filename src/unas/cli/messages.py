@@ -14,7 +14,7 @@ _LONGEST = 2000  # characters of a line
 
 
 def tell(message: str) -> None:
-    """Print a message as one line that can't move a terminal's cursor: a file's text may be in it."""
+    """Print a message, which may hold a file's text, as one line that moves no cursor."""
     line = printable(" ".join(message.splitlines()))
     if len(line) > _LONGEST:
         line = line[:_LONGEST] + "…"

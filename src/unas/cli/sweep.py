@@ -63,7 +63,7 @@ def sweep(command: Command, words: Sequence[str]) -> int:
 
 
 def _runs(command: Command, words: Sequence[str], options: SweepOptions) -> list[SweepRun]:
-    """Return the runs, after a look at the configuration of each: a mistake is told before the first.
+    """Return the runs; a mistake in the configuration of any is told before the first.
 
     Raises:
         UserError: a word is wrong.

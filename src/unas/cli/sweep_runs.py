@@ -47,7 +47,7 @@ class SweepRun:
         return name.encode()[: _LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
     def command(self, out: Path) -> list[str]:
-        """Return the words after `unas` that begin this run in a directory of `out`, or go on with it."""
+        """Return the words after `unas` that begin or resume this run in a directory of `out`."""
         place = str(out / self.name)
         return ["run", self.recipe, *self.words, "--out", place, "--resume", "--quiet"]
 

@@ -81,7 +81,7 @@ class Results:
         return [self._row(run) for run in self.runs]
 
     def means(self) -> list[dict[str, str]]:
-        """Return for each setting the mean test accuracy over its seeds, and its standard deviation."""
+        """Return the mean test accuracy of each setting over its seeds, and the deviation."""
         accuracies: dict[tuple[Any, ...], list[float]] = {}
         for run in self.runs:
             setting = (("recipe", run.recipe), *run.settings.items())
@@ -165,7 +165,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _has_ended_well(summary: Mapping[str, Any]) -> bool:
-    """Return whether a run has written the last thing that it writes, and its ONNX file was right."""
+    """Return whether a run has written all that it writes, and its ONNX file was right."""
     difference = summary.get(_DIFFERENCE)
     if not summary.get("latency") or difference is None:
         return False

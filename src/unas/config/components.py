@@ -62,7 +62,7 @@ def _union(values: Iterable[Any]) -> set[str]:
 
 
 def is_outside(component: type) -> bool:
-    """Return whether a component runs code from outside: a class of elsewhere, or a user's command."""
+    """Return whether a component runs code from outside: a class or a user's command."""
     base = base_of(component)
     if base is None or not is_built_in(REGISTRIES[base].name_of(component)):
         return True
@@ -90,7 +90,7 @@ def component_class(base: type, name: str, trusted: Collection[str]) -> type[Any
 
 
 def is_callable_hint(hint: Any) -> bool:
-    """Return whether a field holds a function or a class, which JSON names by `package.module:name`."""
+    """Return whether a field holds a function or a class: `package.module:name` in JSON."""
     return get_origin(hint) is Callable or hint is Callable
 
 

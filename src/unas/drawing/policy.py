@@ -1,4 +1,4 @@
-"""A policy as a picture: a row for each choice, a field for each option, the darker the likelier."""
+"""A policy as a picture: a row for each choice, a field for each option, dark if likely."""
 
 from __future__ import annotations
 

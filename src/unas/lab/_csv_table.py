@@ -105,7 +105,8 @@ def _numbers(name: str, values: Sequence[str]) -> NDArray[np.float64]:
             found.append(math.nan)
         if not math.isfinite(found[-1]):
             raise UserError(
-                f"column {name!r}, architecture {number + 1}: {value[:40]!r} is not a finite number, "
+                f"column {name!r}, architecture {number + 1}: {value[:40]!r} is not a finite "
+                "number, "
                 "and the column has too many different values, or is not named, to be a choice"
             )
     return np.array(found)

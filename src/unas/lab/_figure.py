@@ -1,4 +1,4 @@
-"""What the plots of experiments share: figures without a screen, looks that a grey print keeps apart."""
+"""What the plots of experiments share: no screen, and looks that a grey print keeps apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NAS-Bench-Macro (Su et al. 2021) as it is published: one JSON object, architectures written as digits."""
+"""NAS-Bench-Macro (Su et al. 2021) as it is published: JSON, architectures as digits."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ MAX_LAYERS = 64
 
 
 def parse_macro(document: Any) -> ArchitectureTable:
-    """Read {"02012100": {"mean_acc": 89.2, "test_acc": [89.5, 88.9, 89.2], …}, …}: a digit is the option of a layer.
+    """Read the published document: a digit of an architecture's name is the option of a layer.
 
-    A list becomes one metric a place: `test_acc_1`, `test_acc_2`, …
+    It is {"02012100": {"mean_acc": 89.2, "test_acc": [89.5, 88.9, 89.2], …}, …}. A list becomes one
+    metric a place: `test_acc_1`, `test_acc_2`, …
 
     Raises:
         UserError: it isn't such a document.
     """
     if not isinstance(document, dict) or not document:
         raise UserError(
-            "not a table as NAS-Bench-Macro is published: a JSON object of architectures written as digits"
+            "not a table as NAS-Bench-Macro is published: a JSON object of architectures written "
+            "as digits"
         )
     layers = len(next(iter(document)))
     for key in document:
         if not 0 < len(key) <= MAX_LAYERS or len(key) != layers or set(key) - set("012"):
             raise UserError(
-                f"architecture {key[:80]!r} must be written as {layers} digits 0, 1 or 2, like all others"
+                f"architecture {key[:80]!r} must be written as {layers} digits 0, 1 or 2, like all "
+                "others"
             )
     found = {key: _metrics(key, value) for key, value in document.items()}
     names = tuple(next(iter(found.values())))
     for key, metrics in found.items():
         if tuple(metrics) != names:
             raise UserError(
-                f"architecture {key}: its metrics are not those of the first: {', '.join(names) or 'none'}"
+                f"architecture {key}: its metrics are not those of the first: "
+                f"{', '.join(names) or 'none'}"
             )
     if not names:
         raise UserError("architectures have no metrics; each needs the same names with numbers")

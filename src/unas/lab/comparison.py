@@ -23,7 +23,7 @@ COUNTING = "an architecture that is asked for again counts once, for every metho
 
 @dataclass(frozen=True)
 class Found:
-    """The best architecture so far of one method, by the metric searched for, after each query and for each seed.
+    """The best architecture so far of one method, after each query and for each seed.
 
     Args:
         method: with its options.
@@ -142,7 +142,8 @@ def compare(
     """
     if not 1 <= queries <= len(table):
         raise UserError(
-            f"queries is {queries}; the table has {len(table)} architectures, so it must be 1 to {len(table)}"
+            f"queries is {queries}; the table has {len(table)} architectures, so it must be 1 to "
+            f"{len(table)}"
         )
     if not seeds or not methods:
         raise UserError("nothing to compare; give at least one seed and one method")

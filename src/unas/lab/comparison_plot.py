@@ -67,7 +67,7 @@ def _draw(axis: Any, methods: Mapping[str, Any], curve: str) -> None:
 
 
 def _zoom(axis: Any, methods: Mapping[str, Any]) -> None:
-    """Leave out the values of the first few queries, which would press all that matters into a corner."""
+    """Leave out the first few queries, which would press what matters into a corner."""
     means = np.array([found["best"]["mean"] for found in methods.values()])
     shown = means[:, min(means.shape[1] - 1, max(3, means.shape[1] // 20)) :]
     margin = 0.05 * (shown.max() - shown.min()) or 1e-9

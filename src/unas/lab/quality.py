@@ -69,7 +69,7 @@ def quality(
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Search with each seed, train what was found and random cells alike, and say where the found ones lie.
+    """Search with each seed, train what it gave and random cells alike, and compare them.
 
     Every search and training is a run directory below `out`; those that are there already are not
     repeated, so the same call goes on where it was stopped.
@@ -132,7 +132,7 @@ def _placed(accuracies: Mapping[str, Sequence[float]], searched: Iterable[str]) 
 
 
 def random_genotypes(config: Config, count: int) -> list[Genotype]:
-    """Return different architectures drawn uniformly from the recipe's space, always the same ones."""
+    """Return different architectures drawn uniformly from the space, always the same."""
     policy, found = (
         Policy(config.space.choices, space=config.space.registry_name),
         dict[Genotype, None](),
@@ -158,7 +158,7 @@ def _search(
 
 
 def _collapse(config: Config, directory: Path, genotype: Genotype) -> dict[str, Any]:
-    """Return what tells whether a search has collapsed: of the architecture it chose, and of its policy."""
+    """Return what tells whether a search has collapsed: of its choice, and of its policy."""
     found, summary = collapse(config.space, genotype), documents.read_json(directory / SUMMARY)
     return {
         "skip_share": found.figures().get("skip_share"),

@@ -14,7 +14,7 @@ RANDOM = "#9a9a9a"
 
 
 def write_plot(report: Mapping[str, Any], path: Path) -> None:
-    """Write all cells in order of their mean test accuracy: random ones hollow, searched ones filled.
+    """Write all cells in order of their mean accuracy: random ones hollow, others filled.
 
     Args:
         report: what `quality` has measured.
@@ -63,7 +63,7 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _draw(axis: Any, cells: Mapping[int, Any], look: tuple[str, str], label: str) -> None:
-    """Draw the mean of each cell at its place, a line from its worst seed to its best, and a dot a seed."""
+    """Draw each cell's mean, a line from its worst seed to its best, and a dot a seed."""
     colour, marker = look
     is_random = colour == RANDOM
     for x, values in cells.items():
@@ -86,4 +86,5 @@ def _draw(axis: Any, cells: Mapping[int, Any], look: tuple[str, str], label: str
 
 def _says(label: str, mean: float, place: Mapping[str, Any]) -> str:
     interval = f"{100 * place['low']:.0f} to {100 * place['high']:.0f} %"
-    return f"{label}: {mean:.2f} %, above {100 * place['value']:.0f} % of the random (95 % interval: {interval})"
+    above = f"above {100 * place['value']:.0f} % of the random"
+    return f"{label}: {mean:.2f} %, {above} (95 % interval: {interval})"

@@ -39,7 +39,8 @@ class ArchitectureTable:
         if len(self._positions) < len(self.rows):
             first, again = _first_repeat(self.rows)
             raise UserError(
-                f"architectures {first + 1} and {again + 1} of the table are the same; keep one of them"
+                f"architectures {first + 1} and {again + 1} of the table are the same; keep one "
+                "of them"
             )
 
     def __len__(self) -> int:
@@ -71,7 +72,7 @@ class ArchitectureTable:
         return self.metric(metric) if minimize else -self.metric(metric)
 
     def position(self, options: Sequence[int]) -> int | None:
-        """Return which architecture has these options, by index, or None where the table doesn't list it."""
+        """Return the index of the architecture with these options; None where it isn't listed."""
         return self._positions.get(tuple(options))
 
     def nearest(self, options: Sequence[int]) -> int:
@@ -97,7 +98,7 @@ class ArchitectureTable:
         return self.one_hot(self.rows)
 
     def one_hot(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return architectures given by their options [m, C] one-hot, in the order of a sample's groups: [m, ΣK]."""
+        """Return architectures, options [m, C], one-hot in a sample's order: [m, ΣK]."""
         columns = dict(zip(self.choices, torch.from_numpy(rows.T.copy()), strict=True))
         hot = (
             torch.nn.functional.one_hot(columns[name], len(self.choices[name]))

@@ -16,7 +16,7 @@ from unas.lab.table import ArchitectureTable
 def read_table(
     path: Path, *, metrics: Sequence[str] = (), choices: Sequence[str] = ()
 ) -> ArchitectureTable:
-    """Read a table: a file called *.json as NAS-Bench-Macro is published, any other one as CSV with a header.
+    """Read a table: *.json as NAS-Bench-Macro is published, all else as CSV with a header.
 
     Args:
         path: the file, up to 64 MiB.

@@ -28,7 +28,7 @@ def lab_table(
     choices: Sequence[str] = (),
     out: Path = Path("lab"),
 ) -> dict[str, Any]:
-    """Compare black-box searches on a table, and write `table.json` and, where matplotlib is there, `table.png`.
+    """Compare black-box searches on a table; write `table.json` and, with matplotlib, a plot.
 
     Args:
         file: a CSV with one column a choice and the rest metrics, or the JSON of NAS-Bench-Macro.

@@ -120,9 +120,9 @@ class OpChoice(Choice):
     A relaxed sample runs them all and weighs their outcomes; a hard one runs only what was picked,
     each operation on the images whose architecture picked it.
 
-    What one option does to its input, others must not see: an activation or a dropout that an option
-    begins with is switched from in place to not in place, and any other option that changes its
-    input is refused when it runs.
+    What one option does to its input, others must not see: an activation or a dropout that an
+    option begins with is switched from in place to not in place, and any other option that changes
+    its input is refused when it runs.
 
     Args:
         options: the operations, by name; all map [B, …] to the same shape.

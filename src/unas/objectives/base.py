@@ -71,7 +71,8 @@ class Term(ABC):  # noqa: B024  its two kinds, below, have the abstract methods
         if not self.fits(space):
             name = type(self).__name__
             raise UserError(
-                f"objective {name} means nothing in the {space.registry_name} space; leave this term out"
+                f"objective {name} means nothing in the {space.registry_name} space; leave this "
+                "term out"
             )
 
     def weight_at(self, step: int) -> float:

@@ -107,7 +107,8 @@ def _figures(steps: dict[str, int], estimates: dict[str, Estimate]) -> dict[str,
     if tried:
         figures["estimate"] = (
             f"steps on {', on '.join(tried)} random images, extended to the batch (too "
-            "high where architectures share operations); reading images, choosing, testing and measuring come on top"
+            "high where architectures share operations); reading images, choosing, testing and "
+            "measuring come on top"
         )
     return figures
 

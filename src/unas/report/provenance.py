@@ -64,7 +64,8 @@ def _data(data: Fields) -> str:
         return ""
     classes = len(data.texts("classes"))
     source = f" of {data.text('test_from')}" if data.text("test_from") else ""
-    return f"{data.text('dataset')}: {whole(classes)} classes, train {whole(train)}, test {whole(test)}{source}"
+    counts = f"{whole(classes)} classes, train {whole(train)}, test {whole(test)}{source}"
+    return f"{data.text('dataset')}: {counts}"
 
 
 def _listed(words: Iterable[str]) -> str:

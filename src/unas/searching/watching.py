@@ -34,7 +34,7 @@ def watched(search: SearchStep) -> dict[str, float]:
 
 @torch.no_grad()
 def mode_scores(search: SearchStep, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """Return how well the policy's mode does in the supernet, a hard architecture; {} of nothing."""
+    """Return how well the policy's mode, a hard architecture, does; {} on no images."""
     layout = search.policy.layout
     mode = Genotype(layout.space, search.policy.mode())
     sample = Sample.from_genotypes(layout, [mode])

@@ -13,7 +13,7 @@ from unas.lab.queries import Queries
 def policy_search(
     queries: Queries, estimator: Estimator, *, lr: float, num_samples: int, seed: int
 ) -> None:
-    """Take steps of Adam down the estimated gradient of the expected cost until the budget is spent.
+    """Step down the estimated gradient of the expected cost until the budget is spent.
 
     Where the table doesn't list an architecture that is drawn, its cost is that of the nearest one.
 

@@ -11,7 +11,7 @@ REFIT_EVERY = 10
 
 
 class GaussianProcess:
-    """A Gaussian process with the kernel exp(−γ·(choices that differ)), γ and noise of greatest likelihood.
+    """A Gaussian process with the kernel exp(−γ·d), γ and noise of greatest likelihood.
 
     In one-hot weights the kernel is exp(−γ·(C − z·z')), a product over choices: every order of
     interaction counts, the lower the more. It is defined, and smooth, for relaxed weights too.
@@ -22,7 +22,7 @@ class GaussianProcess:
         self._next_fit = 0
 
     def fit(self, features: Tensor, costs: Tensor, num_choices: int) -> None:
-        """Take in all that is known: one-hot architectures [n, ΣK] and standardised costs [n], float64."""
+        """Take in what is known: one-hot architectures [n, ΣK], standardised costs [n], float64."""
         self.features, self.num_choices = features, num_choices
         if len(costs) >= self._next_fit:
             pairs = [(scale, noise) for scale in SCALES for noise in NOISES]

@@ -10,7 +10,7 @@ from unas.lab.queries import Queries
 
 @dataclass(frozen=True)
 class BlackBoxMethod(ABC):
-    """A search for the architecture of least cost that learns by asking for costs, and in no other way."""
+    """A search for the architecture of least cost that learns by asking for costs alone."""
 
     @abstractmethod
     def search(self, queries: Queries, seed: int) -> None:

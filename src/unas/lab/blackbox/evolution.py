@@ -33,7 +33,8 @@ class Evolution(BlackBoxMethod):
     def __post_init__(self) -> None:
         if not 1 <= self.tournament <= self.population:
             raise UserError(
-                f"tournament is {self.tournament}; it must be from 1 to population, {self.population}"
+                f"tournament is {self.tournament}; it must be from 1 to population, "
+                f"{self.population}"
             )
 
     def search(self, queries: Queries, seed: int) -> None:

@@ -12,7 +12,7 @@ from unas.lab.queries import Queries
 
 @dataclass(frozen=True)
 class RelaxSearch(BlackBoxMethod):
-    """One architecture a step, with a control variate learned from the variance (Grathwohl et al. 2018).
+    """One architecture a step, with a learned control variate (Grathwohl et al. 2018).
 
     Args:
         lr: of Adam, in the policy's logits.

@@ -19,7 +19,7 @@ from unas.lab.queries import Queries
 
 @dataclass(frozen=True)
 class SurrogatePolicy(BlackBoxMethod):
-    """A policy that follows the gradient of a surrogate, and asks for the most promising of its draws.
+    """A policy that follows a surrogate's gradient, and asks for its most promising draws.
 
     After every answer the surrogate is fitted on all answers. With c(z) its mean and s(z) its
     standard deviation, the policy takes a few steps down ∇E[c(z) − κ·s(z)], estimated from hundreds
@@ -114,7 +114,7 @@ class _Run:
         return found
 
     def _polish(self) -> None:
-        """Score the neighbours of the best draws, of the best of those, and so on while that finds better ones."""
+        """Score neighbours of the best draws, then of the best of those, while that helps."""
         tried: set[tuple[int, ...]] = set()
         while centres := [o for o in self._unknown()[: self.options.polished] if o not in tried]:
             tried.update(centres)
@@ -150,7 +150,7 @@ class _Run:
 
 
 def standardised(costs: Tensor) -> Tensor:
-    """Return costs with mean 0 and deviation 1, after cutting off how far the worst lie beyond the median.
+    """Return costs with mean 0 and deviation 1; how far the worst lie off is cut first.
 
     A few failures, far worse than the rest, would otherwise take all the surrogate's attention.
     """
