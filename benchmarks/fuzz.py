@@ -13,6 +13,7 @@ import argparse
 import collections
 import contextlib
 import io
+import json
 import logging
 import os
 import platform
@@ -26,6 +27,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -38,6 +40,7 @@ import torch
 from onnx import helper, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.case.test_case import TestCase
+from PIL import Image
 
 import hostile
 import unas
@@ -50,6 +53,8 @@ from unas.cli.options import Composition, RunOptions
 from unas.cli.words import take
 from unas.common.errors import UserError
 from unas.compute.hardware import cpu_name
+from unas.data import DataRecord, evaluation_batches
+from unas.data.folder import ImageFolder
 
 TRUST = ("--trust", "tiny:TinyDigits")
 RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:run", "", "../x")
@@ -196,6 +201,78 @@ def operators_finding(models: list[onnx.ModelProto], draw: random.Random) -> str
     return _outcome("onnx operators", lambda: command(words), words)
 
 
+ODD_NAMES = (
+    "cat", "Cat", "café", "cafe\u0301", "two words", "new\nline", "\x1b[31mred", "\u202eback",
+    "..cat", "-rf", "a" * 200, "猫", "🐈", ".hidden", "cat.png", "CON", "con",
+    "%s", "{}", "'", '"', "$(id)",
+)  # fmt: skip
+ODD_BYTES = (b"caf\xe9", b"\xff\xfe", b"\xc3(")
+SUFFIXES = (
+    ".png", ".PNG", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".svg",
+    ".heic", ".txt", ".png.txt", "", ".", ".zip", ".npy", ".pkl",
+)  # fmt: skip
+PARTS = ("train", "train", "val", "valid", "Validation", "TEST", "test", "training", "extra")
+
+
+def folder_finding(root: Path, draw: random.Random) -> str | None:
+    """Read a folder of images that somebody has filled with whatever a file system takes."""
+    shutil.rmtree(root, ignore_errors=True)
+    for part in {draw.choice(PARTS) for _ in range(draw.randint(1, 4))} | {"train"}:
+        for _ in range(draw.randrange(5)):
+            _fill(os.path.join(os.fsencode(root), part.encode(), _odd_name(draw)), draw)
+    return _outcome("folders", lambda: _read_folder(root), sorted(map(repr, root.rglob("*")))[:9])
+
+
+def _odd_name(draw: random.Random) -> bytes:
+    if draw.random() < 0.05:
+        return draw.choice(ODD_BYTES)
+    return draw.choice(ODD_NAMES).encode()
+
+
+def _fill(folder: bytes, draw: random.Random) -> None:
+    """Make a class's folder, or something else in its place, with some files in it."""
+    if draw.random() < 0.1:
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            draw.choice((os.mkfifo, lambda path: os.symlink(path, path)))(folder)
+        return
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(folder)
+    if not os.path.isdir(folder):
+        return
+    for _ in range(draw.randrange(6)):
+        path = os.path.join(folder, _odd_name(draw)[:180] + draw.choice(SUFFIXES).encode())
+        if os.path.lexists(path):
+            continue
+        match draw.randrange(8):
+            case 0:
+                os.mkfifo(path)
+            case 1:
+                os.symlink(draw.choice((b"/dev/zero", path, b"/nowhere", folder)), path)
+            case 2:
+                os.mkdir(path)
+            case 3:
+                Path(os.fsdecode(path)).write_bytes(draw.randbytes(draw.randrange(200)))
+            case _:
+                kind = draw.choice(("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
+                size = (draw.choice((1, 8, 30)), draw.choice((1, 9, 40)))
+                mode = draw.choice(("RGB", "L"))
+                with open(path, "wb") as file:
+                    Image.new(mode, size, draw.randrange(256)).save(file, format=kind)
+
+
+def _read_folder(root: Path) -> str:
+    """Read all that training and testing would, and what is said and kept of it."""
+    data = ImageFolder(size=8, max_corrupt=0.9, workers=1).load(root)
+    for images in (data.train, data.test):
+        for _ in evaluation_batches(images, 7, data.normalisation):
+            pass
+    record = DataRecord.of(data)
+    json.dumps(asdict(record)).encode()
+    print(record.line(), *record.left_out)
+    return ""
+
+
 def _changed(path: Path, content: bytes, draw: random.Random) -> bytes:
     """Return a changed content; a checkpoint gets a fitting checksum half of the time."""
     if path.suffix == ".ckpt" and draw.random() < 0.5:
@@ -287,6 +364,7 @@ def main() -> None:
     targets |= {"flags": flags_finding, "commands": words_finding}
     models = operator_models()
     targets["onnx operators"] = lambda draw: operators_finding(models, draw)
+    targets["folders"] = lambda draw: folder_finding(directory / "photographs", draw)
     targets["run directories"] = lambda draw: run_finding(whole, directory, draw)
     targets = {
         name: target
