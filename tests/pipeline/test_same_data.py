@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -305,3 +306,55 @@ def test_a_run_goes_on_from_another_folder(
     _one_more(place)
     assert cli.main([*words, "--data-root", "../photos"]) == 2
     assert "../photos has 3 classes" in capfd.readouterr().err
+
+
+def test_a_training_goes_on_where_the_file_of_its_architecture_is_not(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copy("r/genotype.json", "given.json")
+    unas.train(config(Path("photos"), genotype="given.json"), "t", quiet=True)
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    words = ["train", "--resume", "--out", "../t", "--data-root", "../photos", "--trust", *TRUST]
+    assert cli.main(words) == 0
+    shutil.rmtree("../t/checkpoints")  # as of a run that was stopped before the first
+    assert cli.main(words) == 0
+    (place / "t" / "genotype.json").unlink()
+    assert cli.main(words) == 2
+    assert "given.json" in capfd.readouterr().err
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link_to_a_pipe(path: Path) -> None:
+    os.mkfifo(path.with_suffix(".pipe"))
+    path.symlink_to(path.with_suffix(".pipe"))
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [_pipe, _link_to_a_pipe, _folder])
+def test_what_is_called_as_an_image_and_is_no_file_is_not_opened(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    photos = make_photos(tmp_path, val=0)
+    make(photos / "train" / "cat" / "pipe.png")
+    data = ImageFolder(size=8, workers=1).load(photos)
+    assert len(data.train) + len(data.test) == 120
+    assert data.left_out
+
+
+def test_a_circle_of_links_is_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    photos = make_photos(tmp_path, val=0)
+    path = photos / "train" / "cat" / "circle.png"
+    path.symlink_to(path)
+    data = ImageFolder(size=8, workers=1, max_corrupt=0.1).load(photos)
+    assert len(data.train) + len(data.test) == 121
+    for images in (data.train, data.test):
+        images.read(images.labels.new_tensor(range(len(images)))).result()
+    assert len(data.train.skipped) == 1

@@ -16,13 +16,13 @@ from unas.cli.options import Composition, RunOptions
 from unas.cli.words import require_no_more, take, take_name
 from unas.common.documents import parse_json
 from unas.common.errors import UserError, one_line_errors
-from unas.common.files import read_text
+from unas.common.files import is_plain, read_text
 from unas.config import Config
 from unas.config.components import outside_names
 from unas.config.document import config_from_json, config_to_json
 from unas.data import registry as datasets
 from unas.recipes import recipe
-from unas.runs.names import CONFIG
+from unas.runs.names import CONFIG, GENOTYPE
 
 
 def named_recipe(name: str) -> Config:
@@ -79,7 +79,10 @@ def resumed(command: Command, words: Sequence[str], options: RunOptions, directo
     moved = replace(config, data_root=asked.data_root)  # that they are the same is seen from them
     if asked != moved:
         raise UserError(_difference(moved, asked, directory))
-    _check(command, moved)
+    kept = directory / GENOTYPE
+    # The run has a copy of the architecture that it was given; the file itself may be gone.
+    has_copy = moved.genotype is not None and is_plain(kept)
+    _check(command, replace(moved, genotype=str(kept)) if has_copy else moved)
     return moved
 
 

@@ -54,7 +54,8 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
     """Return the images in the folders of `folder`, each of which is a class.
 
     Links are followed wherever they lead: a tree of links is a common way to take a part of
-    ImageNet. Names that begin with a dot are passed over, and so is what has no suffix of an image.
+    ImageNet. Names that begin with a dot are passed over, and so is what has no suffix of an image
+    and what is neither file nor folder.
 
     Args:
         dataset: the word that an error line begins with.
@@ -148,9 +149,9 @@ def _listing(dataset: str, folder: Path) -> _Listing:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     folders.append(entry.name)
-                elif entry.name.lower().endswith(SUFFIXES):
+                elif entry.name.lower().endswith(SUFFIXES) and _may_be_opened(entry):
                     images.append(entry.name)
                 else:
                     others[os.path.splitext(entry.name)[1].lower()] += 1
@@ -159,6 +160,24 @@ def _listing(dataset: str, folder: Path) -> _Listing:
             f"{dataset}: {folder} can't be read ({error.strerror}); is it there, and yours?"
         ) from error
     return _Listing(sorted(images), sorted(folders), others)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False
+
+
+def _may_be_opened(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file, or a link to nothing, which is told when it is read.
+
+    Whoever opens a pipe may wait forever.
+    """
+    try:
+        return entry.is_file() or not os.path.exists(entry.path)
+    except OSError:  # a circle of links
+        return True
 
 
 def check_same_classes(dataset: str, train: ImageTree, test: ImageTree) -> None:

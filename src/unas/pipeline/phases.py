@@ -50,7 +50,9 @@ def find_genotype(work: Work) -> Genotype:
         return Genotype.from_json(text)
     if work.config.genotype is None:
         return search_genotype(work)
-    genotype = load_genotype(work.config.genotype)
+    kept = run.path(GENOTYPE)  # of a run that was stopped before its first checkpoint
+    source = kept if kept.exists() else work.config.genotype
+    genotype = load_genotype(str(source))
     # A wrong one is refused before anything is spent on it.
     work.blueprint.skeleton(genotype)
     run.write_text(GENOTYPE, genotype.to_json())
