@@ -218,7 +218,7 @@ def folder_finding(root: Path, draw: random.Random) -> str | None:
     """Read a folder of images that somebody has filled with whatever a file system takes."""
     shutil.rmtree(root, ignore_errors=True)
     for part in {draw.choice(PARTS) for _ in range(draw.randint(1, 4))} | {"train"}:
-        for _ in range(draw.randrange(5)):
+        for _ in range(draw.randint(2, 4)):
             _fill(os.path.join(os.fsencode(root), part.encode(), _odd_name(draw)), draw)
     return _outcome("folders", lambda: _read_folder(root), sorted(map(repr, root.rglob("*")))[:9])
 
@@ -240,6 +240,10 @@ def _fill(folder: bytes, draw: random.Random) -> None:
         os.makedirs(folder)
     if not os.path.isdir(folder):
         return
+    if draw.random() < 0.95:  # a folder without an image is refused at once
+        for number in range(2):
+            path = os.path.join(folder, b"%d.png" % number)
+            Image.new("RGB", (9, 8), number).save(os.fsdecode(path))
     for _ in range(draw.randrange(6)):
         path = os.path.join(folder, _odd_name(draw)[:180] + draw.choice(SUFFIXES).encode())
         if os.path.lexists(path):

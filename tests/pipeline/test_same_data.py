@@ -353,8 +353,29 @@ def test_a_circle_of_links_is_an_image_that_cannot_be_read(tmp_path: Path) -> No
     photos = make_photos(tmp_path, val=0)
     path = photos / "train" / "cat" / "circle.png"
     path.symlink_to(path)
-    data = ImageFolder(size=8, workers=1, max_corrupt=0.1).load(photos)
+    data: Any = ImageFolder(size=8, workers=1, max_corrupt=0.1).load(photos)
     assert len(data.train) + len(data.test) == 121
     for images in (data.train, data.test):
         images.read(images.labels.new_tensor(range(len(images)))).result()
     assert len(data.train.skipped) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9", b"two\nlines", b"\x1b[31mred", "line\u2028separator".encode()]
+)
+def test_a_class_whose_name_fits_into_no_line_is_refused_when_the_folder_is_read(
+    name: bytes, tmp_path: Path
+) -> None:
+    photos = make_photos(tmp_path / "photos", val=0)
+    folder = Path(os.fsdecode(os.path.join(os.fsencode(photos), b"train", name)))
+    add(folder, 3, 9)
+    with pytest.raises(UserError, match="in its name; rename it") as caught:
+        unas.run(config(photos), tmp_path / "r", quiet=True)
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "r").exists()
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", names=("cat",), val=0)
+    with pytest.raises(UserError, match="there is one class, 'cat'; give two or more"):
+        ImageFolder(size=8).load(photos)

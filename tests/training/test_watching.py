@@ -64,6 +64,14 @@ def test_the_best_weights_are_those_of_the_highest_accuracy_and_then_the_least_l
     assert best.training.network.logits.tolist() == pytest.approx(EPOCHS[2])
 
 
+def test_weights_of_a_loss_that_is_not_finite_are_never_the_best() -> None:
+    best = watched(keeps_best=True)
+    for epoch, logits in enumerate([(float("inf"), 0.0), *EPOCHS[1:3]], 1):
+        set_logits(best.training, *logits)
+        best.look(epoch)
+    assert best.deliver() == {"weights": "best, of epoch 3"}
+
+
 def test_the_last_weights_are_kept_unless_the_best_are_asked_for() -> None:
     last = watched(keeps_best=False)
     for epoch, logits in enumerate(EPOCHS, 1):

@@ -81,6 +81,12 @@ def _title(name: str) -> str:
 
 def _end(run: RunData) -> list[tuple[str, str]]:
     rows = [("steps done", f"{run.steps[TRAINING]:,}")]
+    trained = run.summary.number("training_images")
+    kept = run.summary.number("training_validation_images")
+    if trained is not None and kept is not None:
+        rows.append(("images", f"{whole(trained)} trained on, {whole(kept)} kept for validation"))
+    if run.summary.text("weights"):
+        rows.append(("weights delivered", run.summary.text("weights")))
     epochs = run.config.object("training").number("epochs")
     if epochs is not None:
         rows.append(("epochs planned", whole(epochs)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,9 @@ class Watched:
         network = self.training.network
         scores = evaluate(network, self.watch.batches, self.training.runtime)
         rank = [scores.top1, -scores.loss]
-        if self.watch.keeps_best and (not self.best or rank > self.best["rank"]):
+        # A loss that is not finite has no order, and such weights are never the best.
+        is_candidate = self.watch.keeps_best and math.isfinite(scores.loss)
+        if is_candidate and (not self.best or rank > self.best["rank"]):
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             self.best = {"rank": rank, "epoch": epoch, "weights": weights}
         return scores.figures(self.watch.of)
