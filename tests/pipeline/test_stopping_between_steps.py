@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas.common.errors import Interrupted
 from unas.pipeline import batches, phases
 from unas.runs.names import GENOTYPE, ONNX, SUMMARY
+from unas.searching import choosing
 from unas.searching.losses import Losses
+
+
+def _in_small_batches(patch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    def choose(*arguments: Any) -> Any:
+        patch.setattr(batches, "EVALUATION_BATCH", 8)
+        return choosing.choose(*arguments)
+
+    return choose
 
 
 def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
@@ -42,13 +52,12 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
         return str(caught.value)
 
     run = tmp_path / "run"
-    # The only calls of `logits` outside of `Losses.__call__` are those of the four candidates, on
-    # the first
-    # batch of three.
+    # The only calls of `logits` outside of `Losses.__call__` are those of the mode after three epochs,
+    # and then those of the four candidates, on the first batch of three.
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "EVALUATION_BATCH", 8)
+        patch.setattr(phases, "choose", _in_small_batches(patch))
         patch.setattr(Losses, "__call__", _losses_that_do_not_count)
-        message = stopped_in(Losses, "logits", 4)
+        message = stopped_in(Losses, "logits", 3 + 4)
     assert message.startswith(
         f"stopped after search step {SEARCH_STEPS}, saved in {run}; go on with: unas run --resume "
     )

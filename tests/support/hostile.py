@@ -317,9 +317,12 @@ def _images() -> tuple[bytes, ...]:
 
 
 def _read_folder(path: Path) -> None:
-    """Read a folder of three sound images and this one."""
+    """Read a folder of this image and sound ones, in two classes."""
     for number, content in enumerate(_images()):
         (path.parent / f"sound{number}.png").write_bytes(content)
+    other = path.parents[1] / "other"
+    other.mkdir(exist_ok=True)
+    (other / "sound.png").write_bytes(_images()[0])
     data = ImageFolder(size=8, test_fraction=0.5, max_corrupt=0.9, workers=1).load(path.parents[2])
     for images in (data.train, data.test):
         images.read(torch.arange(len(images)), replace=True).result()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unas.compute.shapes import PerArchitecture
+from torch import Tensor
+
 from unas.objectives.base import Evaluation, Objective
 
 
@@ -12,6 +13,6 @@ from unas.objectives.base import Evaluation, Objective
 class CrossEntropy(Objective):
     """Mean cross-entropy of an architecture's training images."""
 
-    def __call__(self, evaluation: Evaluation) -> PerArchitecture:
+    def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""
         return evaluation.by_architecture(evaluation.train_losses).mean(1)

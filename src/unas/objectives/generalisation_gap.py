@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from torch import Tensor
+
 from unas.common.errors import UserError
-from unas.compute.shapes import PerArchitecture
 from unas.objectives.base import Evaluation, Objective
 
 
@@ -31,7 +32,7 @@ class GeneralisationGap(Objective):
         if self.gap not in ("instance", "group"):
             raise UserError(f"gap is {self.gap!r}; it must be instance or group")
 
-    def __call__(self, evaluation: Evaluation) -> PerArchitecture:
+    def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""
         assert evaluation.validation_losses is not None  # noqa: S101 - it was asked for
         difference = evaluation.by_architecture(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from unas.compute.shapes import PerArchitecture
 from unas.objectives.base import Evaluation, Objective
 from unas.spaces import SearchSpace
 
@@ -25,7 +25,7 @@ class Overlap(Objective):
         """Return whether the space has nodes of two slots."""
         return bool(space.slot_pairs())
 
-    def __call__(self, evaluation: Evaluation) -> PerArchitecture:
+    def __call__(self, evaluation: Evaluation) -> Tensor:
         """Return the term for each architecture, [G]."""
         self.check(evaluation.space)
         sample = evaluation.sample
