@@ -120,10 +120,11 @@ def with_choices(model: nn.Module, size: int, count: int = 2) -> nn.Module:
     keeps_shape: dict[str, int] = {}
     seen: set[str] = set()
 
-    def look(path: str, module: nn.Module, inputs: tuple[Any, ...], outcome: Any) -> None:
-        is_plain = (
-            len(inputs) == 1 and isinstance(inputs[0], Tensor) and isinstance(outcome, Tensor)
-        )
+    def look(
+        path: str, module: nn.Module, inputs: tuple[Any, ...], others: dict[str, Any], outcome: Any
+    ) -> None:
+        has_one = len(inputs) == 1 and not others and isinstance(inputs[0], Tensor)
+        is_plain = has_one and isinstance(outcome, Tensor)
         parameters = sum(parameter.numel() for parameter in module.parameters())
         if is_plain and inputs[0].shape == outcome.shape and parameters and path not in seen:
             keeps_shape[path] = parameters

@@ -379,3 +379,13 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
     photos = make_photos(tmp_path / "photos", names=("cat",), val=0)
     with pytest.raises(UserError, match="there is one class, 'cat'; give two or more"):
         ImageFolder(size=8).load(photos)
+
+
+def test_names_of_what_is_not_read_move_no_cursor(tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", val=0)
+    add(photos / "train" / "cat" / "\x1b[2Jinner", 1, 0)
+    (photos / "train" / "cat" / "a.\u202egnp").write_bytes(b"")
+    (photos / "\x1b[31mred").mkdir()
+    left_out = ImageFolder(size=8).load(photos).left_out
+    assert len(left_out) == 3
+    assert "".join(left_out).isprintable()

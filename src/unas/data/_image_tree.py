@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unas.common.errors import UserError
+from unas.common.text import printable
 from unas.data._decode import SUFFIXES
 
 
@@ -102,10 +103,10 @@ def _left_out(part: str, loose: int, inner: list[str], others: Counter[str]) -> 
     if loose:
         says.append(f"{_counted(loose, 'image')} beside the folders of {part}/")
     if inner:
-        first = f"{part}/{inner[0]}"
+        first = printable(f"{part}/{inner[0]}")
         says.append(f"{_counted(len(inner), 'folder')} within those of classes, such as {first}")
     for suffix, count in sorted(others.items()):
-        kind = f"{suffix} file" if suffix else "file without a suffix"
+        kind = f"{printable(suffix)} file" if suffix else "file without a suffix"
         says.append(f"{_counted(count, kind)} in {part}/")
     return tuple(says)
 

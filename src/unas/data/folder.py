@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from unas.common.errors import UserError
+from unas.common.text import printable
 from unas.data._image_files import ImageFiles, Readers
 from unas.data._image_tree import ImageTree, check_same_classes, find_images, folders_in
 from unas.data._skipped import SkippedFiles
@@ -151,7 +152,7 @@ def _test_folder(root: Path, folders: list[str]) -> Path | None:
 def _unread(folders: list[str], train: str, test_folder: Path | None) -> tuple[str, ...]:
     """Return the folders of the data root that nothing is read from."""
     read = {train, None if test_folder is None else test_folder.name}
-    return tuple(f"{folder}/" for folder in folders if folder not in read)
+    return tuple(f"{printable(folder)}/" for folder in folders if folder not in read)
 
 
 def _share(fraction: float) -> str:
