@@ -13,7 +13,6 @@ import argparse
 import collections
 import contextlib
 import io
-import json
 import logging
 import os
 import platform
@@ -25,24 +24,18 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
-from onnx.backend.test.case.node import collect_testcases
-from onnx.backend.test.case.test_case import TestCase
-from PIL import Image
 
 import hostile
+import odd_folders
+import operator_models
 import unas
 from tiny import tiny_recipe
 from unas.cli import main as command
@@ -53,8 +46,6 @@ from unas.cli.options import Composition, RunOptions
 from unas.cli.words import take
 from unas.common.errors import UserError
 from unas.compute.hardware import cpu_name
-from unas.data import DataRecord, evaluation_batches
-from unas.data.folder import ImageFolder
 
 TRUST = ("--trust", "tiny:TinyDigits")
 RECIPES = ("digits", "cifar10", "imagenet-mobile", "folder", f"{hostile.EVIL}:run", "", "../x")
@@ -150,46 +141,6 @@ def run_finding(whole: Path, directory: Path, draw: random.Random) -> str | None
         patience.cancel()
 
 
-def of_images(case: TestCase) -> onnx.ModelProto | None:
-    """Return the model of a node test with images as its one input; None of one without tensors.
-
-    They become the first input of the test, and the other inputs are constants.
-    """
-    inputs = case.data_sets[0][0] if case.data_sets else []
-    if not inputs or not all(isinstance(value, np.ndarray) and value.size for value in inputs):
-        return None
-    model = onnx.ModelProto()
-    model.CopyFrom(case.model)
-    graph = model.graph
-    first, *others = [value.name for value in graph.input]
-    shape = numpy_helper.from_array(np.array(inputs[0].shape, np.int64), "fuzz/shape")
-    to_first = [
-        helper.make_node("Reshape", ["images", "fuzz/shape"], ["fuzz/values"]),
-        helper.make_node(
-            "Cast", ["fuzz/values"], [first], to=graph.input[0].type.tensor_type.elem_type
-        ),
-    ]
-    constants = [
-        numpy_helper.from_array(value, name)
-        for name, value in zip(others, inputs[1:], strict=False)
-    ]
-    nodes = [*to_first, *graph.node]
-    del graph.node[:], graph.input[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend([shape, *constants])
-    images = (1, 1, 1, inputs[0].size)
-    graph.input.append(helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, images))
-    return model
-
-
-def operator_models() -> list[onnx.ModelProto]:
-    """Return a model for each of onnx's own node tests, of images where that can be."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of values that a type can't hold, on purpose
-        cases = [case for case in collect_testcases(None) if case.model is not None]
-        return [of_images(case) or cast("onnx.ModelProto", case.model) for case in cases]
-
-
 def operators_finding(models: list[onnx.ModelProto], draw: random.Random) -> str | None:
     """Check a file with one of the operators of onnx's own node tests, as it is or changed."""
     path = Path("operator.onnx")
@@ -201,80 +152,12 @@ def operators_finding(models: list[onnx.ModelProto], draw: random.Random) -> str
     return _outcome("onnx operators", lambda: command(words), words)
 
 
-ODD_NAMES = (
-    "cat", "Cat", "café", "cafe\u0301", "two words", "new\nline", "\x1b[31mred", "\u202eback",
-    "..cat", "-rf", "a" * 200, "猫", "🐈", ".hidden", "cat.png", "CON", "con",
-    "%s", "{}", "'", '"', "$(id)",
-)  # fmt: skip
-ODD_BYTES = (b"caf\xe9", b"\xff\xfe", b"\xc3(")
-SUFFIXES = (
-    ".png", ".PNG", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".svg",
-    ".heic", ".txt", ".png.txt", "", ".", ".zip", ".npy", ".pkl",
-)  # fmt: skip
-PARTS = ("train", "train", "val", "valid", "Validation", "TEST", "test", "training", "extra")
-
-
 def folder_finding(root: Path, draw: random.Random) -> str | None:
     """Read a folder of images that somebody has filled with whatever a file system takes."""
-    shutil.rmtree(root, ignore_errors=True)
-    for part in {draw.choice(PARTS) for _ in range(draw.randint(1, 4))} | {"train"}:
-        for _ in range(draw.randint(2, 4)):
-            _fill(os.path.join(os.fsencode(root), part.encode(), _odd_name(draw)), draw)
-    return _outcome("folders", lambda: _read_folder(root), sorted(map(repr, root.rglob("*")))[:9])
-
-
-def _odd_name(draw: random.Random) -> bytes:
-    if draw.random() < 0.05:
-        return draw.choice(ODD_BYTES)
-    return draw.choice(ODD_NAMES).encode()
-
-
-def _fill(folder: bytes, draw: random.Random) -> None:
-    """Make a class's folder, or something else in its place, with some files in it."""
-    if draw.random() < 0.1:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            draw.choice((os.mkfifo, lambda path: os.symlink(path, path)))(folder)
-        return
-    with contextlib.suppress(FileExistsError):
-        os.makedirs(folder)
-    if not os.path.isdir(folder):
-        return
-    if draw.random() < 0.95:  # a folder without an image is refused at once
-        for number in range(2):
-            path = os.path.join(folder, b"%d.png" % number)
-            Image.new("RGB", (9, 8), number).save(os.fsdecode(path))
-    for _ in range(draw.randrange(6)):
-        path = os.path.join(folder, _odd_name(draw)[:180] + draw.choice(SUFFIXES).encode())
-        if os.path.lexists(path):
-            continue
-        match draw.randrange(8):
-            case 0:
-                os.mkfifo(path)
-            case 1:
-                os.symlink(draw.choice((b"/dev/zero", path, b"/nowhere", folder)), path)
-            case 2:
-                os.mkdir(path)
-            case 3:
-                Path(os.fsdecode(path)).write_bytes(draw.randbytes(draw.randrange(200)))
-            case _:
-                kind = draw.choice(("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
-                size = (draw.choice((1, 8, 30)), draw.choice((1, 9, 40)))
-                mode = draw.choice(("RGB", "L"))
-                with open(path, "wb") as file:
-                    Image.new(mode, size, draw.randrange(256)).save(file, format=kind)
-
-
-def _read_folder(root: Path) -> str:
-    """Read all that training and testing would, and what is said and kept of it."""
-    data = ImageFolder(size=8, max_corrupt=0.9, workers=1).load(root)
-    for images in (data.train, data.test):
-        for _ in evaluation_batches(images, 7, data.normalisation):
-            pass
-    record = DataRecord.of(data)
-    json.dumps(asdict(record)).encode()
-    print(record.line(), *record.left_out)
-    return ""
+    odd_folders.fill(root, draw)
+    return _outcome(
+        "folders", lambda: odd_folders.read_folder(root), sorted(map(repr, root.rglob("*")))[:9]
+    )
 
 
 def _changed(path: Path, content: bytes, draw: random.Random) -> bytes:
@@ -326,17 +209,15 @@ def _finding(
 ) -> str | None:
     """Return what went wrong with one input, or None."""
     is_late.clear()
-    finding = None
+    late = f"{name}: more than {LONGEST} s"
     try:
         signal.alarm(LONGEST)
         finding = target(draw)
     except TooLongError:
-        pass  # told below
+        return late
     finally:
         signal.alarm(0)
-    if finding is None and is_late.is_set():
-        return f"{name}: more than {LONGEST} s"
-    return finding
+    return late if finding is None and is_late.is_set() else finding
 
 
 FLAGS = ["--", "-x", "--search", "--seed="]
@@ -366,7 +247,7 @@ def main() -> None:
         for reader in hostile.readers(directory)
     }
     targets |= {"flags": flags_finding, "commands": words_finding}
-    models = operator_models()
+    models = operator_models.operator_models()
     targets["onnx operators"] = lambda draw: operators_finding(models, draw)
     targets["folders"] = lambda draw: folder_finding(directory / "photographs", draw)
     targets["run directories"] = lambda draw: run_finding(whole, directory, draw)

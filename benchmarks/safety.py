@@ -85,7 +85,10 @@ def interval(with_guards: list[float], without: list[float]) -> tuple[float, flo
     return float(np.median(pairs[0]) / np.median(pairs[1])), float(low), float(high)
 
 
-def main() -> None:
+Times = list[float]
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("--steps", type=int, default=100, help="of each kind (default: 100)")
@@ -99,7 +102,35 @@ def main() -> None:
         default=Path("runs"),
         help="folder that checkpoints go to and leave again",
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def paired(search: SearchStep, images: int, arguments: argparse.Namespace) -> tuple[Times, Times]:
+    """Return the seconds of steps with guards and without, in turn."""
+    runtime = search.runtime
+    shape = (images, arguments.channels, arguments.size, arguments.size)
+    x = torch.randn(shape, device=runtime.device)
+    y = torch.randint(10, (images,), device=runtime.device)
+
+    def plain() -> float:
+        with unguarded(search):
+            return seconds(lambda: search(x, y, x, y), runtime.synchronise)
+
+    def guarded() -> float:
+        return seconds(lambda: search(x, y, x, y), runtime.synchronise)
+
+    for _ in range(3):
+        guarded(), plain()
+    times: dict[Callable[[], float], Times] = {guarded: [], plain: []}
+    orders = itertools.cycle(((guarded, plain), (plain, guarded)))
+    for _, order in zip(range(arguments.steps), orders, strict=False):
+        for kind in order:
+            times[kind].append(kind())
+    return times[guarded], times[plain]
+
+
+def main() -> None:
+    arguments = _arguments()
     config = recipe(arguments.recipe)
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (
@@ -109,28 +140,9 @@ def main() -> None:
         runtime = config.runtime.build()
         search = SearchStep(config.space, config.search, 10, arguments.channels, runtime)
         share = ranks.share(config.search.batch_size, "search.batch_size")
-        x = torch.randn(
-            share, arguments.channels, arguments.size, arguments.size, device=runtime.device
-        )
-        y = torch.randint(10, (share,), device=runtime.device)
-        wait = runtime.synchronise
-
-        def plain() -> float:
-            with unguarded(search):
-                return seconds(lambda: search(x, y, x, y), wait)
-
-        def guarded() -> float:
-            return seconds(lambda: search(x, y, x, y), wait)
-
-        for _ in range(3):
-            guarded(), plain()
-        times: dict[Callable[[], float], list[float]] = {guarded: [], plain: []}
-        orders = itertools.cycle(((guarded, plain), (plain, guarded)))
-        for _, order in zip(range(arguments.steps), orders, strict=False):
-            for kind in order:
-                times[kind].append(kind())
-        ratio, low, high = interval(times[guarded], times[plain])
-        step = statistics.median(times[plain])
+        with_guards, without = paired(search, share, arguments)
+        ratio, low, high = interval(with_guards, without)
+        step = statistics.median(without)
         every, named = runtime.ranks_compared_every, search.named_tensors()
         checkpoints, numbers = Checkpoints(Path(folder)), itertools.count(1)
 
@@ -157,7 +169,7 @@ def main() -> None:
         ]
         total = ratio - 1
         for name, (function, whole) in timed_alone.items():
-            taken = median_of(function, 20, wait)
+            taken = median_of(function, 20, runtime.synchronise)
             total += taken / whole
             lines.append(f"{name}: {1000 * taken:.3f} ms, {100 * taken / whole:.3f} %")
         lines.append(f"together: {100 * total:.2f} %")

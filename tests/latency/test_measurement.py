@@ -188,9 +188,22 @@ def test_cuda_events_wait_for_the_device() -> None:
     assert latency.device == "cuda:0"
 
 
+# Where a backend runs the network of a run on the CPU, on a GPU and on an Apple GPU.
+RUNS_ON = {
+    "command": ["cpu", "cpu", "cpu"],
+    "compiled": ["cpu", "cuda:0", "cpu"],
+    "eager": ["cpu", "cuda:0", "cpu"],
+    "onnxruntime": ["cpu", "cpu", "cpu"],
+}
+
+
 @pytest.mark.parametrize("name", backends.names())
-@pytest.mark.parametrize("device", ["cpu", "cuda:0", "mps"])
-def test_a_backend_takes_the_device_it_gives_for_a_run(name: str, device: str) -> None:
+def test_a_run_on_a_device_that_a_backend_has_no_clock_for_is_measured_on_the_cpu(
+    name: str,
+) -> None:
     options = {"command": "true"} if name == "command" else {}
     backend = backends.create(name, **options)
-    backend.require_device(torch.device(backend.device_for(device)))
+    assert [backend.device_for(device) for device in ("cpu", "cuda:0", "mps")] == RUNS_ON[name]
+    if backend.devices:
+        with pytest.raises(UserError, match=f"device is mps; the {name} backend measures on"):
+            backend.require_device(torch.device("mps"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,9 @@ class Kept(NullLog):
         super().__init__(Path(), None)
         self.lines: list[tuple[Any, ...]] = []
 
-    def log(
-        self,
-        phase: str,
-        step: int,
-        values: Mapping[str, float],
-        timings: Mapping[str, float] | None = None,
-    ) -> None:
-        self.lines.append((phase, step, dict(values), dict(timings or {})))
+    def log(self, *arguments: Any, **named: Any) -> None:
+        assert not named
+        self.lines.append(arguments)
 
 
 @pytest.mark.parametrize("is_ended", [True, False])

@@ -80,7 +80,8 @@ def search_loop(
         probabilities = search.policy.probabilities()
         policies.append({"epoch": number, "probabilities": probabilities, "alarms": alarms})
         session.run.write_json(POLICY, policies)
-        session.run.draw(SEARCH, step + 1, "policy", draw_policy(probabilities))
+        if session.ranks.is_main:
+            session.run.draw(SEARCH, step + 1, "policy", draw_policy(probabilities))
     return _raised(policies)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
 from unas.nn.choice import OpChoice
 from unas.nn.mixed import BatchNormRows
+from unas.spaces._checks import check_bn
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.module import ModuleSpace
 
@@ -71,9 +72,7 @@ class NasBench201Space(SearchSpace):
 
     def __post_init__(self) -> None:
         _check_size("space", self.channels, self.cells)
-        if self.bn not in get_args(BatchNormRows):
-            known = " or ".join(get_args(BatchNormRows))
-            raise UserError(f"space.bn is {self.bn!r}; it must be {known}")
+        check_bn(self.bn)
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:

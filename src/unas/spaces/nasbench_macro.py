@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from unas.common.errors import UserError
 from unas.nn.choice import OpChoice
 from unas.nn.mbconv import MBConv
 from unas.nn.mixed import BatchNormRows
+from unas.spaces._checks import check_bn, check_width
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.module import ModuleSpace
 
@@ -41,13 +42,6 @@ _LAYERS = (
 )
 
 
-def _check_width(what: str, width: float) -> None:
-    if not (isinstance(width, int | float) and 0 < width <= MAX_WIDTH):
-        raise UserError(
-            f"{what}.width is {width!r}; it must be more than 0 and at most {MAX_WIDTH}"
-        )
-
-
 @dataclass(frozen=True)
 class NasBenchMacroNetworkOptions(NetworkOptions):
     """How large the network of a NAS-Bench-Macro genotype is.
@@ -62,7 +56,7 @@ class NasBenchMacroNetworkOptions(NetworkOptions):
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_width("network", self.width)
+        check_width("network", self.width, MAX_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -85,10 +79,8 @@ class NasBenchMacroSpace(SearchSpace):
     bn: BatchNormRows = "batch"
 
     def __post_init__(self) -> None:
-        _check_width("space", self.width)
-        if self.bn not in get_args(BatchNormRows):
-            known = " or ".join(get_args(BatchNormRows))
-            raise UserError(f"space.bn is {self.bn!r}; it must be {known}")
+        check_width("space", self.width, MAX_WIDTH)
+        check_bn(self.bn)
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from unas.common.errors import UserError
 from unas.graphs.counting import Counting
 from unas.nn.mixed import BatchNormRows
 from unas.nn.ops import OPERATIONS
+from unas.spaces._checks import check_bn
 from unas.spaces._limits import MacsLimit, check_limit
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.darts.choices import CELLS, NODES, cell_choices, cell_slots, slot_names
@@ -146,10 +147,7 @@ class DartsSpace(SearchSpace):
             raise UserError(
                 f"space.operations is {self.operations!r}; it must be from 1 to {len(OPERATIONS)}"
             )
-        if self.bn not in get_args(BatchNormRows):
-            raise UserError(
-                f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormRows))}"
-            )
+        check_bn(self.bn)
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
 from unas.graphs.counting import Counting
 from unas.nn.mixed import BatchNormRows
+from unas.spaces._checks import check_bn, check_width
 from unas.spaces._limits import MacsLimit, check_limit
 from unas.spaces.base import NetworkOptions, SearchSpace
 from unas.spaces.proxylessnas.layers import layers
@@ -21,13 +22,6 @@ from unas.spaces.proxylessnas.width import IMAGE_SIDE, largest_width
 
 # A file that asks for more is damaged, or wants our memory.
 MAX_WIDTH = 32
-
-
-def _check_width(what: str, width: float) -> None:
-    if not (isinstance(width, int | float) and 0 < width <= MAX_WIDTH):
-        raise UserError(
-            f"{what}.width is {width!r}; it must be more than 0 and at most {MAX_WIDTH}"
-        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class ProxylessNetworkOptions(NetworkOptions):
     def __post_init__(self) -> None:
         check_limit("width", self.width, self.max_macs, self.counting)
         if self.width is not None:
-            _check_width("network", self.width)
+            check_width("network", self.width, MAX_WIDTH)
 
     def decided(
         self, genotype: Genotype, num_classes: int, image_channels: int
@@ -108,11 +102,8 @@ class ProxylessSpace(SearchSpace):
     bn: BatchNormRows = "batch"
 
     def __post_init__(self) -> None:
-        _check_width("space", self.width)
-        if self.bn not in get_args(BatchNormRows):
-            raise UserError(
-                f"space.bn is {self.bn!r}; it must be {' or '.join(get_args(BatchNormRows))}"
-            )
+        check_width("space", self.width, MAX_WIDTH)
+        check_bn(self.bn)
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:
