@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from unas.architecture.genotype import Genotype
-from unas.common.errors import UserError
 from unas.graphs.counting import Counting
 from unas.nn.mixed import BatchNormRows
 from unas.spaces._checks import check_bn, check_width
