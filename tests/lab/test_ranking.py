@@ -161,6 +161,23 @@ def test_rivals_get_as_much_time_as_the_search(tmp_path: Path) -> None:
     assert runs["published", 0]["tau"] is not None
 
 
+def test_images_that_a_training_would_keep_back_are_not_taken_from_random_networks(
+    tmp_path: Path,
+) -> None:
+    accuracies = []
+    kept: list[dict[str, Any]] = [{}, {"validation_fraction": 0.5, "keep": "best"}]
+    for keeps in kept:
+        made = config()
+        recipe = replace(made, training=replace(made.training, **keeps))
+        out = tmp_path / str(len(keeps))
+        out.mkdir()
+        table = write_table(out / "table.csv")
+        ranking(recipe, table, out, PLAN, rivals=("random",), quiet=True, clock=Ticks())
+        accuracies.append(json.loads((out / "random-0" / "networks.json").read_text()))
+    assert accuracies[0]["accuracies"]
+    assert accuracies[0] == accuracies[1]
+
+
 def test_a_rival_that_is_stopped_in_warm_up_is_a_random_architecture(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.csv")
     truth = read_truth(table, "accuracy", config())

@@ -46,7 +46,10 @@ class Trainings:
         self.accuracies: list[float] = []
         training = work.config.training
         warm_up = min(training.warm_up_epochs, epochs // WARM_UP_SHARE)
-        self.training: TrainingConfig = replace(training, epochs=epochs, warm_up_epochs=warm_up)
+        # The search's validation images tell how good a network is; no others are kept back.
+        self.training: TrainingConfig = replace(
+            training, epochs=epochs, warm_up_epochs=warm_up, validation_fraction=0.0, keep="last"
+        )
         seed = step_seed(work.config.seed, "ranking/random", 0)
         self._order = truth.draw(len(truth), np.random.default_rng(seed)).tolist()
         self._resume()
