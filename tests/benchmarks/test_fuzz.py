@@ -24,7 +24,9 @@ def fuzz() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FILE.parent)  # as when it is run
+        spec.loader.exec_module(module)
     return module
 
 
@@ -69,3 +71,14 @@ def test_changed_checkpoints_get_past_the_checksum(tmp_path: Path) -> None:
         with contextlib.suppress(UserError):
             read += read_checkpoint(path).path == path
     assert read >= 5
+
+
+def test_odd_folders_are_read_or_refused_in_one_line(fuzz: ModuleType, tmp_path: Path) -> None:
+    whole = 0
+    for seed in range(12):
+        draw = random.Random(seed)  # noqa: S311
+        assert fuzz.folder_finding(tmp_path / "photographs", draw) is None
+        with contextlib.suppress(UserError):
+            fuzz.odd_folders.read_folder(tmp_path / "photographs")
+            whole += 1
+    assert 0 < whole < 12  # some of each
