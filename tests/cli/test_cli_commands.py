@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from torch import nn
 
@@ -334,6 +335,10 @@ def test_a_small_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtu
     ):
         assert main(words) == 0
     assert capsys.readouterr().out.count("test accuracy") == 3
+    assert main(["export", out, "--opset", "21"]) == 0
+    assert onnx.load(tmp_path / "run/model.onnx").opset_import[0].version == 21
+    assert main(["export", out, "--opset", "17"]) == 2
+    assert "opset is 17; it must be from 18 to 23" in capsys.readouterr().err
 
 
 def test_a_fault_of_unas_is_shown_kept_and_no_verdict(

@@ -175,6 +175,7 @@ def test_a_root_that_is_not_there_is_one_line(
         ({"mean": (0.5, 0.5, float("inf"))}, "dataset.mean is"),
         ({"std": (0.5, 0.5, float("nan"))}, "dataset.std is"),
         ({"workers": -1}, "dataset.workers is -1"),
+        ({"max_pixels": 0}, "dataset.max_pixels is 0; it must be from 64 to 4294967296"),
         ({"max_corrupt": 1.0}, "dataset.max_corrupt is 1.0; it is a share, from 0 to below 1"),
         ({"max_corrupt": -0.1}, "dataset.max_corrupt is -0.1"),
         ({"max_corrupt": float("nan")}, "dataset.max_corrupt is nan"),

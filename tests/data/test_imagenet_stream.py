@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from unas.data import (
     BatchStream,
     ImageSet,
     Normalisation,
+    _decode,
     evaluation_batches,
     split,
 )
@@ -218,26 +218,41 @@ def test_a_link_to_nothing_is_skipped_and_a_bomb_is_not_unpacked(
 ) -> None:
     (own / "train" / wnid(0) / "0.png").symlink_to(own / "absent")
     Image.new("L", (300, 100)).save(own / "train" / wnid(0) / "1.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
-    data = load(own, max_corrupt=0.2)
+    data = load(own, max_corrupt=0.2, max_pixels=20_000)
     stream(data.train, batch_size=14).batch(0)
     assert len(data.train.skipped) == 2
+    assert str(own / "train" / wnid(0) / "1.png") in data.train.skipped
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with pytest.raises(UserError, match="DecompressionBombError"):
         stream(load(own, max_corrupt=0.0).train.subset(torch.tensor([1])), batch_size=1).batch(0)
 
 
+def test_a_larger_limit_of_pixels_is_pillows_too(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(**options: Any) -> None:
+        stream(load(own, max_corrupt=0.0, **options).train, batch_size=12).batch(0)
+
+    Image.new("L", (300, 100)).save(own / "train" / wnid(0) / "0.JPEG")
+    monkeypatch.setattr(_decode, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    read(max_pixels=30_000)
+    limit = r"300 × 100 pixels are more than dataset\.max_pixels, 29999"
+    with pytest.raises(UserError, match=limit):
+        read(max_pixels=29_999)
+
+
 def test_threads_end_with_the_images(tree: Path) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     data = load(tree)
     batches = stream(data.train)
     batches.batch(0)
-    assert threading.active_count() > before
+    readers = set(threading.enumerate()) - before
+    assert len(readers) == 2
     del batches, data
-    deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    for reader in readers:
+        reader.join(10)
+        assert not reader.is_alive()
 
 
 def test_a_batch_that_is_dropped_is_read_no_further(

@@ -11,7 +11,7 @@ from torch import nn
 
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
-from unas.graphs.onnx import check_onnx, export_onnx
+from unas.graphs.onnx import OPSETS, check_onnx, export_onnx
 from unas.graphs.quick_onnx import direct_onnx
 from unas.spaces import create_network
 
@@ -57,6 +57,18 @@ def test_onnx_runtime_gives_the_same_logits_for_any_batch_size(
             torch.from_numpy(logits), network(images).detach(), rtol=1e-4, atol=1e-5
         )
     network.train()
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_a_file_has_the_operators_version_that_is_asked_for(
+    network: Any, opset: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    export_onnx(network, (1, 16, 16), path, {}, opset)
+    model = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
+    onnx.checker.check_model(model, full_check=True)
+    assert check_onnx(path, network, torch.randn(3, 1, 16, 16)) < 1e-4
 
 
 def test_the_file_is_valid_and_tells_what_it_is(exported: Path) -> None:

@@ -16,9 +16,9 @@ from unas.spaces import create_network, get, names
 from unas.spaces.darts import DartsNetworkOptions, DartsSpace
 
 
-def random_genotype(seed: int, operation: str | None = None) -> Genotype:
+def random_genotype(seed: int, operation: str | None = None, nodes: int = 4) -> Genotype:
     chooser = random.Random(seed)  # noqa: S311  no secrets here
-    picks = {n: chooser.choice(o) for n, o in DartsSpace.all_choices().items()}
+    picks = {n: chooser.choice(o) for n, o in DartsSpace(nodes=nodes).choices.items()}
     if operation is not None:
         picks = {n: operation if "/op" in n else p for n, p in picks.items()}
     return Genotype("darts", picks)
@@ -101,7 +101,7 @@ class PlainNetwork:
             s0,
             self.bn(self.conv(s1.relu(), f"{name}.preprocess1.1"), f"{name}.preprocess1.2"),
         ]
-        for node in range(4):
+        for node in range(len(self.choices) // 8):
             node_sum: Any = 0
             for slot in (0, 1):
                 source = int(self.choices[f"{kind}/node{node}/input{slot}"])
@@ -139,7 +139,14 @@ def randomise(network: nn.Module, seed: int = 0) -> None:
 
 
 @pytest.mark.parametrize(
-    "genotype", [random_genotype(1), random_genotype(2), load_genotype("UNAS_CIFAR10")]
+    "genotype",
+    [
+        random_genotype(1),
+        random_genotype(2),
+        random_genotype(3, nodes=1),
+        random_genotype(4, nodes=6),
+        load_genotype("UNAS_CIFAR10"),
+    ],
 )
 @pytest.mark.parametrize(
     ("stem", "side", "layers"), [("cifar", 8, 5), ("cifar", 14, 3), ("imagenet", 64, 4)]
@@ -273,9 +280,25 @@ def test_space_has_the_papers_choices() -> None:
     assert DartsSpace().choices == DartsSpace.all_choices()
 
 
+@pytest.mark.parametrize("nodes", [1, 3, 4, 6, 16])
+def test_nodes_are_told_from_a_genotype(nodes: int) -> None:
+    space = DartsSpace(nodes=nodes)
+    assert len(space.choices) == 8 * nodes
+    genotype = random_genotype(0, nodes=nodes)
+    assert Genotype.from_json(genotype.to_json()) == genotype
+    for other in (space, DartsSpace()):
+        other.check(genotype)
+    missing = dict(genotype.choices)
+    del missing[f"reduction/node{nodes - 1}/op1"]
+    with pytest.raises(UserError, match=f"1 of the darts space's {8 * nodes} choices are missing"):
+        Genotype.from_json(Genotype("darts", missing).to_json())
+
+
 @pytest.mark.parametrize(
     ("build", "field"),
     [
+        (lambda: DartsSpace(nodes=0), "space.nodes is 0; it must be from 1 to 16"),
+        (lambda: DartsSpace(nodes=17), "space.nodes"),
         (lambda: DartsSpace(operations=0), "space.operations"),
         (lambda: DartsSpace(operations=8), "space.operations"),
         (lambda: DartsSpace(bn="group"), "space.bn"),  # type: ignore[arg-type]
@@ -289,7 +312,10 @@ def test_space_has_the_papers_choices() -> None:
         (lambda: create_network(random_genotype(0), 10, chanels=4), "did you mean channels"),
         (lambda: create_network(random_genotype(0), 0), "num_classes"),
         (lambda: create_network(random_genotype(0), image_channels=-1), "image_channels"),
-        (lambda: create_network(Genotype("darts", {})), "32 of"),
+        (
+            lambda: create_network(Genotype("darts", {})),
+            "32 of",
+        ),
         (lambda: create_network(Genotype("trap:Space", {})), "trap:Space"),
         (lambda: DartsSpace().network(Genotype("other", {}), 10), "genotype.space"),
     ],

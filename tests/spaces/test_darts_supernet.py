@@ -53,6 +53,14 @@ def test_fewer_operations_equal_the_plain_supernet_too(
     assert found.unpicked
 
 
+@pytest.mark.parametrize("nodes", [1, 2, 5])
+@pytest.mark.parametrize("is_hard", [False, True])
+def test_another_number_of_nodes_equals_the_plain_supernet_too(nodes: int, is_hard: bool) -> None:
+    space = DartsSpace(channels=4, layers=3, operations=3, nodes=nodes)
+    found = supernet_comparison.compare(space, 2, is_hard, batch=4, size=12, seed=nodes)
+    assert found.largest < TOLERANCE
+
+
 def test_the_comparison_notices_one_changed_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(source: nn.Module, target: nn.Module) -> None:
         copy(source, target)

@@ -138,6 +138,7 @@ class PlainCell(nn.Module):
         *,
         is_reduction: bool,
         after_reduction: bool,
+        nodes: int,
     ) -> None:
         super().__init__()
         self.kind = "reduction" if is_reduction else "normal"
@@ -146,7 +147,7 @@ class PlainCell(nn.Module):
         )
         self.preprocess1 = project(previous, channels)
         self.nodes = nn.ModuleList()
-        for node in range(4):
+        for node in range(nodes):
             strides = [2 if is_reduction and state < 2 else 1 for state in range(node + 2)]
             edges = [
                 nn.ModuleList(make_operation(name, channels, stride) for name in names)
@@ -191,6 +192,7 @@ class PlainSupernet(nn.Module):
         stem: Any,
         num_classes: int,
         image_channels: int = 3,
+        nodes: int = 4,
     ) -> None:
         super().__init__()
         width = 3 * channels
@@ -224,9 +226,10 @@ class PlainSupernet(nn.Module):
                 channels,
                 is_reduction=is_reduction,
                 after_reduction=after_reduction,
+                nodes=nodes,
             )
             self.cells.append(cell)
-            before, previous, after_reduction = previous, 4 * channels, is_reduction
+            before, previous, after_reduction = previous, nodes * channels, is_reduction
         self.classifier = nn.Linear(previous, num_classes)
 
     def forward(self, images: torch.Tensor, sample: Sample, routed: bool = False) -> torch.Tensor:

@@ -46,7 +46,12 @@ def plain_supernet(space: SearchSpace) -> PlainSupernet | PlainProxyless:
     """Return the oracle of a space's supernet."""
     if isinstance(space, DartsSpace):
         return PlainSupernet(
-            space.channels, space.layers, space.operations, stem=space.stem, num_classes=CLASSES
+            space.channels,
+            space.layers,
+            space.operations,
+            stem=space.stem,
+            num_classes=CLASSES,
+            nodes=space.nodes,
         )
     assert isinstance(space, ProxylessSpace)
     return PlainProxyless(space.width, num_classes=CLASSES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -30,6 +30,14 @@ class ChoiceTable(ABC):
 
         None where only an instance knows.
         """
+
+    @classmethod
+    def choices_like(cls, names: Iterable[str]) -> Mapping[str, tuple[str, ...]] | None:  # noqa: ARG003
+        """Return every choice of the space that a genotype with choices of these names is of.
+
+        It is `all_choices` where all spaces of the class have the same choices.
+        """
+        return cls.all_choices()
 
 
 space_registry: Registry[ChoiceTable] = Registry("space", "unas.spaces", ChoiceTable)  # type: ignore[type-abstract]
@@ -83,7 +91,7 @@ class Genotype:
             raise UserError(f"{source}: choices must map each choice's name to an option's name")
         genotype = cls(str(document["space"]), choices)
         if is_built_in(genotype.space):
-            table = space_registry.get(genotype.space).all_choices()
+            table = space_registry.get(genotype.space).choices_like(choices)
             if table is not None:
                 genotype.check(table, source)
         return genotype

@@ -29,4 +29,5 @@ def export(command: Command, words: Sequence[str]) -> None:
         UserError: a word is wrong, or the run has no network to export.
     """
     run, options = parse(command, ExportOptions(), words)
-    print_figures(pipeline.export_run(run, options.data_root, options.trust), title=run)
+    figures = pipeline.export_run(run, options.data_root, options.trust, options.opset)
+    print_figures(figures, title=run)

@@ -57,9 +57,10 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Where the data of a run are."""
+    """Where the data of a run are, and how its file is written."""
 
     data_root: str | None = flag("DIR", _DATA_ROOT)
+    opset: int | None = flag("INT", "version of ONNX's operators (default: that of the run)")
     trust: tuple[str, ...] = flag("NAME", _TRUST, ())
 
 

@@ -11,6 +11,7 @@ from unas.budgets.steering import steered
 from unas.common.errors import UserError
 from unas.compute.runtime import RuntimeConfig
 from unas.data import Dataset
+from unas.graphs.onnx import OPSET, check_opset
 from unas.latency import backends
 from unas.objectives import CostTerm
 from unas.runs.session import CheckpointConfig
@@ -39,10 +40,11 @@ class Config:
         genotype: an architecture to take instead of searching: a published name, a JSON file or a
             run directory.
         data_root: where data sets are; the environment's UNAS_DATA, else ./data, when not given.
+        opset: the version of ONNX's operators in model.onnx: 18 suits most runtimes.
         seed: of everything random.
 
     Raises:
-        UserError: a budget can't be read, or the seed is none of PyTorch.
+        UserError: a budget can't be read, there is no such opset, or the seed is none of PyTorch.
     """
 
     dataset: Dataset
@@ -56,11 +58,13 @@ class Config:
     budgets: tuple[Budget, ...] = ()
     genotype: str | None = None
     data_root: str | None = None
+    opset: int = OPSET
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not -(2**63) <= self.seed < 2**64:
             raise UserError(f"seed is {self.seed}; it must be from {-(2**63)} to {2**64 - 1}")
+        check_opset(self.opset)
         known = {}
         for term in self.search.objectives.values():
             backend = term.measured_with() if isinstance(term, CostTerm) else None

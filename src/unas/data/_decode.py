@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from unas.data._crops import Box, Crops
 
+MAX_PIXELS = 89_478_485  # the limit of Pillow
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp")
 # What a file is is told by its content. Pillow knows more formats than these, and runs other
 # programs for some of them.
@@ -36,7 +38,11 @@ _FIRST_SIDEWAYS = 5  # from this orientation on, turning upright swaps height an
 
 
 def read_view(
-    path: Path | str, side: int, crops: Crops | None = None, row: int = 0
+    path: Path | str,
+    side: int,
+    crops: Crops | None = None,
+    row: int = 0,
+    max_pixels: int = MAX_PIXELS,
 ) -> npt.NDArray[np.uint8]:
     """Return an image, upright and in RGB, as uint8 [side, side, 3].
 
@@ -46,14 +52,20 @@ def read_view(
         crops: what is scaled to the result; None for the middle of the image whose shorter side is
             scaled to `resized_side`, as for the evaluation on ImageNet.
         row: the image's row in `crops`.
+        max_pixels: largest height × width that is read.
 
     Raises:
         Exception: the file can't be read; Pillow raises many kinds, and warns of some that it
             reads.
     """
+    if max_pixels > max(MAX_PIXELS, Image.MAX_IMAGE_PIXELS or math.inf):
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow has one limit for all, and warns above it
     with Image.open(path, formats=_FORMATS) as image:
-        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
-            raise ValueError(f"{image.width} × {image.height} pixels are more than Pillow's limit")
+        if image.width * image.height > max_pixels:
+            raise ValueError(
+                f"{image.width} × {image.height} pixels are more than dataset.max_pixels, "
+                f"{max_pixels}"
+            )
         if image.format == "PNG":
             image.load()  # its orientation may stand after its pixels
         orientation = _orientation(image)

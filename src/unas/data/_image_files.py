@@ -17,7 +17,7 @@ from torch import Tensor
 
 from unas.compute.hardware import cpu_count
 from unas.data._crops import Crops
-from unas.data._decode import read_view
+from unas.data._decode import MAX_PIXELS, read_view
 from unas.data._skipped import SkippedFiles
 from unas.data.base import ImageSet
 
@@ -60,6 +60,7 @@ class ImageFiles(ImageSet):
         side: height and width of the images as they are read, in pixels.
         readers: the threads that read them.
         skipped: the files that can't be read.
+        max_pixels: largest height × width of a file that is read.
         device: where the images are read to.
     """
 
@@ -70,6 +71,7 @@ class ImageFiles(ImageSet):
     side: int
     readers: Readers
     skipped: SkippedFiles
+    max_pixels: int = MAX_PIXELS
     device: torch.device = torch.device("cpu")
 
     ahead = 2
@@ -137,7 +139,7 @@ class ImageFiles(ImageSet):
             if path in self.skipped:
                 continue
             try:
-                views[row] = read_view(path, self.side, crops, row)
+                views[row] = read_view(path, self.side, crops, row, self.max_pixels)
             except Exception as error:  # Pillow raises many kinds
                 self.skipped.add(path, error)
             else:

@@ -11,6 +11,7 @@ import torch
 
 from unas.common.errors import UserError
 from unas.common.text import printable
+from unas.data._decode import MAX_PIXELS
 from unas.data._image_files import ImageFiles, Readers
 from unas.data._image_tree import ImageTree, check_same_classes, find_images, folders_in
 from unas.data._skipped import SkippedFiles
@@ -36,6 +37,8 @@ class ImageFolder(Dataset):
             always the same images.
         max_corrupt: largest share of files that may be unreadable; each is named in the log and
             another one of the training images takes its place.
+        max_pixels: largest height × width of an image as it is stored; a larger one counts as
+            unreadable, because it may be made to fill the memory.
         workers: threads that read files; 0 is one for each processor. They change no result.
         mean: mean of red, green and blue, on a scale where 255 is 1; those of ImageNet unless
             changed.
@@ -49,6 +52,7 @@ class ImageFolder(Dataset):
     size: int = 224
     test_fraction: float = 0.2
     max_corrupt: float = 0.01
+    max_pixels: int = MAX_PIXELS
     workers: int = 0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
@@ -58,7 +62,8 @@ class ImageFolder(Dataset):
     def __post_init__(self) -> None:
         # The upper ends are for configurations of somebody else: images and threads fit into any
         # memory.
-        for name, least, most in (("size", 8, 2048), ("workers", 0, 1024)):
+        limits = (("size", 8, 2048), ("workers", 0, 1024), ("max_pixels", 64, 2**32))
+        for name, least, most in limits:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise UserError(f"dataset.{name} is {value}; it must be from {least} to {most}")
@@ -126,6 +131,7 @@ class ImageFolder(Dataset):
                 side=self.size,
                 readers=readers,
                 skipped=skipped,
+                max_pixels=self.max_pixels,
             )
             for tree in trees
         ]

@@ -23,8 +23,22 @@ if TYPE_CHECKING:
 
 INPUT = "images"
 OUTPUT = "logits"
+OPSET = 18
+# What the exporter of every PyTorch that we support writes by itself; to older versions it converts
+# most networks by writing 18 after all.
+OPSETS = range(18, 24)
 # NumPy's names of ONNX Runtime's types, where they differ.
 _OF_NUMPY = {"float": "float32", "double": "float64"}
+
+
+def check_opset(opset: int) -> None:
+    """Refuse a version of ONNX's operators that no file can be written with.
+
+    Raises:
+        UserError: it isn't from `OPSETS`.
+    """
+    if opset not in OPSETS:
+        raise UserError(f"opset is {opset}; it must be from {OPSETS[0]} to {OPSETS[-1]}")
 
 
 def cpu_copy(network: nn.Module) -> nn.Module:
@@ -32,7 +46,9 @@ def cpu_copy(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to(device="cpu", dtype=torch.float32).eval()
 
 
-def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.ModelProto:
+def to_onnx(
+    network: nn.Module, image_shape: tuple[int, int, int], opset: int = OPSET
+) -> onnx.ModelProto:
     """Return the network as an ONNX model for any batch size.
 
     Its input "images" is [batch, C, H, W], its output "logits" is [batch, classes].
@@ -40,6 +56,7 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
     Args:
         network: maps images to logits in evaluation mode; it is left as it is.
         image_shape: (C, H, W).
+        opset: the version of ONNX's operators, from `OPSETS`.
 
     Raises:
         UserError: the network makes the number of images a constant.
@@ -59,6 +76,7 @@ def to_onnx(network: nn.Module, image_shape: tuple[int, int, int]) -> onnx.Model
             dynamic_shapes=({0: batch},),
             input_names=[INPUT],
             output_names=[OUTPUT],
+            opset_version=opset,
             verbose=False,
         )
     assert program is not None  # noqa: S101  for the type checker
@@ -121,6 +139,7 @@ def export_onnx(
     image_shape: tuple[int, int, int],
     path: Path,
     metadata: Mapping[str, str],
+    opset: int = OPSET,
 ) -> None:
     """Write the network to an ONNX file, as `to_onnx` makes it.
 
@@ -130,11 +149,12 @@ def export_onnx(
         path: the file; it is replaced in one step.
         metadata: what a user of the file must know, for example "mean", "std", "classes" and
             "genotype"; it is read back as the model's `metadata_props`.
+        opset: the version of ONNX's operators, from `OPSETS`.
 
     Raises:
         UserError: the network takes no other number of images, or the file can't be written.
     """
-    model = to_onnx(network, image_shape)
+    model = to_onnx(network, image_shape, opset)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     write_bytes(path, model.SerializeToString())

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from unas.graphs.onnx import INPUT, OUTPUT, cpu_copy, to_onnx
+from unas.graphs.onnx import INPUT, OPSET, OUTPUT, cpu_copy, to_onnx
 from unas.graphs.onnx_nodes import NODES, GraphBuilder, UnknownOperatorError
 from unas.graphs.operators import record
 
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 18
 # What may run beside the image: views of weights, and what a BatchNorm leaves empty. Anything else
 # may make something for each image, such as a token, and would make it for a batch of one here.
 _HARMLESS = frozenset({"alias", "detach", "empty", "permute", "t", "transpose", "view"})

@@ -13,6 +13,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.common.errors import UserError
 from unas.config import Config
+from unas.graphs.onnx import check_opset
 from unas.objectives import RunningTerm, Setting
 from unas.pipeline.deployed import start_terms
 from unas.pipeline.opening import finished, resolved, work_in
@@ -188,13 +189,28 @@ def evaluate_run(
 
 
 def export_run(
-    directory: str | Path, data_root: str | None = None, trusted: Collection[str] = ()
+    directory: str | Path,
+    data_root: str | None = None,
+    trusted: Collection[str] = (),
+    opset: int | None = None,
 ) -> dict[str, Any]:
     """Write a run's model.onnx anew from its weights, check and measure it; return the figures.
 
-    See `evaluate_run`.
+    Args:
+        directory: the run directory.
+        data_root: see `evaluate_run`.
+        trusted: see `evaluate_run`.
+        opset: the version of ONNX's operators in the file; None for that of the run.
+
+    Raises:
+        UserError: the run has no network, there is no such opset, or ONNX Runtime's logits are not
+            the network's.
     """
+    if opset is not None:
+        check_opset(opset)
     work = finished(directory, data_root, None, trusted)
+    if opset is not None:
+        work = replace(work, config=replace(work.config, opset=opset))
     network = load_network(Path(directory), work.config.space).to(work.runtime.device)
     export_network(work, network, load_genotype(Path(directory) / GENOTYPE))
     _draw_report(work)

@@ -29,11 +29,24 @@ def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:
     search = config.search
     for term in search.objectives.values():
         term.check(config.space)
-    architectures = search.num_architectures(search.batch_size)
-    ranks.share(architectures, "search.architectures_per_batch")
     validation = validation_count(data.train, search.validation_fraction)
     _check_batch("search", search.batch_size, data.train - validation, "training", ranks)
     _check_batch("search", search.batch_size, validation, "validation", ranks)
+    _check_architectures(search.num_architectures(search.batch_size), search.batch_size, ranks)
+
+
+def _check_architectures(count: int, batch_size: int, ranks: Ranks) -> None:
+    """Refuse a number of architectures of which processes would have parts.
+
+    Each process needs as many as any other, and each architecture as many images.
+    """
+    if count % ranks.size:
+        possible = [n for n in range(ranks.size, batch_size + 1, ranks.size) if batch_size % n == 0]
+        nearest = min(possible, key=lambda n: abs(n - count))
+        raise UserError(
+            f"search.architectures_per_batch is {count}, which {ranks.size} processes can't share "
+            f"out evenly; make it {nearest}"
+        )
 
 
 def _check_batch(phase: str, batch_size: int, images: int, kind: str, ranks: Ranks) -> None:

@@ -203,7 +203,7 @@ class _Trial:
         images = self._images(3)
         with self._about(path), one_line(f"{self.name} can't be exported to ONNX"):
             with _exporter_silenced():
-                export_onnx(network, self.data.image_shape, path, {})
+                export_onnx(network, self.data.image_shape, path, {}, self.config.opset)
             difference = check_onnx(path, network, images)
             if difference > GROSS and network(images).isfinite().all():
                 raise UserError(f"{path} gives other logits than PyTorch; it can't be delivered")

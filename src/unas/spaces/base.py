@@ -119,7 +119,7 @@ class SearchSpace(ChoiceTable):
                 f"genotype.space is {genotype.space!r}; "
                 f"this network needs one of the {self.registry_name} space"
             )
-        table = self.all_choices()
+        table = self.choices_like(genotype.choices)
         genotype.check(self.choices if table is None else table)
 
     def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
@@ -17,7 +18,15 @@ from unas.nn.ops import OPERATIONS
 from unas.spaces._checks import check_bn
 from unas.spaces._limits import MacsLimit, check_limit
 from unas.spaces.base import NetworkOptions, SearchSpace
-from unas.spaces.darts.choices import CELLS, NODES, cell_choices, cell_slots, slot_names
+from unas.spaces.darts.choices import (
+    CELLS,
+    MAX_NODES,
+    NODES,
+    cell_choices,
+    cell_slots,
+    nodes_of,
+    slot_names,
+)
 from unas.spaces.darts.network import DartsNetwork
 from unas.spaces.darts.supernet import DartsSupernet
 from unas.spaces.darts.width import IMAGE_SIDES, largest_channels
@@ -113,10 +122,10 @@ class DartsNetworkOptions(NetworkOptions):
 
 @dataclass(frozen=True)
 class DartsSpace(SearchSpace):
-    """Cells of 4 nodes, each the sum of two operations on two earlier states.
+    """Cells of nodes, each the sum of two operations on two earlier states.
 
     See DARTS, section 2, and UNAS, section 4. All normal cells share one set of choices, all
-    reduction cells another: 32 choices.
+    reduction cells another: 32 choices with 4 nodes a cell.
 
     Args:
         channels: C, the channels of the supernet's first cells; even.
@@ -124,6 +133,7 @@ class DartsSpace(SearchSpace):
         operations: how many operations there are to choose from, the first n of
             `unas.nn.ops.OPERATIONS`.
         stem: "cifar" keeps the resolution, "imagenet" divides it by 8.
+        nodes: how many nodes a cell has.
         bn: what a hard sample's BatchNorm takes its statistics over: "batch", all images of the
             batch, the same numbers as computing every operation and masking; "routed", only the
             images whose architecture picked the operation, which computes less.
@@ -138,6 +148,7 @@ class DartsSpace(SearchSpace):
     layers: int = 8
     operations: int = len(OPERATIONS)
     stem: Stem = "cifar"
+    nodes: int = NODES
     bn: BatchNormRows = "batch"
 
     def __post_init__(self) -> None:
@@ -147,12 +158,19 @@ class DartsSpace(SearchSpace):
             raise UserError(
                 f"space.operations is {self.operations!r}; it must be from 1 to {len(OPERATIONS)}"
             )
+        if not (isinstance(self.nodes, int) and 1 <= self.nodes <= MAX_NODES):
+            raise UserError(f"space.nodes is {self.nodes!r}; it must be from 1 to {MAX_NODES}")
         check_bn(self.bn)
 
     @classmethod
     def all_choices(cls) -> dict[str, tuple[str, ...]]:
-        """Return every choice with all options it can have."""
+        """Return every choice with all options it can have, of cells with 4 nodes."""
         return cell_choices(OPERATIONS)
+
+    @classmethod
+    def choices_like(cls, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """See `ChoiceTable`: how many nodes a cell has can be told from the names."""
+        return cell_choices(OPERATIONS, nodes_of(names))
 
     @property
     def choices(self) -> dict[str, tuple[str, ...]]:
@@ -160,11 +178,11 @@ class DartsSpace(SearchSpace):
 
         Input "0" is the cell before the previous one, "1" the previous one, and 2 + n is node n.
         """
-        return cell_choices(OPERATIONS[: self.operations])
+        return cell_choices(OPERATIONS[: self.operations], self.nodes)
 
     def slot_pairs(self) -> tuple[tuple[tuple[str, str], tuple[str, str]], ...]:
         """Return for each node the names of ((input, operation), (input, operation)) choices."""
-        return tuple(slot_names(cell, node) for cell in CELLS for node in range(NODES))
+        return tuple(slot_names(cell, node) for cell in CELLS for node in range(self.nodes))
 
     def supernet(self, num_classes: int, image_channels: int = 3) -> nn.Module:
         """See `SearchSpace`."""
@@ -174,6 +192,7 @@ class DartsSpace(SearchSpace):
             image_channels,
             channels=self.channels,
             layers=self.layers,
+            nodes=self.nodes,
             stem=self.stem,
             bn=self.bn,
         )
@@ -181,7 +200,7 @@ class DartsSpace(SearchSpace):
     def network(
         self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
     ) -> DartsNetwork:
-        """Return the network of any DARTS cell, covered by this instance's operations or not.
+        """Return the network of any DARTS cell, of this instance's nodes and operations or not.
 
         Args:
             genotype: an architecture of the DARTS space.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unas.spaces.darts.choices import NODES
-
 
 @dataclass(frozen=True)
 class CellShape:
@@ -14,12 +12,14 @@ class CellShape:
     Args:
         channels_in: the channels of the cell before the previous one and of the previous one.
         channels: C, the channels of each node.
+        nodes: how many nodes it has.
         is_reduction: the cell halves the resolution.
         follows_reduction: the previous cell has half the resolution of the one before it.
     """
 
     channels_in: tuple[int, int]
     channels: int
+    nodes: int
     is_reduction: bool
     follows_reduction: bool
 
@@ -31,7 +31,7 @@ class CellShape:
     @property
     def channels_out(self) -> int:
         """The channels of the cell's output: its nodes side by side."""
-        return NODES * self.channels
+        return self.nodes * self.channels
 
     def stride(self, state: int) -> int:
         """Return the stride of operations on a state: 0 and 1 are the inputs, 2 + n is node n."""
@@ -39,7 +39,7 @@ class CellShape:
 
 
 def cell_shapes(
-    layers: int, channels: int, stem_channels: int, *, stem_reduces: bool
+    layers: int, channels: int, stem_channels: int, *, nodes: int, stem_reduces: bool
 ) -> list[CellShape]:
     """Return the cells in order; cells L//3 and 2L//3 are reductions, which double the channels.
 
@@ -47,6 +47,7 @@ def cell_shapes(
         layers: L, the number of cells.
         channels: C of the first cells.
         stem_channels: the channels of both outputs of the stem.
+        nodes: how many nodes a cell has.
         stem_reduces: the stem's second output has half the resolution of its first.
     """
     shapes: list[CellShape] = []
@@ -56,7 +57,7 @@ def cell_shapes(
         is_reduction = index in {layers // 3, 2 * layers // 3}
         if is_reduction:
             channels *= 2
-        shape = CellShape(channels_in, channels, is_reduction, follows_reduction)
+        shape = CellShape(channels_in, channels, nodes, is_reduction, follows_reduction)
         shapes.append(shape)
         channels_in = (channels_in[1], shape.channels_out)
         follows_reduction = is_reduction

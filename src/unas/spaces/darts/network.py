@@ -14,7 +14,7 @@ from unas.spaces.darts.ends import AuxiliaryHead, CifarStem, ImageNetStem
 
 
 class DartsCell(nn.Module):
-    """Four nodes, each the sum of two slots: two states [B, C', H', W'] to [B, 4C, H, W].
+    """N nodes, each the sum of two slots: two states [B, C', H', W'] to [B, N·C, H, W].
 
     Args:
         slots: (input, operation) of the two slots of each node in order; input 0 is
@@ -103,7 +103,13 @@ class DartsNetwork(nn.Module):
         self.cells = nn.ModuleList()
         self.auxiliary_at = 2 * layers // 3
         self.auxiliary: AuxiliaryHead | None = None
-        shapes = cell_shapes(layers, channels, stem_channels, stem_reduces=self.stem.reduces)
+        shapes = cell_shapes(
+            layers,
+            channels,
+            stem_channels,
+            nodes=len(cells["normal"]) // 2,
+            stem_reduces=self.stem.reduces,
+        )
         for index, shape in enumerate(shapes):
             self.cells.append(DartsCell(cells[shape.kind], shape))
             if auxiliary and index == self.auxiliary_at:

@@ -20,7 +20,7 @@ from unas.nn.ops import (
     build_operation,
 )
 from unas.spaces.darts.chain import CellShape, cell_shapes
-from unas.spaces.darts.choices import CELLS, NODES, slot_names
+from unas.spaces.darts.choices import CELLS, slot_names
 from unas.spaces.darts.ends import CifarStem, ImageNetStem
 
 
@@ -50,6 +50,7 @@ class DartsSupernet(nn.Module):
         channels: C, the channels of the first cells of a CIFAR supernet; those of an ImageNet one
             begin with 3C.
         layers: L, the number of cells.
+        nodes: of each cell.
         stem: "cifar" or "imagenet".
         bn: what a hard sample's BatchNorm takes its statistics over; see `DartsSpace`.
     """
@@ -62,6 +63,7 @@ class DartsSupernet(nn.Module):
         *,
         channels: int,
         layers: int,
+        nodes: int,
         stem: str,
         bn: BatchNormRows,
     ) -> None:
@@ -73,7 +75,14 @@ class DartsSupernet(nn.Module):
         first_channels = channels if stem == "cifar" else stem_channels
         self.cells = nn.ModuleList()
         self.kinds: list[str] = []
-        shapes = cell_shapes(layers, first_channels, stem_channels, stem_reduces=self.stem.reduces)
+        shapes = cell_shapes(
+            layers,
+            first_channels,
+            stem_channels,
+            nodes=nodes,
+            stem_reduces=self.stem.reduces,
+        )
+        self.nodes = nodes
         for shape in shapes:
             self.cells.append(MixedCell(self.operations, shape, bn))
             self.kinds.append(shape.kind)
@@ -93,7 +102,7 @@ class DartsSupernet(nn.Module):
 
     def _plan(self, cell: str, sample: Sample, images: Tensor) -> list[NodePlan]:
         moved = sample.to(images.device)
-        return [self._plan_node(cell, node, moved, images) for node in range(NODES)]
+        return [self._plan_node(cell, node, moved, images) for node in range(self.nodes)]
 
     def _plan_node(self, cell: str, node: int, sample: Sample, images: Tensor) -> NodePlan:
         batch = images.shape[0]
@@ -172,7 +181,7 @@ class MixedEdge(nn.ModuleList):
 
 
 class MixedCell(nn.Module):
-    """Preprocessing of two inputs, then four nodes over all earlier states, concatenated."""
+    """Preprocessing of two inputs, then nodes over all earlier states, concatenated."""
 
     def __init__(self, operations: Sequence[str], shape: CellShape, bn: BatchNormRows) -> None:
         super().__init__()
@@ -181,12 +190,12 @@ class MixedCell(nn.Module):
         self.preprocess0 = preprocess(shape.channels_in[0], channels, searching=True)
         self.preprocess1 = ReLUConvBN(shape.channels_in[1], channels, searching=True)
         self.edges = nn.ModuleList()
-        for node in range(NODES):
+        for node in range(shape.nodes):
             for state in range(node + 2):
                 self.edges.append(MixedEdge(operations, channels, shape.stride(state), bn))
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
-        """Return the four nodes' states [B, 4·channels, H, W]."""
+        """Return the nodes' states [B, nodes·channels, H, W]."""
         states = [CellState(self.preprocess0(before)), CellState(self.preprocess1(previous))]
         edges = iter(cast("Iterable[MixedEdge]", self.edges))
         for plan in plans:

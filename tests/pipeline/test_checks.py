@@ -1,0 +1,38 @@
+"""What is refused before a run begins, by its numbers alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from unas.common.errors import UserError
+from unas.compute.ranks import Ranks
+from unas.config import Config
+from unas.data import DataSize
+from unas.pipeline.checks import check
+from unas.recipes import recipe as named
+
+DATA = DataSize(50_000, 10_000, 10, (3, 32, 32))
+
+
+def recipe(architectures: int, batch_size: int = 96) -> Config:
+    config = named("cifar10")
+    search = replace(config.search, architectures_per_batch=architectures, batch_size=batch_size)
+    training = replace(config.training, batch_size=batch_size)
+    return replace(config, search=search, training=training)
+
+
+@pytest.mark.parametrize(
+    ("architectures", "processes", "fix"), [(8, 3, 6), (4, 3, 3), (1, 4, 4), (32, 6, 24), (8, 5, 0)]
+)
+def test_what_is_advised_for_processes_is_taken(
+    architectures: int, processes: int, fix: int
+) -> None:
+    ranks = Ranks(0, processes)
+    with pytest.raises(UserError, match="processes can't share out evenly; make it") as error:
+        check(recipe(architectures), DATA, ranks)
+    if fix:
+        advised = f"search.architectures_per_batch is {architectures}.*; make it {fix}$"
+        error.match(advised)
+        check(recipe(fix), DATA, ranks)
+    else:
+        error.match(r"training\.batch_size is 96.*; make it 100$")
