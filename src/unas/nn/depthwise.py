@@ -1,9 +1,14 @@
-"""Depthwise convolution with a weight gradient that is as fast as its forward on a CPU."""
+"""Depthwise convolution with a weight gradient that is as fast as its forward on a CPU.
+
+oneDNN computes the weight gradient of depthwise convolutions many times slower than their forward
+unless they are 3×3 without dilation (docs/benchmarks.md).
+"""
 
 from __future__ import annotations
 
+import ctypes
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +17,43 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unas.compute.shapes import Images
-from unas.nn.native import Geometry, depthwise_kernel, depthwise_weight_gradient
+from unas.nn.native import library
 from unas.nn.weight_path import weight_path
+
+
+class Geometry(NamedTuple):
+    """A depthwise convolution's filters, the same in both directions.
+
+    Args:
+        kernel: k of k×k: 3, 5 or 7.
+        stride: pixels from one place of the filter to the next.
+        dilation: pixels from one element of the filter to the next.
+        padding: pixels of zeros on each side of the images.
+    """
+
+    kernel: int
+    stride: int
+    dilation: int
+    padding: int
+
+
+class _Shape(ctypes.Structure):
+    """`struct shape` of depthwise.c."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_long)
+        for name in (
+            "height",
+            "width",
+            "channels",
+            "out_height",
+            "out_width",
+            "kernel",
+            "stride",
+            "dilation",
+            "padding",
+        )
+    )
 
 
 class _ConvolvedImages(torch.autograd.Function):
@@ -94,8 +134,35 @@ class DepthwiseConv(nn.Conv2d):
             and images.dtype == self.weight.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
-            and depthwise_kernel() is not None
+            and library("depthwise") is not None
         )
+
+
+def depthwise_weight_gradient(images: Tensor, gradient: Tensor, geometry: Geometry) -> Tensor:
+    """Return the gradient [C, 1, k, k] of a depthwise convolution's weight.
+
+    Args:
+        images: [B, C, H, W] float32 on the CPU; C is a multiple of 4.
+        gradient: the loss's gradient in the convolution's outcome, [B, C, H', W'].
+        geometry: the convolution's.
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    batch, channels, height, width = images.shape
+    shape = _Shape(height, width, channels, *gradient.shape[2:], *geometry)
+    weight_gradient = torch.empty(geometry.kernel, geometry.kernel, channels)
+    kernels = library("depthwise")
+    assert kernels is not None  # noqa: S101 - the caller has asked
+    # One thread: others would wait for cores that PyTorch's own threads keep spinning on after each
+    # of its operations.
+    kernels.unas_depthwise_weight_gradient(
+        ctypes.c_void_p(images.data_ptr()),
+        ctypes.c_void_p(gradient.data_ptr()),
+        ctypes.c_void_p(weight_gradient.data_ptr()),
+        ctypes.byref(shape),
+        ctypes.c_long(batch),
+    )
+    return weight_gradient.permute(2, 0, 1).unsqueeze(1)
 
 
 def _weight_gradient(geometry: Geometry, gradient: Tensor, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from unas.nn.node import NativeLayer, NativeNode
 from unas.nn.ops import FactorizedReduce, ReLUConvBN, build_operation
 from unas.spaces.darts.chain import CellShape, cell_shapes
 from unas.spaces.darts.choices import Slots
@@ -29,10 +30,27 @@ class DartsCell(nn.Module):
         self.preprocess0 = preprocess(shape.channels_in[0], channels, searching=False)
         self.preprocess1 = ReLUConvBN(shape.channels_in[1], channels, searching=False)
         self.inputs = tuple(state for state, _ in slots)
+        self._native_inputs = [
+            NativeLayer(self.preprocess0, shape.channels_in[0], channels),
+            NativeLayer(self.preprocess1, shape.channels_in[1], channels),
+        ]
         self.operations = nn.ModuleList(
             build_operation(name, channels, shape.stride(state), searching=False)
             for state, name in slots
         )
+        self._native_nodes = []
+        for node in range(len(slots) // 2):
+            self._native_nodes.append(self._native_node(node, shape))
+
+    def _native_node(self, node: int, shape: CellShape) -> NativeNode:
+        """Return the two slots of a node as one, on the states that they need."""
+        states = self._states_of(node)
+        slots = (2 * node, 2 * node + 1)
+        operations = [(states.index(self.inputs[s]), self.operations[s]) for s in slots]
+        return NativeNode(operations, shape.channels, [shape.stride(state) for state in states])
+
+    def _states_of(self, node: int) -> list[int]:
+        return sorted({self.inputs[2 * node], self.inputs[2 * node + 1]})
 
     @property
     def num_droppable(self) -> int:
@@ -50,18 +68,37 @@ class DartsCell(nn.Module):
             scales: what drop-path multiplies each droppable slot with, [B, 1, 1, 1] each; None for
                 no drop-path.
         """
-        states = [self.preprocess0(before_previous), self.preprocess1(previous)]
+        if not self.training:  # a network in evaluation is plain, for traces and exporters
+            states = [self.preprocess0(before_previous), self.preprocess1(previous)]
+        else:
+            images = (before_previous, previous)
+            states = [layer.run(x) for layer, x in zip(self._native_inputs, images, strict=True)]
         remaining_scales = iter(scales or ())
-        pending: list[Tensor] = []
-        for state, operation in zip(self.inputs, self.operations, strict=True):
-            output = operation(states[state])
-            if scales is not None and not isinstance(operation, nn.Identity):
-                output = output * next(remaining_scales).to(output.dtype)
-            pending.append(output)
-            if len(pending) == 2:
-                states.append(pending[0] + pending[1])
-                pending = []
+        for node in range(len(self.operations) // 2):
+            scale_of: list[Tensor | None] = []
+            for operation in self.operations[2 * node : 2 * node + 2]:
+                is_dropped = scales is not None and not isinstance(operation, nn.Identity)
+                scale_of.append(next(remaining_scales) if is_dropped else None)
+            states.append(self._node(node, states, scale_of))
         return torch.cat(states[2:], 1)
+
+    def _node(
+        self, node: int, states: Sequence[Tensor], scale_of: Sequence[Tensor | None]
+    ) -> Tensor:
+        """Return the sum of a node's two slots, each times its scale [B, 1, 1, 1] if it has one."""
+        if self.training:
+            native = self._native_nodes[node]
+            inputs = [states[j] for j in self._states_of(node)]
+            ones = inputs[0].new_ones(len(inputs[0]))
+            columns = [ones if scale is None else scale.view(-1) for scale in scale_of]
+            weights = torch.stack(columns, 1).to(inputs[0].dtype)
+            if native.runs(inputs, weights):
+                return native(inputs, weights, None)
+        outcomes: list[Tensor] = []
+        for slot, scale in zip((2 * node, 2 * node + 1), scale_of, strict=True):
+            outcome = self.operations[slot](states[self.inputs[slot]])
+            outcomes.append(outcome if scale is None else outcome * scale.to(outcome.dtype))
+        return outcomes[0] + outcomes[1]
 
 
 class DartsNetwork(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
 from unas.nn.mixed import BatchNormRows, Routes, has_batch_norm, mix, routes, spread, take
+from unas.nn.node import NativeLayer, NativeNode
 from unas.nn.ops import (
     DilatedConv,
     FactorizedReduce,
@@ -186,19 +187,37 @@ class MixedCell(nn.Module):
     def __init__(self, operations: Sequence[str], shape: CellShape, bn: BatchNormRows) -> None:
         super().__init__()
         channels = shape.channels
+        self._sees_batch = bn == "batch"
         preprocess = FactorizedReduce if shape.follows_reduction else ReLUConvBN
         self.preprocess0 = preprocess(shape.channels_in[0], channels, searching=True)
         self.preprocess1 = ReLUConvBN(shape.channels_in[1], channels, searching=True)
+        self._inputs = [
+            NativeLayer(self.preprocess0, shape.channels_in[0], channels),
+            NativeLayer(self.preprocess1, shape.channels_in[1], channels),
+        ]
         self.edges = nn.ModuleList()
+        self._native_nodes: list[NativeNode] = []
         for node in range(shape.nodes):
-            for state in range(node + 2):
-                self.edges.append(MixedEdge(operations, channels, shape.stride(state), bn))
+            strides = [shape.stride(state) for state in range(node + 2)]
+            edges = [MixedEdge(operations, channels, stride, bn) for stride in strides]
+            self.edges.extend(edges)
+            numbered = [(j, operation) for j, edge in enumerate(edges) for operation in edge]
+            self._native_nodes.append(NativeNode(numbered, channels, strides))
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the nodes' states [B, nodes·channels, H, W]."""
-        states = [CellState(self.preprocess0(before)), CellState(self.preprocess1(previous))]
+        states = [CellState(self._inputs[0].run(before)), CellState(self._inputs[1].run(previous))]
         edges = iter(cast("Iterable[MixedEdge]", self.edges))
-        for plan in plans:
+        for plan, native in zip(plans, self._native_nodes, strict=True):
+            images = [state.images for state in states]
+            if native.runs(images, plan.weights):
+                rows_of = plan.rows_of
+                if rows_of is not None and self._sees_batch:
+                    rows_of = dict.fromkeys(rows_of)
+                states.append(CellState(native(images, plan.weights, rows_of)))
+                for _ in images:
+                    next(edges)
+                continue
             candidates: list[Callable[[Tensor | None], Tensor]] = []
             for state in states:
                 candidates += next(edges).outcomes(state)
