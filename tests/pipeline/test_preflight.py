@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas import data
 from unas.cli import main
-from unas.compute.live_memory import LiveMemory
 from unas.pipeline.opening import new_directory
 from unas.pipeline.preflight import preflight
 
@@ -103,18 +101,6 @@ def test_a_dry_run_tries_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     words = "run digits --space own_models:Dictionary --dry-run"
     assert main(words.split()) == 2
     assert "must give [" in capsys.readouterr().err
-
-
-def test_live_memory_is_what_lives_at_one_time() -> None:
-    with LiveMemory() as memory:
-        first = torch.zeros(1000)
-        for _ in range(10):
-            second = first + 1
-        third = second.view(10, 100) * 2
-        del first, second
-        fourth = third + 1
-    assert fourth.numel() == 1000
-    assert memory.peak_bytes == 3 * 4000
 
 
 def test_a_new_directory_is_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from unas.architecture.genotype import Genotype
-from unas.compute.live_memory import LiveMemory
+from unas.compute.peak_memory import peak_memory
 from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import DataSize
@@ -20,14 +19,27 @@ from unas.pipeline.trial import is_tested
 from unas.searching.step import SearchStep
 from unas.training import TrainingStep
 
-FEW_ARCHITECTURES = 2  # of the first batch that is tried
-MOST_OF_AN_ARCHITECTURE = 2  # images
+FEW_ARCHITECTURES = 2  # of the smallest step that is tried
+FEW_IMAGES = 2  # of an architecture, or of a training step
 LARGE_SIDE = 128  # pixels, from which the supernet of a built-in space gets images of half the side
-TIMED = 3  # steps, after one that isn't
-LONG_SECONDS = 1.0  # a step that takes longer is the last that is tried
+MOST_TIMED = 5  # steps of a size
+LONG_SECONDS = 1.0  # a step that takes longer is the last that is tried, or the second
 
-# Does a step on the first images of a batch.
+# Does a step.
 Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a step.
+
+    Args:
+        images: of its batch.
+        architectures: how many of them share the batch.
+    """
+
+    images: int
+    architectures: int = 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,8 @@ class Estimate:
 
     Args:
         seconds: without reading and augmenting images.
-        memory_bytes: of all tensors at one time, weights and the optimiser's averages included.
+        memory_bytes: at most, weights and the optimiser's averages included, but not what the
+            process has without them.
         tried: the images of the steps that it is extended from, in words.
     """
 
@@ -50,13 +63,13 @@ def of_training(config: Config, data: DataSize, runtime: Runtime, genotype: Geno
     blueprint = config.blueprint(data.num_classes, data.image_shape)
     batch = config.training.batch_size
 
-    def make(images: int) -> Step:
-        x, y = _batch(images, data, runtime)
+    def make(size: Size) -> Step:
+        x, y = _batch(size.images, data, runtime)
         training = replace(config.training, warm_up_epochs=0, epochs=1)
         step = TrainingStep(blueprint.network(genotype), training, runtime, config.seed, 1)
         return lambda: step(0, x, y)
 
-    return _extended(make, min(2, batch), batch, runtime)
+    return extended(make, sizes(batch, 1), batch, runtime)
 
 
 def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
@@ -68,72 +81,138 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     of_images = {
         name: term for name, term in search.objectives.items() if not isinstance(term, PolicyTerm)
     }
-    architectures = search.num_architectures(search.batch_size)
-    of_each = min(MOST_OF_AN_ARCHITECTURE, search.batch_size // architectures)
-
-    def make(images: int) -> Step:
-        few = replace(
-            search,
-            objectives=of_images,
-            batch_size=images,
-            architectures_per_batch=images // of_each,
-        )
-        x, y = _batch(images, data, runtime)
-        step = SearchStep(config.space, few, data.num_classes, data.image_shape[0], runtime)
-        return lambda: step(x, y, x, y)
-
     divisor = 1
     channels, height, width = data.image_shape
     if is_tested(config.space) and min(height, width) >= LARGE_SIDE:
         # Its layers are convolutions, and take a time and memory in proportion to the area.
         data = replace(data, image_shape=(channels, height // 2, width // 2))
         divisor = 4
-    least = min(FEW_ARCHITECTURES, architectures) * of_each
-    estimate = _extended(make, least, search.batch_size * divisor, runtime)
+
+    def make(size: Size) -> Step:
+        few = replace(
+            search,
+            objectives=of_images,
+            batch_size=size.images,
+            architectures_per_batch=size.architectures,
+        )
+        x, y = _batch(size.images, data, runtime)
+        step = SearchStep(config.space, few, data.num_classes, channels, runtime)
+        return lambda: step(x, y, x, y)
+
+    batch = search.batch_size
+    smaller = sizes(batch, search.num_architectures(batch))
+    estimate = extended(make, smaller, batch * divisor, runtime)
     if divisor == 1:
         return estimate
     return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
 
 
-def _extended(make: Callable[[int], Step], images: int, batch: int, runtime: Runtime) -> Estimate:
-    """Return the estimate for a batch, along the line through the two largest that are tried.
+def sizes(batch: int, architectures: int) -> list[Size]:
+    """Return sizes up to that of a batch, each about twice as large as the one before.
 
-    They are doubled as long as a step is short: the more architectures share a batch, the less each
-    of them adds.
+    First the number of architectures grows to that of the batch, and then the images of each.
     """
-    seconds, memory = _tried(make, images, runtime)
-    estimate = Estimate(seconds * batch / images, memory * batch / images, str(images))
-    while seconds < LONG_SECONDS and 2 * images <= batch:
-        more_seconds, more_memory = _tried(make, 2 * images, runtime)
-        left = (batch - 2 * images) / images
-        # An image of a large batch takes no longer than one of a small batch.
-        most = more_seconds * batch / (2 * images)
-        estimate = Estimate(
-            min(more_seconds + left * max(more_seconds - seconds, 0.0), most),
-            more_memory + left * max(more_memory - memory, 0.0),
-            f"{images} and {2 * images}",
-        )
-        images *= 2
-        seconds, memory = more_seconds, more_memory
-    return estimate
+    share = batch // architectures
+    few_images = min(FEW_IMAGES, share)
+    growing = []
+    few = min(FEW_ARCHITECTURES, architectures)
+    while few < architectures:
+        growing.append(Size(few * few_images, few))
+        few *= 2
+    while few_images < share:
+        growing.append(Size(few_images * architectures, architectures))
+        few_images *= 2
+    return [*growing, Size(batch, architectures)]
 
 
-def _tried(make: Callable[[int], Step], images: int, runtime: Runtime) -> tuple[float, float]:
-    """Return the seconds and the bytes of a step on so many images."""
-    with LiveMemory() as memory:
-        step = make(images)
-        step()
-    runtime.synchronise()
-    seconds = math.inf
-    for _ in range(TIMED):
-        start = time.perf_counter()
-        step()
-        runtime.synchronise()
-        # The shortest: what else the machine does only adds to it.
-        seconds = min(seconds, time.perf_counter() - start)
-        if seconds > LONG_SECONDS:
+def extended(
+    make: Callable[[Size], Step], sizes: Sequence[Size], batch: int, runtime: Runtime
+) -> Estimate:
+    """Return the estimate for a batch, along the line through the two largest steps that are tried.
+
+    A step has a part that is the same for any batch, and one in proportion to the images. How large
+    the former is depends on how many architectures there are: where the line can be of steps with
+    as many as the batch has, it is.
+    """
+    tried = _tried_sizes(make, sizes, runtime)
+    smallest, last = tried[0], tried[-1]
+    times = batch / last.size.images
+    # In proportion, all of a step would be about images, so it is never more.
+    most = Estimate(times * last.seconds, times * last.memory_bytes, str(last.size.images))
+    if times == 1 or len(tried) == 1:
+        return most
+    before = tried[-2]
+    seconds = _on_line(batch, before.size.images, before.seconds, last.size.images, last.seconds)
+    # Gaps between tensors come and go: the longer the line, the less they count.
+    memory = _on_line(
+        batch,
+        smallest.size.images,
+        smallest.memory_bytes,
+        last.size.images,
+        last.memory_bytes,
+    )
+    return Estimate(
+        min(seconds, most.seconds),
+        min(memory, most.memory_bytes),
+        f"{before.size.images} and {last.size.images}",
+    )
+
+
+def _on_line(at: int, x0: int, y0: float, x1: int, y1: float) -> float:
+    """Return the height at `at` of the line through two points, which doesn't fall."""
+    return y1 + (at - x1) / (x1 - x0) * max(y1 - y0, 0.0)
+
+
+def _tried_sizes(
+    make: Callable[[Size], Step], sizes: Sequence[Size], runtime: Runtime
+) -> list[_Tried]:
+    """Return the smallest size, the next, and larger ones as long as they don't take long."""
+    tried = [_tried(make, sizes[0], runtime)]
+    reached = 0
+    while reached + 1 < len(sizes):
+        last = tried[-1]
+        # A step grows at most in proportion to its images.
+        bearable = last.size.images * LONG_SECONDS / last.seconds
+        if len(tried) > 1 and tried[-2].size.architectures != last.size.architectures:
+            bearable *= 2  # that line is too steep
+        following = max(reached + 1, _largest(sizes, bearable))
+        if sizes[following].images > bearable and len(tried) > 1:
             break
-    return seconds, memory.peak_bytes
+        tried.append(_tried(make, sizes[following], runtime))
+        reached = following
+    return tried
+
+
+def _largest(sizes: Sequence[Size], images: float) -> int:
+    """Return the number of the largest size of at most so many images, or 0."""
+    fitting = [number for number, size in enumerate(sizes) if size.images <= images]
+    return max(fitting, default=0)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What a step of some size took."""
+
+    size: Size
+    seconds: float
+    memory_bytes: float
+
+
+def _tried(make: Callable[[Size], Step], size: Size, runtime: Runtime) -> _Tried:
+    make(size)()  # kernels are made for each size; what they take isn't in proportion to it
+    seconds: list[float] = []
+    with peak_memory(runtime.device) as peak_bytes:
+        step = make(size)
+        # The first step makes the optimiser's averages, so there are two at least.
+        while len(seconds) < 2 or (len(seconds) < MOST_TIMED and sum(seconds) < LONG_SECONDS):
+            runtime.synchronise()
+            start = time.perf_counter()
+            step()
+            runtime.synchronise()
+            seconds.append(time.perf_counter() - start)
+        memory_bytes = peak_bytes()
+    # The shortest: what else the machine does only adds to it.
+    return _Tried(size, min(seconds), memory_bytes)
 
 
 def _batch(images: int, data: DataSize, runtime: Runtime) -> tuple[Tensor, Tensor]:

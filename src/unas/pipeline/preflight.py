@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from unas.architecture.genotype import Genotype
-from unas.architecture.policy import Policy
 from unas.architecture.published import load_genotype
 from unas.compute.ranks import ONE_PROCESS
 from unas.compute.runtime import Runtime
 from unas.config import Config
+from unas.costs.blocks import random_genotypes
 from unas.data import DataSize, validation_count
 from unas.graphs.size import count_parameters, macs_if_known
 from unas.pipeline.batches import count_trained
@@ -35,7 +36,7 @@ def preflight(config: Config) -> dict[str, Any]:
     Returns:
         device, data, parameters and macs of the network, network_width where a limit decides it,
         budgets, and of each phase its steps, seconds a step, memory_bytes; total_seconds and how it
-        was estimated. Before a search the network is that of the policy's first mode.
+        was estimated. Before a search the network is that of a random architecture.
 
     Raises:
         UserError: the run would be refused.
@@ -66,7 +67,7 @@ def _network(config: Config, data: DataSize) -> dict[str, Any]:
     blueprint = config.blueprint(data.num_classes, data.image_shape)
     genotype = _genotype(config)
     network = blueprint.skeleton(genotype)
-    of = config.genotype or "the first option of each choice, before the search"
+    of = config.genotype or "a random architecture, before the search"
     return {
         "network": f"of {of}",
         "parameters": count_parameters(network),
@@ -106,15 +107,15 @@ def _figures(steps: dict[str, int], estimates: dict[str, Estimate]) -> dict[str,
     figures["total_seconds"] = total
     if tried:
         figures["estimate"] = (
-            f"steps on {', on '.join(tried)} random images, extended to the batch (too "
-            "high where architectures share operations); reading images, choosing, testing and "
-            "measuring come on top"
+            f"steps on {', on '.join(tried)} random images, extended to the batch; reading images, "
+            "choosing, testing and measuring come on top"
         )
     return figures
 
 
 def _genotype(config: Config) -> Genotype:
-    """Return the architecture that is trained, or the policy's first mode before a search."""
+    """Return the architecture that is trained; before a search a random one, always the same."""
     if config.genotype is not None:
         return load_genotype(config.genotype)
-    return Genotype(config.space.registry_name, Policy(config.space.choices).mode())
+    (genotype,) = random_genotypes(config.space, 1, np.random.default_rng(0))
+    return genotype
