@@ -1,11 +1,22 @@
 """How choices execute, against einsum, finite differences and masking."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 
-from unas.nn.mixed import flatten, mix, routed_sum, routes, spread, take, unflatten, weighted_sum
+from unas.nn.mixed import (
+    flatten,
+    mix,
+    picked_pieces,
+    pieces_by_architecture,
+    routed_sum,
+    routes,
+    spread,
+    take,
+    unflatten,
+    weighted_sum,
+)
 
 SHAPES = [(3,), (4, 3), (2, 3, 5), (2, 2, 2, 2)]  # features, tokens, images, clips
 
@@ -106,6 +117,38 @@ def test_routed_sum_equals_computing_everything_and_masking(
     torch.testing.assert_close(ours[1], theirs[1] * (counts > 0))  # what isn't run has no gradient
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("picks", [[0, 2, 2], [2, 1, 0, 2, 1, 0], [1]])
+def test_picked_pieces_equal_computing_everything_and_masking(
+    shape: tuple[int, ...], picks: list[int]
+) -> None:
+    x = normal(6, *shape).requires_grad_()
+    factors = torch.tensor([2.0, -3.0, 0.5], dtype=torch.float64).requires_grad_()
+    pieces = pieces_by_architecture(x, len(picks))
+    asked: dict[int, list[int]] = {}
+
+    def pieces_of(option: int, architectures: Sequence[int]) -> list[torch.Tensor]:
+        asked[option] = list(architectures)
+        return [factors[option] * pieces[g].square() for g in architectures]
+
+    found = picked_pieces(picks, pieces_of)
+    factor_of = factors[picks].repeat_interleave(6 // len(picks))
+    expected = torch.einsum("b,b...->b...", factor_of, x.square())
+    torch.testing.assert_close(found, expected)
+    assert asked == {o: [g for g, pick in enumerate(picks) if pick == o] for o in set(picks)}
+    direction = normal(6, *shape)
+    ours = torch.autograd.grad((found * direction).sum(), [x, factors])
+    theirs = torch.autograd.grad((expected * direction).sum(), [x, factors])
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_pieces_are_those_of_architectures_that_divide_the_batch() -> None:
+    pieces = pieces_by_architecture(torch.arange(6), 3)
+    assert [piece.tolist() for piece in pieces] == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(ValueError, match="4 architectures do not divide a batch of 6 images"):
+        pieces_by_architecture(torch.arange(6), 4)
+
+
 def test_images_stay_channels_last_both_ways() -> None:
     x = normal(4, 3, 5, 5).contiguous(memory_format=torch.channels_last)
     weights = torch.ones(4, 2, dtype=torch.float64)
@@ -113,4 +156,6 @@ def test_images_stay_channels_last_both_ways() -> None:
     routed = routed_sum(
         weights, [lambda r: x if r is None else take(x, r)] * 2, {0: None, 1: [0, 3]}
     )
-    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in (dense, routed))
+    pieces = x.split(2)
+    picked = picked_pieces([1, 0], lambda _, numbers: [pieces[g] for g in numbers])
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in (dense, routed, picked))

@@ -157,16 +157,26 @@ def mean_cost(
     return (train + 0.5 * (val - train).abs()).view(len(sample), -1).mean(1) + 0.2 * overlap
 
 
-@pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
+@pytest.mark.parametrize(
+    ("weights_on", "copies_at_once", "parts"),
+    [
+        ("relaxed", 100, [4]),
+        ("hard", 100, [1, 3]),  # the copy that trains the weights has a forward of its own
+        ("relaxed", 3, [3, 1]),
+        ("hard", 2, [1, 2, 1]),
+        ("relaxed", 0.5, [1, 1, 1, 1]),  # a copy of the batch is never divided
+    ],
+)
 @torch.no_grad()
-def test_more_architectures_than_a_batch_holds_see_copies_of_it(weights_on: Any) -> None:
+def test_more_architectures_than_a_batch_holds_see_copies_of_it(
+    weights_on: Any, copies_at_once: float, parts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = B * 8 * 8
+    monkeypatch.setattr("unas.searching.cost.PIXELS_AT_ONCE", int(copies_at_once * pixels))
     search = build(replace(CONFIG, estimator=ReinforceLeaveOneOut(draws=4), weights_on=weights_on))
     sample = draw_hard(search.policy, 4 * 3, torch.Generator().manual_seed(1))
     cost = search.cost(Batches(*batch(0)), search.config.estimator)
     found = cost(sample)
-    parts = (
-        [4] if weights_on == "relaxed" else [1, 3]
-    )  # the copy that trains the weights has a forward of its own
     samples = sample.split([3 * copies for copies in parts])
     expected = [
         mean_cost(search, part, tuple(torch.cat([tensor] * copies) for tensor in batch(0)))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import get_args
 
+import torch
 from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
@@ -15,12 +16,11 @@ from unas.common.errors import UserError
 from unas.common.registry import one_of
 from unas.nn.mixed import (
     BatchNormRows,
-    Branch,
+    PiecesOf,
     has_batch_norm,
-    routed_sum,
-    routes,
+    picked_pieces,
+    pieces_by_architecture,
     spread,
-    take,
     weighted_sum,
 )
 
@@ -91,16 +91,21 @@ class Choice(nn.Module):
             )
         return self.name, sample
 
-    def _mixed(self, name: str, sample: Sample, like: Tensor, branches: Sequence[Branch]) -> Tensor:
-        """Return Σ_o weight_o·branch_o for a batch as long as `like`, [B, …]."""
-        batch = like.shape[0]
-        weights = spread(sample.to(like.device)[name], batch)
-        if sample.is_hard:
-            picks = [[pick] for pick in sample.picks[name]]
-            return routed_sum(weights, branches, routes(picks, batch))
-        outcomes = [branch(None) for branch in branches]
+    def _weighed(self, name: str, sample: Sample, outcomes: Sequence[Tensor]) -> Tensor:
+        """Return Σ_o weight_o·outcome_o, [B, …]."""
         self._require_one_shape(name, outcomes)
-        return weighted_sum(weights, outcomes)
+        return weighted_sum(spread(sample[name], outcomes[0].shape[0]), outcomes)
+
+    def _picked(self, name: str, sample: Sample, pieces_of: PiecesOf) -> Tensor:
+        """Return the outcome of what each architecture picked, [B, …], in memory of its own."""
+        picks = sample.picks[name]
+        outcome = picked_pieces(picks, pieces_of)
+        weights = sample[name]
+        if not weights.requires_grad:
+            return outcome  # the weight of what was picked is 1
+        columns = torch.tensor(picks, device=weights.device)[:, None]
+        factors = spread(weights.gather(1, columns), outcome.shape[0])
+        return outcome * factors.view(-1, *(1,) * (outcome.dim() - 1))
 
     def _require_one_shape(self, name: str, outcomes: Sequence[Tensor]) -> None:
         """Refuse outcomes of several shapes, some of which would even broadcast."""
@@ -175,25 +180,29 @@ class OpChoice(Choice):
             UserError: there is no sample, or it doesn't know this choice.
         """
         name, sample = self._decided(sample)
-        numbers = range(len(self.options))
-        branches = [partial(self._outcome, name, sample, inputs, o) for o in numbers]
-        return self._mixed(name, sample, inputs, branches)
+        sample = sample.to(inputs.device)
+        if not sample.is_hard:
+            outcomes = [self._run(sample, inputs, o) for o in range(len(self.options))]
+            return self._weighed(name, sample, outcomes)
+        pieces = pieces_by_architecture(inputs, len(sample))
+        return self._picked(name, sample, partial(self._pieces_of, sample, inputs, pieces))
 
-    def _outcome(
-        self, name: str, sample: Sample, inputs: Tensor, o: int, rows: Tensor | None
-    ) -> Tensor:
-        if rows is None:
-            return self._run(sample, inputs, o)
-        if self._sees_batch[o]:
-            return take(self._run(sample, inputs, o), rows)
+    def _pieces_of(
+        self,
+        sample: Sample,
+        inputs: Tensor,
+        pieces: Sequence[Tensor],
+        o: int,
+        architectures: Sequence[int],
+    ) -> Sequence[Tensor]:
+        share = len(pieces[0])
+        if self._sees_batch[o] or len(architectures) == len(pieces):
+            outcomes = torch.split(self._run(sample, inputs, o), share)
+            return [outcomes[g] for g in architectures]
         if self._has_choices[o]:
-            share = len(inputs) // len(sample)
-            owners: list[int] = []  # of the images in `rows`
-            for g, pick in enumerate(sample.picks[name]):
-                if pick == o:
-                    owners += [g] * share
-            sample = sample.select(owners)
-        return self._run(sample, take(inputs, rows), o)
+            sample = sample.select(architectures)
+        images = torch.cat([pieces[g] for g in architectures])
+        return torch.split(self._run(sample, images, o), share)
 
     def _run(self, sample: Sample, inputs: Tensor, o: int) -> Tensor:
         version = _version(inputs)
@@ -263,9 +272,14 @@ class InputChoice(Choice):
             raise UserError(
                 f"InputChoice {name!r} got {len(inputs)} inputs; it has {len(self.options)} options"
             )
-        branches = [partial(_all_or_some, images) for images in inputs]
-        return self._mixed(name, sample, inputs[0], branches)
+        sample = sample.to(inputs[0].device)
+        if not sample.is_hard:
+            return self._weighed(name, sample, inputs)
+        pieces = [pieces_by_architecture(images, len(sample)) for images in inputs]
+        return self._picked(name, sample, partial(_pieces_of_input, pieces))
 
 
-def _all_or_some(images: Tensor, rows: Tensor | None) -> Tensor:
-    return images if rows is None else take(images, rows)
+def _pieces_of_input(
+    pieces: Sequence[Sequence[Tensor]], o: int, architectures: Sequence[int]
+) -> Sequence[Tensor]:
+    return [pieces[o][g] for g in architectures]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -24,6 +24,8 @@ Whether rows are taken before the operation runs or after it is the branch's bus
 """
 Routes = Mapping[int, list[int] | None]
 """The images that go through each branch that was picked; None where all of them do."""
+PiecesOf = Callable[[int, Sequence[int]], Sequence[Tensor]]
+"""Maps an option and the numbers of architectures to its outcome for each one's images."""
 
 
 class _Mixture(torch.autograd.Function):
@@ -106,12 +108,14 @@ def spread(
     Raises:
         ValueError: G does not divide B.
     """
-    architectures = weights.shape[0]
+    share = _images_each(batch, weights.shape[0])
+    return weights if share == 1 else weights.repeat_interleave(share, 0)
+
+
+def _images_each(batch: int, architectures: int) -> int:
     if batch % architectures:
         raise ValueError(f"{architectures} architectures do not divide a batch of {batch} images")
-    if architectures == batch:
-        return weights
-    return weights.repeat_interleave(batch // architectures, 0)
+    return batch // architectures
 
 
 def routes(picks: Sequence[Sequence[int]], batch: int) -> Routes:
@@ -152,6 +156,37 @@ def routed_sum(
         total = total + term if rows is None else total.index_add(0, rows, term)
     assert total is not None  # noqa: S101  every image picked something
     return unflatten(total, shape)
+
+
+def pieces_by_architecture(
+    images: Shaped[Tensor, " images *shape"], architectures: int
+) -> tuple[Tensor, ...]:
+    """View the images [B, …] as those of each of G architectures, [B/G, …].
+
+    Raises:
+        ValueError: G does not divide B.
+    """
+    return torch.split(images, _images_each(images.shape[0], architectures))
+
+
+def picked_pieces(picks: Sequence[int], pieces_of: PiecesOf) -> Float[Tensor, " images *shape"]:
+    """Return what each architecture's pick makes of its images, [B, …], as a copy.
+
+    The images of an architecture follow on each other, so pieces are joined and nothing is
+    gathered, forward or backward.
+
+    Args:
+        picks: the option that each of G architectures picked.
+        pieces_of: called once for each option that was picked, in their order.
+    """
+    owners: dict[int, list[int]] = {}
+    for g, option in enumerate(picks):
+        owners.setdefault(option, []).append(g)
+    pieces: dict[int, Tensor] = {}
+    for option, architectures in sorted(owners.items()):
+        outcomes = pieces_of(option, architectures)
+        pieces.update(zip(architectures, outcomes, strict=True))
+    return torch.cat([pieces[g] for g in range(len(picks))])
 
 
 def mix(
