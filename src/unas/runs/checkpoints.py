@@ -19,6 +19,7 @@ from torch import Tensor
 from unas.common.errors import UserError, kind_and_line
 from unas.common.files import make_directory, remove_leftovers, write_bytes
 from unas.common.text import readable_size
+from unas.compute.adam import laid_out_like
 from unas.compute.finite import all_finite
 
 KEPT = 2
@@ -220,12 +221,18 @@ def load_into(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> Non
     parameters: list[Tensor] = []
     for group in optimiser.param_groups:
         parameters += group["params"]
+    loaded: dict[int, dict[str, Any]] = {}
     for index, remembered in state["state"].items():
+        loaded[index] = dict(remembered)
         for name, value in remembered.items():
+            if not isinstance(value, Tensor):
+                continue
             shape = torch.Size() if name == "step" else parameters[index].shape
-            if isinstance(value, Tensor) and value.shape != shape:
+            if value.shape != shape:
                 raise ValueError(f"parameter {index} has shape {list(parameters[index].shape)}")
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(state["state"])})
+            if name != "step":
+                loaded[index][name] = laid_out_like(value, parameters[index])
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": loaded})
 
 
 def whole(value: Any) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unas.architecture.policy import Policy
 from unas.common.errors import UserError
+from unas.compute.adam import adam, laid_out_like
 from unas.compute.finite import (
     SkippedUpdates,
     WeightUpdates,
@@ -84,8 +85,10 @@ class SearchStep:
         self.losses = Losses(self.supernet, runtime)
         self.policy = Policy(space.choices, config.softening, space.registry_name)
         self.estimator = config.estimator.start(self.policy.layout)
-        self.weight_optimiser = _adam(self.weights, config.weights)
-        self.policy_optimiser = _adam(list(self.policy.parameters()), config.policy)
+        self.weight_optimiser = adam(self.weights, config.weights.lr, config.weights.weight_decay)
+        self.policy_optimiser = adam(
+            self.policy.parameters(), config.policy.lr, config.policy.weight_decay
+        )
         self._weight_updates = WeightUpdates(self.supernet, self.weight_optimiser, config.clip_norm)
         self.skipped = SkippedUpdates(config.max_skipped)
         self.steps = 0
@@ -170,7 +173,7 @@ class SearchStep:
         group = optimiser.param_groups[0]
         group["lr"] = config.lr_at(fraction)
         for parameter, gradient in zip(group["params"], gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = laid_out_like(gradient, parameter)
 
     def cost(self, batches: Batches, estimator: Estimator) -> SupernetCost:
         """Return the cost of architectures on these batches, which keeps what the weights need."""
@@ -280,7 +283,3 @@ def _image_terms(
                 "give image_size"
             )
     return image_terms
-
-
-def _adam(parameters: list[nn.Parameter], config: AdamConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
