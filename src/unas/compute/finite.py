@@ -88,6 +88,9 @@ class FiniteBuffers:
 
     def keep(self) -> None:
         """Remember the buffers as they are: `settle` goes back to them."""
+        # Listing them takes as long as a small update: once will do.
+        buffers = self._module.buffers()
+        self._tensors = [buffer for buffer in buffers if buffer.is_floating_point()]
         self._kept = self._flat()
 
     def check(self) -> Tensor:
@@ -103,22 +106,17 @@ class FiniteBuffers:
         if is_good:
             self._kept = self._seen
             return
-        tensors = self._tensors()
-        pieces = torch.split(self._kept, [tensor.numel() for tensor in tensors])
+        pieces = torch.split(self._kept, [tensor.numel() for tensor in self._tensors])
         with torch.no_grad():
-            for tensor, kept in zip(tensors, pieces, strict=True):
+            for tensor, kept in zip(self._tensors, pieces, strict=True):
                 tensor.copy_(kept.view_as(tensor))
-
-    def _tensors(self) -> list[Tensor]:
-        return [buffer for buffer in self._module.buffers() if buffer.is_floating_point()]
 
     def _flat(self) -> Tensor:
         # One tensor, so that hundreds of BatchNorms cost one copy a step. Not of mixed types: cat
         # widens them.
-        tensors = self._tensors()
-        if not tensors:
+        if not self._tensors:
             return torch.zeros(0)
-        return torch.cat([tensor.detach().flatten() for tensor in tensors])
+        return torch.cat([tensor.detach().flatten() for tensor in self._tensors])
 
 
 class WeightUpdates:

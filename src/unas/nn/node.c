@@ -12,6 +12,7 @@
  */
 
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@
 #define PAD 3 /* pixels of zeros around a plane */
 #define MAX_TAPS 49
 #define TILE 8 /* pixels whose sums are in registers at once */
+#define PATIENCE 20000 /* looks at a barrier before a thread gives its core away: about 0.1 ms */
+#define GROUP 7 /* operations between which threads don't wait for each other; as in node.py */
 
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int masks __attribute__((vector_size(4 * LANES)));
@@ -44,8 +47,8 @@ struct operation {
   long kind, state, channels, kernel, stride, dilation, num_stages; /* `channels` of the state */
   const long *rows; /* the images that it works on */
   long num_rows, column; /* `column` of the node's weights */
-  long owner; /* the thread that has it whole, where threads have operations; -1: they share its rows */
-  float *input_gradient; /* [rows][pixels of the state][padded], if threads have operations */
+  long owner; /* the thread that has it whole; -1: threads share its rows */
+  float *input_gradient; /* [rows][pixels of the state][padded], by operation */
   struct stage stages[2];
 };
 
@@ -68,17 +71,20 @@ struct node {
 static void (*run_parallel)(void (*)(void *), void *, unsigned, unsigned);
 static int (*thread_number)(void);
 static int (*thread_count)(void);
-static void (*wait_for_all)(void);
 
-void unas_use_threads(void *parallel, void *number, void *count, void *barrier) {
+void unas_use_threads(void *parallel, void *number, void *count) {
   run_parallel = (void (*)(void (*)(void *), void *, unsigned, unsigned))parallel;
   thread_number = (int (*)(void))number;
   thread_count = (int (*)(void))count;
-  wait_for_all = (void (*)(void))barrier;
 }
+
+struct barrier {
+  long waiting, round;
+};
 
 struct call {
   const struct node *node;
+  struct barrier *barrier;
   float eps, momentum;
 };
 
@@ -91,6 +97,7 @@ struct room {
   float *tap_sums, *matrix_sums; /* of their gradients */
   float *moments, *coefficients;
   float *row_slopes; /* gradients between the stages, [rows][pixels][padded] */
+  struct barrier *barrier;
   long number, count; /* of the thread, of all */
 };
 
@@ -991,10 +998,13 @@ static float *take(float **from, long count) {
   return taken;
 }
 
+static long number_here(void) { return run_parallel ? thread_number() : 0; }
+
 static long threads_here(void) { return run_parallel ? thread_count() : 1; }
 
 /* Lay out this thread's memory, which it keeps; `rows` of gradients fit between the stages. */
-static struct room open_room(const struct node *n, long rows) {
+static struct room open_room(const struct call *call, long rows) {
+  const struct node *n = call->node;
   long height = n->height;
   long width = n->width;
   long widest = n->padded;
@@ -1017,7 +1027,7 @@ static struct room open_room(const struct node *n, long rows) {
     space_size = all;
   }
   float *free_space = space;
-  struct room room = {.number = run_parallel ? thread_number() : 0, .count = threads_here()};
+  struct room room = {.barrier = call->barrier, .number = number_here(), .count = threads_here()};
   room.plane = take(&free_space, plane);
   room.slope_plane = take(&free_space, plane);
   room.line = take(&free_space, line);
@@ -1036,51 +1046,49 @@ static struct room open_room(const struct node *n, long rows) {
   return room;
 }
 
+/* Wait for all threads of the call. One that waits longer gives its core away: beside other work, the thread it waits
+ * for may have none. */
 static void wait_all(const struct room *room) {
-  if (room->count > 1) wait_for_all();
+  struct barrier *barrier = room->barrier;
+  if (room->count == 1) return;
+  const long round = __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE);
+  if (__atomic_add_fetch(&barrier->waiting, 1, __ATOMIC_ACQ_REL) == room->count) {
+    barrier->waiting = 0;
+    __atomic_store_n(&barrier->round, round + 1, __ATOMIC_RELEASE);
+    return;
+  }
+  for (long turns = 0; __atomic_load_n(&barrier->round, __ATOMIC_ACQUIRE) == round; turns++)
+    if (turns > PATIENCE) sched_yield();
 }
 
-/* What of an operation a thread does, where threads have operations. */
+/* What of an operation a thread does: some of its rows, all of them, or none. */
 struct share {
-  long from, to; /* rows */
-  int is_none, is_part, keeps; /* `keeps`: it writes what is found of all rows */
+  long from, to;
+  int keeps; /* it writes what is found of all rows */
 };
 
 static struct share share_of(const struct operation *op, const struct room *room) {
   if (op->owner < 0) {
     const long from = op->num_rows * room->number / room->count;
     const long to = op->num_rows * (room->number + 1) / room->count;
-    return (struct share){from, to, 0, 1, room->number == 0};
+    return (struct share){from, to, room->number == 0};
   }
-  return (struct share){0, op->num_rows, op->owner % room->count != room->number, 0, 1};
+  const int is_own = op->owner % room->count == room->number;
+  return (struct share){0, is_own ? op->num_rows : 0, is_own};
 }
 
-static void forward_of_all_images(const struct call *call, struct room *room, long from, long to) {
-  const struct node *n = call->node;
-  for (long e = 0; e < n->num_operations; e++) {
-    const struct operation *op = &n->operations[e];
-    for (int s = 0; s < op->num_stages; s++) {
-      run_part(n, op, s, from, to, room);
-      wait_all(room);
-      find_moments(call, op, &op->stages[s], room->moments, room->number == 0);
-    }
-    for (long r = from; r < to; r++) add_outcome(n, op, r, room->moments);
-  }
+static int is_idle(const struct operation *op, const struct share *share) {
+  return op->owner >= 0 && !share->keeps;
 }
 
-static void forward_by_operation(const struct call *call, struct room *room, long from, long to) {
-  const struct node *n = call->node;
-  for (long e = 0; e < n->num_operations; e++) {
-    const struct operation *op = &n->operations[e];
-    const struct share share = share_of(op, room);
-    if (share.is_none) continue;
-    for (int s = 0; s < op->num_stages; s++) {
-      run_part(n, op, s, share.from, share.to, room);
-      if (share.is_part) wait_all(room);
-      find_moments(call, op, &op->stages[s], room->moments, share.keeps);
-    }
-  }
-  wait_all(room);
+/* Operations whose threads wait for each other once for all of them. Few outcomes are then in the cache at once. */
+static long end_of_group(const struct node *n, long first) {
+  const long end = first + GROUP;
+  return n->by_operation || end > n->num_operations ? n->num_operations : end;
+}
+
+/* Add the outcomes of operations that threads have shared out, each thread to images of its own. */
+static void add_by_image(const struct node *n, long from, long to) {
   for (long e = 0; e < n->num_operations; e++) {
     const struct operation *op = &n->operations[e];
     const float *moments = op->num_stages ? op->stages[op->num_stages - 1].moments : NULL;
@@ -1089,16 +1097,40 @@ static void forward_by_operation(const struct call *call, struct room *room, lon
   }
 }
 
+static void forward_group(const struct call *call, struct room *room, long first, long end) {
+  const struct node *n = call->node;
+  for (int s = 0; s < 2; s++) {
+    for (long e = first; e < end; e++) {
+      const struct operation *op = &n->operations[e];
+      const struct share share = share_of(op, room);
+      if (s >= op->num_stages || is_idle(op, &share)) continue;
+      if (s == 1) find_moments(call, op, &op->stages[0], room->moments, share.keeps);
+      run_part(n, op, s, share.from, share.to, room);
+    }
+    wait_all(room);
+  }
+  for (long e = first; e < end; e++) {
+    const struct operation *op = &n->operations[e];
+    const struct share share = share_of(op, room);
+    if (is_idle(op, &share)) continue;
+    if (op->num_stages) find_moments(call, op, &op->stages[op->num_stages - 1], room->moments, share.keeps);
+    if (n->by_operation) continue;
+    for (long r = share.from; r < share.to; r++) add_outcome(n, op, r, room->moments);
+  }
+}
+
 static void forward_thread(void *argument) {
   const struct call *call = argument;
   const struct node *n = call->node;
-  struct room room = open_room(n, 0);
+  struct room room = open_room(call, 0);
   const long from = n->batch * room.number / room.count;
   const long to = n->batch * (room.number + 1) / room.count;
   const long size = pixels_of(n) * n->channels;
   memset(n->out + from * size, 0, 4 * (to - from) * size);
-  if (n->by_operation) forward_by_operation(call, &room, from, to);
-  else forward_of_all_images(call, &room, from, to);
+  for (long e = 0; e < n->num_operations; e = end_of_group(n, e)) forward_group(call, &room, e, end_of_group(n, e));
+  if (!n->by_operation) return;
+  wait_all(&room);
+  add_by_image(n, from, to);
 }
 
 static void pooled_backward(const struct node *n, const struct operation *op, long row) {
@@ -1117,42 +1149,8 @@ static void add_partial_gradients(const struct node *n, const struct room *room)
   }
 }
 
-static void backward_of_all_images(const struct call *call, struct room *room, long from, long to) {
-  const struct node *n = call->node;
-  for (long e = 0; e < n->num_operations; e++) {
-    const struct operation *op = &n->operations[e];
-    if (op->num_stages == 0) {
-      for (long r = from; r < to; r++) pooled_backward(n, op, r);
-      continue;
-    }
-    for (long r = from; r < to; r++) sum_slopes(n, op, r);
-    for (int s = op->num_stages - 1; s >= 0; s--) {
-      const float *weights = s == op->num_stages - 1 ? n->weights + op->column : NULL;
-      wait_all(room);
-      find_coefficients(call, op, &op->stages[s], weights, room->coefficients, room->number == 0);
-      part_backward(n, op, s, from, to, room);
-    }
-  }
-  wait_all(room);
-  if (n->wants_parameters) add_partial_gradients(n, room);
-}
-
-static void backward_by_operation(const struct call *call, struct room *room, long from, long to) {
-  const struct node *n = call->node;
-  for (long e = 0; e < n->num_operations; e++) {
-    const struct operation *op = &n->operations[e];
-    const struct share share = share_of(op, room);
-    if (op->num_stages == 0 || share.is_none) continue;
-    for (long r = share.from; r < share.to; r++) sum_slopes(n, op, r);
-    for (int s = op->num_stages - 1; s >= 0; s--) {
-      const float *weights = s == op->num_stages - 1 ? n->weights + op->column : NULL;
-      if (share.is_part) wait_all(room);
-      find_coefficients(call, op, &op->stages[s], weights, room->coefficients, share.keeps);
-      part_backward(n, op, s, share.from, share.to, room);
-    }
-  }
-  wait_all(room);
-  if (n->wants_parameters) add_partial_gradients(n, room);
+/* Add up, image by image, what operations that threads have shared out pass on. */
+static void pass_by_image(const struct node *n, long from, long to) {
   for (long e = 0; e < n->num_operations; e++) {
     const struct operation *op = &n->operations[e];
     const long size = n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1];
@@ -1170,13 +1168,52 @@ static void backward_by_operation(const struct call *call, struct room *room, lo
   }
 }
 
+static void backward_group(const struct call *call, struct room *room, long first, long end) {
+  const struct node *n = call->node;
+  float *row_slopes = room->row_slopes;
+  for (long e = first; e < end; e++) {
+    const struct operation *op = &n->operations[e];
+    const struct share share = share_of(op, room);
+    for (long r = share.from; r < share.to && !is_idle(op, &share); r++)
+      if (op->num_stages) sum_slopes(n, op, r);
+      else if (!n->by_operation) pooled_backward(n, op, r);
+  }
+  for (int back = 0; back < 2; back++) { /* the last stages, then those before them */
+    float *kept = row_slopes;
+    wait_all(room);
+    for (long e = first; e < end; e++) {
+      const struct operation *op = &n->operations[e];
+      const struct share share = share_of(op, room);
+      const int s = op->num_stages - 1 - back;
+      if (s < 0 || is_idle(op, &share)) continue;
+      room->row_slopes = kept;
+      find_coefficients(call, op, &op->stages[s], back ? NULL : n->weights + op->column, room->coefficients, share.keeps);
+      part_backward(n, op, s, share.from, share.to, room);
+      if (op->num_stages == 2) kept += (share.to - share.from) * pixels_of(n) * n->padded;
+    }
+  }
+  room->row_slopes = row_slopes;
+}
+
+/* How many rows of gradients a thread has between stages at once. */
+static long kept_rows(const struct node *n) {
+  const struct room room = {.number = number_here(), .count = threads_here()};
+  long largest = 0;
+  for (long first = 0; first < n->num_operations; first = end_of_group(n, first)) {
+    long rows = 0;
+    for (long e = first; e < end_of_group(n, first); e++) {
+      const struct share share = share_of(&n->operations[e], &room);
+      if (n->operations[e].num_stages == 2) rows += share.to - share.from;
+    }
+    largest = most(largest, rows);
+  }
+  return largest;
+}
+
 static void backward_thread(void *argument) {
   const struct call *call = argument;
   const struct node *n = call->node;
-  long rows = n->batch / threads_here() + 1;
-  for (long e = 0; e < n->num_operations; e++)
-    if (n->by_operation) rows = most(rows, n->operations[e].num_rows);
-  struct room room = open_room(n, rows);
+  struct room room = open_room(call, kept_rows(n));
   const long from = n->batch * room.number / room.count;
   const long to = n->batch * (room.number + 1) / room.count;
   for (long j = 0; j < n->num_states; j++) {
@@ -1185,12 +1222,15 @@ static void backward_thread(void *argument) {
   }
   for (long b = from; b < to; b++) sum_gradient(n, b);
   wait_all(&room);
-  if (n->by_operation) backward_by_operation(call, &room, from, to);
-  else backward_of_all_images(call, &room, from, to);
+  for (long e = 0; e < n->num_operations; e = end_of_group(n, e)) backward_group(call, &room, e, end_of_group(n, e));
+  wait_all(&room);
+  if (n->wants_parameters) add_partial_gradients(n, &room);
+  if (n->by_operation) pass_by_image(n, from, to);
 }
 
 static void run(void (*thread)(void *), struct node *n, double eps, double momentum) {
-  struct call call = {n, (float)eps, (float)momentum};
+  struct barrier barrier = {0, 0};
+  struct call call = {n, &barrier, (float)eps, (float)momentum};
   if (run_parallel && n->threads > 1) run_parallel(thread, &call, n->threads, 0);
   else thread(&call);
 }

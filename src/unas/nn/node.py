@@ -27,6 +27,7 @@ from unas.nn.ops import DilatedConv, FactorizedReduce, ReLUConvBN, SeparableConv
 
 LANES = 16  # of node.c
 _MAX_CHANNELS = 1024
+_GROUP = 7
 # From so many rows a thread on, threads share an operation's rows, and wait for each other.
 _ROWS_TO_SHARE = 4
 _IDENTITY, _SEPARABLE, _DILATED, _POINTWISE, _REDUCE, _MAX_POOL, _AVERAGE_POOL = range(7)
@@ -256,6 +257,17 @@ def _is_watched(module: nn.Module) -> bool:
     )
 
 
+def _dense(parameter: Tensor) -> Tensor:
+    """Return a parameter, or a copy, whose numbers lie in memory in the order of its indices.
+
+    That of [C, 1, k, k] and [C, C, 1, 1] is the same with channels last.
+    """
+    is_dense = parameter.is_contiguous() or (
+        parameter.dim() == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+    )
+    return parameter if is_dense else parameter.contiguous()
+
+
 def _is_plain(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype == torch.float32
 
@@ -295,7 +307,7 @@ class _Layout:
         for e in self.active:
             for parameter in self.node.descriptions[e].parameters:
                 assert parameter.tensor is not None  # noqa: S101 - for the type checker
-                tensors.append(parameter.tensor)
+                tensors.append(_dense(parameter.tensor))
         return tensors
 
     def _set_rows(self, rows_of: Routes | None) -> None:
@@ -311,9 +323,10 @@ class _Layout:
 
     def _set_owners(self) -> None:
         """Share out whole operations to threads, the dearest ones first, or their rows."""
-        if not self.by_operation:
-            return
         table = self.table
+        if not self.by_operation:
+            table[:, _AT["owner"]] = -1
+            return
         taps = table[:, _AT["kernel"]] ** 2 + self.node.channels
         work = table[:, _AT["num_rows"]] * table[:, _AT["num_stages"]] * taps
         loads = [0] * self.threads
@@ -360,24 +373,25 @@ class _Layout:
     def _reserve(self, *, keeps: bool) -> None:
         """Find memory for the outcome of each stage and for the sums of its BatchNorm.
 
-        What isn't kept can be the same memory for all operations where they run one after the
-        other.
+        What isn't kept can be the same memory for all groups of operations where they run one
+        after the other.
         """
         padded = self.node.padded
         image = self.pixels * padded
         shares = not keeps and not self.by_operation
         places: list[tuple[int, int, int, int]] = []
         outcomes, sums = 0, 0
+        largest = 0
         for e, row in enumerate(self.table):
             num_rows = int(row[_AT["num_rows"]])
-            if shares:
+            if shares and e % _GROUP == 0:
                 outcomes = 0
             for stage in range(int(row[_AT["num_stages"]])):
                 places.append((e, stage, outcomes, sums))
                 outcomes += num_rows * image
                 sums += (4 * num_rows + 4) * padded
-        size = 2 * self.batch * image if shares else outcomes
-        self.outcomes: Lease = lease(size)
+            largest = max(largest, outcomes)
+        self.outcomes: Lease = lease(largest)
         self.sums = torch.empty(sums)
         for e, stage, outcome, place in places:
             row = self.table[e]
@@ -444,7 +458,7 @@ class _Layout:
                 tensor = next(remaining)
                 part = of_threads[0, place : place + tensor.numel()]
                 row[parameter.column + distance] = part.data_ptr()
-                gradients.append(part.view(tensor.shape))
+                gradients.append(part.as_strided(tensor.shape, tensor.stride()))
                 place += tensor.numel()
         return gradients, of_threads
 
