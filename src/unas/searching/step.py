@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -27,12 +28,14 @@ from unas.compute.weights import load_weights
 from unas.estimators import Estimator, draw_hard, draw_relaxed
 from unas.objectives import Objective, PolicyTerm, RunningTerm
 from unas.runs.checkpoints import load_into, whole
-from unas.searching.config import AdamConfig, SearchConfig
+from unas.searching.config import AdamConfig, SampleKind, SearchConfig
 from unas.searching.cost import Batches, SupernetCost
 from unas.searching.gradient import learners, policy_gradients
+from unas.searching.layout import settle_layout
 from unas.searching.losses import Losses
 from unas.searching.sharing import own_part
 from unas.spaces import SearchSpace
+from unas.spaces.module import ModuleSupernet
 
 NO_TERMS: Mapping[str, RunningTerm] = MappingProxyType({})
 
@@ -107,6 +110,7 @@ class SearchStep:
         Returns:
             the terms of the cost and the training loss, by name.
         """
+        self._settle_layout(x, y)
         if self.config.schedule == "restarted" and self.policy_steps == 0:
             self.weight_optimiser.state.clear()  # that of the policy has done nothing yet
         with self.losses.noise(self.seed, self.steps):
@@ -125,6 +129,7 @@ class SearchStep:
 
     def warm_up(self, x: Images, y: Labels) -> dict[str, float]:
         """Update the weights alone, under architectures that the policy draws."""
+        self._settle_layout(x, y)
         with self.losses.noise(self.seed, self.steps):
             losses = self._drawn_losses(x, y, self.steps)
             loss, is_updated = self._update_weights(losses.mean())
@@ -200,11 +205,27 @@ class SearchStep:
             losses = self._drawn_losses(cost.batches.x, cost.batches.y, step)
         return losses.mean()
 
-    def _drawn_losses(self, x: Images, y: Labels, step: int) -> PerImage:
+    def _settle_layout(self, x: Images, y: Labels) -> None:
+        """Before the first step, let a user's model on a CPU try both layouts of the images."""
+        is_new = self.steps == 0 and self.runtime.device.type == "cpu"
+        if is_new and isinstance(self.supernet, ModuleSupernet):
+            with self.losses.noise(self.seed, 0):
+                settle_layout(self.supernet, partial(self._try_once, x, y), self.ranks)
+
+    def _try_once(self, x: Images, y: Labels) -> None:
+        """Run a forward and a backward pass of the kind that a step mostly consists of."""
+        is_relaxed = self.config.estimator.needs_cost_gradient
+        kind: SampleKind = "relaxed" if is_relaxed else self.config.weights_on
+        loss = self._drawn_losses(x, y, 0, kind).mean()
+        torch.autograd.grad(loss, self.weights, allow_unused=True)
+
+    def _drawn_losses(
+        self, x: Images, y: Labels, step: int, kind: SampleKind | None = None
+    ) -> PerImage:
         """Return the cross-entropy of each image, [B], in a sample drawn for the weights alone."""
         noise = generator_for(self.seed, "search/weights", step)
         num_samples = self._own_architectures(len(x)) * self.ranks.size
-        if self.config.weights_on == "hard":
+        if (kind or self.config.weights_on) == "hard":
             sample = draw_hard(self.policy, num_samples, noise)
         else:
             temperature = self.config.relaxed_temperature
@@ -236,8 +257,10 @@ class SearchStep:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a search needs to go on, apart from its configuration."""
+        layout = self.supernet.layout if isinstance(self.supernet, ModuleSupernet) else None
         return {
             "supernet": self.supernet.state_dict(),
+            "layout": layout,
             "policy": self.policy.state_dict(),
             "estimator": self.estimator.state_dict(),
             "policy_terms": {name: term.state_dict() for name, term in self.policy_terms.items()},
@@ -251,6 +274,9 @@ class SearchStep:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         load_weights(self.supernet, state["supernet"])
+        if isinstance(self.supernet, ModuleSupernet):
+            # Searches of before there was a trial took the images as they came.
+            self.supernet.set_layout(state.get("layout"))
         self.policy.load_state_dict(state["policy"])
         self.estimator.load_state_dict(state["estimator"])
         for name, term in self.policy_terms.items():

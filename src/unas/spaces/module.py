@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from unas.architecture.policy import Sample
 from unas.common.errors import UserError, one_line_errors
 from unas.nn.choice import Choice, InputChoice, OpChoice, passes_on, sample_scope
 from unas.spaces.base import NetworkOptions, SearchSpace
+
+Layout = Literal["channels_last", "contiguous"]
+_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class ModuleSpace(SearchSpace):
             if isinstance(module, _BatchNorm):
                 module.track_running_stats = False
                 module.running_mean = module.running_var = module.num_batches_tracked = None
-        return _Supernet(model)
+        return ModuleSupernet(model)
 
     def network(
         self, genotype: Genotype, num_classes: int, image_channels: int = 3, **options: Any
@@ -118,18 +121,35 @@ class ModuleSpace(SearchSpace):
         return model
 
 
-class _Supernet(nn.Module):
-    """The model, its choices decided by a sample."""
+class ModuleSupernet(nn.Module):
+    """The model, its choices decided by a sample.
+
+    Attributes:
+        layout: how the images [B, C, H, W] that the model gets lie in memory; None: as they come.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.layout: Layout | None = None
+
+    def set_layout(self, layout: Any) -> None:
+        """Take the layout that a checkpoint has.
+
+        Raises:
+            ValueError: there is no such layout.
+        """
+        if layout is not None and layout not in _FORMATS:
+            raise ValueError(f"layout {layout!r}")
+        self.layout = layout
 
     def forward(self, images: Tensor, sample: Sample) -> Tensor:
         """Return the logits [B, num_classes] of images [B, C, H, W] under G architectures.
 
         G divides B.
         """
+        if self.layout is not None:
+            images = images.contiguous(memory_format=_FORMATS[self.layout])
         with sample_scope(sample.to(images.device)):
             return self.model(images)  # type: ignore[no-any-return]
 
