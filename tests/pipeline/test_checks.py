@@ -10,6 +10,7 @@ from unas.config import Config
 from unas.data import DataSize
 from unas.pipeline.checks import check
 from unas.recipes import recipe as named
+from unas.spaces.proxylessnas import ProxylessSpace
 
 DATA = DataSize(50_000, 10_000, 10, (3, 32, 32))
 
@@ -36,3 +37,16 @@ def test_what_is_advised_for_processes_is_taken(
         check(recipe(fix), DATA, ranks)
     else:
         error.match(r"training\.batch_size is 96.*; make it 100$")
+
+
+def test_bfloat16_is_refused_where_it_is_slower() -> None:
+    config = recipe(8)
+    runtime = replace(config.runtime, device="cpu", precision="bfloat16")
+    slow = replace(config, runtime=runtime)
+    with pytest.raises(UserError, match=r"precision is bfloat16, .*; use --precision float32"):
+        check(slow, DATA)
+    terms = dict(config.search.objectives)
+    del terms["overlap"]
+    search = replace(config.search, objectives=terms)
+    check(replace(slow, space=ProxylessSpace(), search=search), DATA)
+    check(replace(slow, runtime=replace(runtime, precision="float32")), DATA)

@@ -16,6 +16,7 @@ def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
     Raises:
         UserError: the data has too few images, or the space can't do what the configuration asks.
     """
+    _check_precision(config)
     images = count_trained(config, data.train)
     _check_batch("training", config.training.batch_size, images, "training", ranks)
     if config.genotype is None:
@@ -23,6 +24,15 @@ def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
     else:
         blueprint = config.blueprint(data.num_classes, data.image_shape)
         blueprint.skeleton(load_genotype(config.genotype))
+
+
+def _check_precision(config: Config) -> None:
+    is_slow = config.space.has_float32_kernels and config.runtime.build().device.type == "cpu"
+    if config.runtime.precision == "bfloat16" and is_slow:
+        raise UserError(
+            f"precision is bfloat16, which on a CPU takes three times as long as float32 in the "
+            f"{config.space.registry_name} space (docs/benchmarks.md); use --precision float32"
+        )
 
 
 def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:

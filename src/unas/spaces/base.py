@@ -68,9 +68,14 @@ class SearchSpace(ChoiceTable):
     """A set of architectures: its choices, a supernet of them all, and the network of each one.
 
     A space is a frozen dataclass of its own options, so it is its own configuration.
+
+    Attributes:
+        has_float32_kernels: its networks run on kernels of their own on a CPU, in float32 alone, so
+            that bfloat16 is slower there.
     """
 
     network_options: ClassVar[type[NetworkOptions]]
+    has_float32_kernels: ClassVar[bool] = False
 
     @property
     def registry_name(self) -> str:

@@ -143,6 +143,7 @@ class DartsSpace(SearchSpace):
     """
 
     network_options: ClassVar[type[NetworkOptions]] = DartsNetworkOptions
+    has_float32_kernels: ClassVar[bool] = True
 
     channels: int = 16
     layers: int = 8
