@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -13,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 from torch.utils.flop_counter import FlopCounterMode
 
-from unas.nn import native
+from unas.nn import native, node_call, node_table
 from unas.nn.lease import give_back, lease
 from unas.nn.mixed import Routes, mix, take
 from unas.nn.node import NativeLayer, NativeNode
+from unas.nn.node_call import NodeCall
 from unas.nn.ops import OPERATIONS, FactorizedReduce, ReLUConvBN, build_operation
 
 TOLERANCE = 2e-5
@@ -183,16 +186,14 @@ def test_layers_before_a_cell(layer: Any, side: int, channels_in: int, channels:
 
 @compiled
 def test_only_what_is_asked_for_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from unas.nn import node as module
-
     asked = []
-    backward = module._Layout.backward
+    backward = NodeCall.backward
 
     def note(self: Any, *arguments: Any) -> Any:
         asked.append(arguments[-1])
         return backward(self, *arguments)
 
-    monkeypatch.setattr(module._Layout, "backward", note)
+    monkeypatch.setattr(NodeCall, "backward", note)
     operations = [(0, operation) for operation in modules_of(1, 16)]
     node = NativeNode(operations, 16, [1])
     images = torch.randn(2, 16, 6, 6, requires_grad=True)
@@ -280,6 +281,18 @@ def test_modules_do_what_node_c_can_not() -> None:
     assert not node.runs([images], weights)
     network = nn.ModuleList(modules_of(1, 16, affine=True)).eval()
     assert not NativeNode([(0, m) for m in network], 16, [1]).runs([images], weights)
+
+
+def test_both_languages_have_the_same_sizes() -> None:
+    source = resources.files("unas.nn").joinpath("node.c").read_text()
+    sizes = dict(re.findall(r"#define (LANES|GROUP) (\d+)", source))
+    assert sizes == {"LANES": str(node_table.LANES), "GROUP": str(node_call.GROUP)}
+    source = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+    members = re.findall(r"struct (stage|operation|node) \{\n(.*?)\n\};", source, re.DOTALL)
+    names = {name: re.findall(r"\**(\w+)(?:\[2\])?[,;]", text) for name, text in members}
+    assert names["stage"] == list(node_table.STAGE)
+    assert names["operation"] == [*node_table.OPERATION, "stages"]
+    assert names["node"] == list(node_table.NODE)
 
 
 def test_a_block_is_used_again() -> None:
