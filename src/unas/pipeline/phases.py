@@ -19,6 +19,7 @@ from unas.graphs.size import count_parameters, macs_if_known
 from unas.latency import measure, measure_file
 from unas.latency.backends.eager import EagerBackend
 from unas.latency.gauges import quietest
+from unas.nn.lease import give_back
 from unas.pipeline.batches import (
     EvaluationBatches,
     first_images,
@@ -104,6 +105,7 @@ def train_network(work: Work, genotype: Genotype) -> nn.Module:
     """Train the architecture's network from scratch, test it and write model.safetensors."""
     config = work.config
     run = work.session.run
+    give_back()  # the search's blocks of memory fit nothing in a training
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(step_seed(config.seed, "training/weights", 0))
         network = work.blueprint.network(genotype)
