@@ -12,6 +12,7 @@ from speed.section import Section, Settings
 from unas.common.errors import UserError
 from unas.compute.peak_memory import peak_memory
 from unas.data import DataSize
+from unas.nn.lease import give_back
 from unas.pipeline.estimate import of_search
 
 STEPS = 2  # with the second, the optimisers' averages are there from the start
@@ -23,6 +24,7 @@ def peak_bytes(settings: Settings, name: str) -> int:
     batch = load_yardstick(settings.yardstick).batch(settings.batch, str(settings.device))
     few = [tensor[: max(settings.batch // 4, 4)] for tensor in batch]
     _step(settings, name)(*few)  # what is loaded once is no step's
+    give_back()
     with peak_memory(settings.device) as peak:
         step = _step(settings, name)
         for _ in range(STEPS):

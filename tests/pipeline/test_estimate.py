@@ -17,6 +17,7 @@ from unas.config import Config
 from unas.costs.blocks import random_genotypes
 from unas.data import DataSize
 from unas.estimators.reinforce import Reinforce
+from unas.nn.lease import give_back
 from unas.pipeline import estimate
 from unas.pipeline.estimate import Size, Step, extended, of_search, of_training, sizes
 from unas.searching.step import SearchStep
@@ -41,6 +42,7 @@ def memory_of(config: Config) -> int:
     runtime = config.runtime.build()
     # Kernels are made for each size, which is no step's memory.
     SearchStep(config.space, config.search, 10, 1, runtime)(x, y, x_val, y_val)
+    give_back()
     with peak_memory(CPU) as peak_bytes:
         step = SearchStep(config.space, config.search, 10, 1, runtime)
         for _ in range(3):

@@ -14,6 +14,7 @@ from unas.compute.peak_memory import peak_memory
 from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import DataSize
+from unas.nn.lease import give_back
 from unas.objectives import PolicyTerm
 from unas.pipeline.trial import is_tested
 from unas.searching.step import SearchStep
@@ -201,6 +202,7 @@ class _Tried:
 def _tried(make: Callable[[Size], Step], size: Size, runtime: Runtime) -> _Tried:
     make(size)()  # kernels are made for each size; what they take isn't in proportion to it
     seconds: list[float] = []
+    give_back()  # or the blocks of other sizes would serve this one
     with peak_memory(runtime.device) as peak_bytes:
         step = make(size)
         # The first step makes the optimiser's averages, so there are two at least.
