@@ -10,7 +10,7 @@ from torch import Tensor
 from speed.section import Section, Settings
 from speed.turns import Timed, clocked, in_turn
 from unas.nn.depthwise import Geometry, depthwise_weight_gradient
-from unas.nn.native import library
+from unas.nn.native import kernels_of
 
 SIZES = ((16, 32), (32, 16), (64, 8))  # channels and side
 FILTERS = ((3, 1), (3, 2), (5, 1), (7, 1))  # kernel and dilation
@@ -20,7 +20,7 @@ def depthwise(settings: Settings) -> Section:
     """Time every filter at the sizes of a CIFAR supernet."""
     rows = []
     figures = {}
-    if library("depthwise") is None:
+    if kernels_of("depthwise") is None:
         print("  left out: there is no C compiler, so nothing to compare", flush=True)
     else:
         for channels, side in SIZES:

@@ -19,7 +19,7 @@ from unas.nn import native
 from unas.nn.depthwise import DepthwiseConv
 from unas.spaces import create_network
 
-compiled = pytest.mark.skipif(native.library("depthwise") is None, reason="needs a C compiler")
+compiled = pytest.mark.skipif(native.kernels_of("depthwise") is None, reason="needs a C compiler")
 
 
 def images_of(channels: int, height: int, width: int) -> torch.Tensor:
@@ -79,7 +79,7 @@ def test_pytorch_does_the_rest(images: torch.Tensor) -> None:
     "environment", [{"UNAS_NATIVE": "0"}, {"PATH": "/nowhere"}, {"XDG_CACHE_HOME": "/proc/none"}]
 )
 def test_without_a_kernel_pytorch_is_used(environment: dict[str, str]) -> None:
-    code = "from unas.nn.native import library; print(library('depthwise'))"
+    code = "from unas.nn.native import kernels_of; print(kernels_of('depthwise'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment},

@@ -23,7 +23,7 @@ from unas.nn.node_call import NodeCall
 from unas.nn.ops import OPERATIONS, FactorizedReduce, ReLUConvBN, build_operation
 
 TOLERANCE = 2e-5
-compiled = pytest.mark.skipif(native.library("node") is None, reason="needs a C compiler")
+compiled = pytest.mark.skipif(native.kernels_of("node") is None, reason="needs a C compiler")
 
 
 @pytest.fixture(autouse=True)
@@ -211,33 +211,31 @@ def test_only_what_is_asked_for_is_computed(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
-@compiled
-def test_one_and_three_threads_give_the_same_up_to_rounding() -> None:
+def on_threads(*counts: int) -> list[list[Tensor]]:
+    """Return the outcome and the gradients of one node on so many threads, again and again."""
     operations = [(0, operation) for operation in modules_of(1, 16)]
     node = NativeNode(operations, 16, [1])
     images, weights = torch.randn(4, 16, 6, 6), torch.rand(4, 7)
     parameters = [p for _, operation in operations for p in operation.parameters()]
     results = []
-    for count in (1, 3):
+    for count in counts:
         torch.set_num_threads(count)
         outcome = node([images], weights, None)
         results.append([outcome, *torch.autograd.grad(outcome.square().sum(), parameters)])
-    for one, three in zip(*results, strict=True):
+    return results
+
+
+@compiled
+def test_one_and_three_threads_give_the_same_up_to_rounding() -> None:
+    for one, three in zip(*on_threads(1, 3), strict=True):
         torch.testing.assert_close(one, three, rtol=1e-4, atol=1e-4)
 
 
 @compiled
 def test_the_same_numbers_again_have_the_same_bits() -> None:
-    operations = [(0, operation) for operation in modules_of(1, 16)]
-    node = NativeNode(operations, 16, [1])
-    images, weights = torch.randn(4, 16, 6, 6), torch.rand(4, 7)
-    parameters = [p for _, operation in operations for p in operation.parameters()]
-    results = []
-    for _ in range(3):
-        outcome = node([images], weights, None)
-        results.append([outcome, *torch.autograd.grad(outcome.square().sum(), parameters)])
-    for again in results[1:]:
-        assert all(map(torch.equal, results[0], again))
+    once, *more = on_threads(2, 2, 2)
+    for again in more:
+        assert all(map(torch.equal, once, again))
 
 
 @compiled

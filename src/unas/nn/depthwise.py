@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unas.compute.shapes import Images
-from unas.nn.native import library
+from unas.nn.native import kernels_of
 from unas.nn.weight_path import weight_path
 
 
@@ -134,7 +134,7 @@ class DepthwiseConv(nn.Conv2d):
             and images.dtype == self.weight.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
-            and library("depthwise") is not None
+            and kernels_of("depthwise") is not None
         )
 
 
@@ -151,7 +151,7 @@ def depthwise_weight_gradient(images: Tensor, gradient: Tensor, geometry: Geomet
     batch, channels, height, width = images.shape
     shape = _Shape(height, width, channels, *gradient.shape[2:], *geometry)
     weight_gradient = torch.empty(geometry.kernel, geometry.kernel, channels)
-    kernels = library("depthwise")
+    kernels = kernels_of("depthwise")
     assert kernels is not None  # noqa: S101 - the caller has asked
     # One thread: others would wait for cores that PyTorch's own threads keep spinning on after each
     # of its operations.

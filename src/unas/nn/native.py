@@ -27,7 +27,7 @@ _OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
 @cache
-def library(name: str) -> ctypes.CDLL | None:
+def kernels_of(name: str) -> ctypes.CDLL | None:
     """Return a file of C of this package, compiled; None where that can't be had.
 
     Args:

@@ -20,7 +20,7 @@
 #define PAD 3 /* pixels of zeros around a plane */
 #define MAX_TAPS 49
 #define TILE 8 /* pixels whose sums are in registers at once */
-#define PATIENCE 20000 /* looks at a barrier before a thread gives its core away: about 0.1 ms */
+#define PATIENCE 20000 /* looks at a barrier before a thread gives its core away */
 #define GROUP 7 /* operations between which threads don't wait for each other; as in node_call.py */
 
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

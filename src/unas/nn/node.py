@@ -7,7 +7,7 @@ in the cache. Numbers equal those of the modules up to rounding (tests/nn/test_n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from unas.nn.node_call import NodeCall, Wants, kernels
 from unas.nn.node_table import NodeTable
 from unas.nn.ops import FactorizedReduce
 
-_MAX_CHANNELS = 1024
+_MAX_CHANNELS = 1024  # wider matrices leave a core's cache, which node.c counts on
 
 
 class NativeNode:
@@ -42,7 +42,15 @@ class NativeNode:
         channels_in: int | None = None,
     ) -> None:
         self.table = NodeTable(operations, channels, stride_of, channels_in or channels)
-        self._modules = [module for _, operation in operations for module in operation.modules()]
+        self._hooks: list[Mapping[int, Any]] = []
+        for _, operation in operations:
+            for module in operation.modules():
+                self._hooks += [
+                    module._forward_hooks,
+                    module._forward_pre_hooks,
+                    module._backward_hooks,
+                    module._backward_pre_hooks,
+                ]
 
     def runs(self, states: Sequence[Tensor], weights: Tensor) -> bool:
         """Return whether node.c can run the node on these states as the modules would."""
@@ -55,7 +63,8 @@ class NativeNode:
             and not torch._C._functorch.maybe_current_level()
             and not torch._C._len_torch_dispatch_stack()  # who counts operations must see them
             and self._uses_batch_statistics()
-            and not any(map(_is_watched, self._modules))
+            and not any(self._hooks)  # whoever follows a module must see it run
+            and self.table.has_plain_parameters
             and kernels() is not None
         )
 
@@ -110,17 +119,6 @@ class NativeLayer(NativeNode):
         if not self.runs([images], weights):
             return self.layer(images)  # type: ignore[no-any-return]
         return self([images], weights, None)
-
-
-def _is_watched(module: nn.Module) -> bool:
-    """Return whether others change or follow what a module does: with hooks, or parametrised."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or "parametrizations" in module._modules
-    )
 
 
 def _is_plain(tensor: Tensor) -> bool:

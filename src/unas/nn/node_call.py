@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unas.nn.lease import Lease, lease
 from unas.nn.mixed import Routes
-from unas.nn.native import library, openmp
+from unas.nn.native import kernels_of, openmp
 from unas.nn.node_table import (
     BUFFERS,
     COLUMN,
@@ -35,7 +35,7 @@ _ROWS_TO_SHARE = 4
 @cache
 def kernels() -> ctypes.CDLL | None:
     """Return node.c, ready to run; None where it can't be had."""
-    node_c = library("node")
+    node_c = kernels_of("node")
     if node_c is None:
         return None
     functions = openmp()

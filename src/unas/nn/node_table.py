@@ -152,3 +152,12 @@ class NodeTable:
         kinds = {(norm.eps, norm.momentum, norm.track_running_stats) for norm in self.norms}
         self.is_uniform = len(kinds) <= 1
         self.eps, self.momentum, _ = kinds.pop() if kinds else (0.0, None, False)
+
+    @property
+    def has_plain_parameters(self) -> bool:
+        """Whether each weight is a parameter; one that is parametrised or pruned is computed."""
+        for operation in self.operations:
+            for parameter in operation.parameters:
+                if parameter.name not in parameter.module._parameters:
+                    return False
+        return True

@@ -30,7 +30,7 @@ def _check_precision(config: Config) -> None:
     is_slow = config.space.has_float32_kernels and config.runtime.build().device.type == "cpu"
     if config.runtime.precision == "bfloat16" and is_slow:
         raise UserError(
-            f"precision is bfloat16, which on a CPU takes three times as long as float32 in the "
+            f"precision is bfloat16, which on a CPU takes longer than float32 in the "
             f"{config.space.registry_name} space (docs/benchmarks.md); use --precision float32"
         )
 

@@ -207,22 +207,31 @@ class MixedCell(nn.Module):
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the nodes' states [B, nodes·channels, H, W]."""
         states = [CellState(self._inputs[0].run(before)), CellState(self._inputs[1].run(previous))]
-        edges = iter(cast("Iterable[MixedEdge]", self.edges))
+        remaining = iter(cast("Iterable[MixedEdge]", self.edges))
         for plan, native in zip(plans, self._native_nodes, strict=True):
+            edges = [next(remaining) for _ in states]
             images = [state.images for state in states]
             if native.runs(images, plan.weights):
-                rows_of = plan.rows_of
-                if rows_of is not None and self._sees_batch:
-                    rows_of = dict.fromkeys(rows_of)
-                states.append(CellState(native(images, plan.weights, rows_of)))
-                for _ in images:
-                    next(edges)
-                continue
-            candidates: list[Callable[[Tensor | None], Tensor]] = []
-            for state in states:
-                candidates += next(edges).outcomes(state)
-            states.append(CellState(mix(plan.weights, candidates, plan.rows_of)))
+                mixed = native(images, plan.weights, self._rows_of(plan))
+            else:
+                mixed = self._mix(plan, edges, states)
+            states.append(CellState(mixed))
         return torch.cat([state.images for state in states[2:]], 1)
+
+    def _rows_of(self, plan: NodePlan) -> Routes | None:
+        """Return the images that each operation of a node runs on."""
+        if plan.rows_of is None or not self._sees_batch:
+            return plan.rows_of
+        return dict.fromkeys(plan.rows_of)  # all of them, for their statistics
+
+    def _mix(
+        self, plan: NodePlan, edges: Sequence[MixedEdge], states: Sequence[CellState]
+    ) -> Tensor:
+        """Return a node's state by the modules of its edges."""
+        candidates: list[Callable[[Tensor | None], Tensor]] = []
+        for edge, state in zip(edges, states, strict=True):
+            candidates += edge.outcomes(state)
+        return mix(plan.weights, candidates, plan.rows_of)
 
 
 def _layers_after_relu(operation: nn.Module) -> list[nn.Module] | None:
