@@ -39,7 +39,7 @@ struct stage {
   float *sums; /* of the outcome and of its squares, [rows][2][padded] */
   float *moments; /* mean, 1/deviation, scale and offset, [4][padded] */
   float *slope_sums; /* of gradient·outcome and of the gradient, [rows][2][padded] */
-  float *depthwise_gradient, *pointwise_gradient; /* [threads] of them, `gradient_step` apart */
+  float *depthwise_gradient, *pointwise_gradient; /* [threads] of them, `gradient_size` apart */
   float *gain_gradient, *shift_gradient;
 };
 
@@ -55,7 +55,7 @@ struct operation {
 struct node {
   long batch, channels, padded, height, width; /* of the node */
   long num_states, num_operations, num_columns, threads;
-  long by_operation, wants_parameters, gradient_step, gradient_size;
+  long by_operation, wants_parameters, gradient_size;
   const float **states;
   float **state_gradients; /* none where nobody asks */
   const long *state_sizes; /* height, width and channels of each */
@@ -64,7 +64,7 @@ struct node {
   float *out;
   const float *gradient;
   float *gradient_sums; /* [batch][padded] */
-  float *gradients; /* of all parameters, [threads][gradient_step] */
+  float *gradients; /* of all parameters, [threads][gradient_size] */
   struct operation *operations;
 };
 
@@ -513,7 +513,7 @@ struct half {
 };
 
 static int halves_of(const struct node *n, const struct operation *op, const struct room *room, struct half *halves) {
-  const long at = room->number * n->gradient_step;
+  const long at = room->number * n->gradient_size;
   const long first = op->kind == REDUCE ? n->channels / 2 : n->channels;
   halves[0] = (struct half){0, first, op->stages[0].pointwise, op->stages[0].pointwise_gradient + at, 0};
   halves[1] = (struct half){first, n->channels - first, op->stages[1].pointwise, op->stages[1].pointwise_gradient + at, 1};
@@ -882,7 +882,7 @@ static void pass_to_first_stage(const struct node *n, const struct operation *op
 static void keep_weight_gradients(const struct node *n, const struct operation *op, int s, struct room *room) {
   const struct stage *stage = &op->stages[s];
   const long taps = op->kernel * op->kernel;
-  const long at = room->number * n->gradient_step;
+  const long at = room->number * n->gradient_size;
   for (long c = 0; c < n->channels; c++)
     for (long t = 0; t < taps; t++) stage->depthwise_gradient[at + c * taps + t] = room->tap_sums[t * n->padded + c];
   for (long o = 0; o < n->channels; o++)
@@ -1144,7 +1144,7 @@ static void add_partial_gradients(const struct node *n, const struct room *room)
   const long from = n->gradient_size * room->number / room->count;
   const long to = n->gradient_size * (room->number + 1) / room->count;
   for (long t = 1; t < room->count; t++) {
-    const float *partial = n->gradients + t * n->gradient_step;
+    const float *partial = n->gradients + t * n->gradient_size;
     for (long i = from; i < to; i++) n->gradients[i] += partial[i];
   }
 }

@@ -278,7 +278,6 @@ class NodeCall:
             "operations": self.table,
             **members,
         }
-        values["gradient_step"] = values.get("gradient_size", 0)
         numbers = np.zeros(len(NODE), np.int64)
         for name, value in values.items():
             numbers[COLUMN_OF_NODE[name]] = _address(value) if not isinstance(value, int) else value

@@ -27,7 +27,7 @@ OPERATION = (*_SIZES, "rows", "num_rows", "column", "owner", "input_gradient")
 NODE = (
     *("batch", "channels", "padded", "height", "width"),
     *("num_states", "num_operations", "num_columns", "threads"),
-    *("by_operation", "wants_parameters", "gradient_step", "gradient_size"),
+    *("by_operation", "wants_parameters", "gradient_size"),
     *("states", "state_gradients", "state_sizes", "weights", "weight_gradients"),
     *("out", "gradient", "gradient_sums", "gradients", "operations"),
 )
