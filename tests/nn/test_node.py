@@ -27,9 +27,8 @@ compiled = pytest.mark.skipif(native.kernels_of("node") is None, reason="needs a
 
 
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
+def threads_are_as_before() -> Iterator[None]:
     count = torch.get_num_threads()
-    torch.set_num_threads(2)
     yield
     torch.set_num_threads(count)
 
@@ -124,9 +123,11 @@ def test_each_operation(name: str, stride: int, channels: int, side: int) -> Non
 
 
 @compiled
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("affine", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_mixture_of_states_and_operations(affine: bool, stride: int) -> None:
+def test_a_mixture_of_states_and_operations(affine: bool, stride: int, threads: int) -> None:
+    torch.set_num_threads(threads)
     shapes = [(6, 16, 8, 8), (6, 16, 8, 8), (6, 16, 8 // stride, 8 // stride)]
     strides = [stride, stride, 1]
     operations = [
@@ -146,11 +147,12 @@ ROUTES: list[Routes] = [
 
 
 @compiled
-@pytest.mark.parametrize("batch", [4, 16])
+@pytest.mark.parametrize(("batch", "threads"), [(4, 2), (16, 1), (16, 2)])
 @pytest.mark.parametrize("rows_of", ROUTES)
 def test_each_operation_sees_the_images_that_are_routed_to_it(
-    rows_of: dict[int, list[int] | None], batch: int
+    rows_of: dict[int, list[int] | None], batch: int, threads: int
 ) -> None:
+    torch.set_num_threads(threads)
     share = batch // 4
     spread = {
         e: None if rows is None else [r * share + i for r in rows for i in range(share)]
