@@ -52,10 +52,13 @@ def clocked(genotype: Genotype) -> float:
 
 def test_candidates_that_break_a_measured_budget_are_dropped() -> None:
     search, config = a_search(), ChoosingConfig(candidates=18)
-    free, _ = choose(search, config, BATCHES)
+    free = choose(search, config, BATCHES).best
     limit = 0.99 * clocked(free.genotype)  # so it is the budget that decides
-    best, compared = choose(search, config, BATCHES, a_budget(limit))
-    within = [choice for choice in compared if clocked(choice.genotype) <= (1 - MARGIN) * limit]
+    chosen = choose(search, config, BATCHES, a_budget(limit))
+    best = chosen.best
+    within = [
+        choice for choice in chosen.candidates if clocked(choice.genotype) <= (1 - MARGIN) * limit
+    ]
     assert best == min(within, key=lambda choice: choice.validation_loss)
     assert best != free
 
@@ -63,7 +66,7 @@ def test_candidates_that_break_a_measured_budget_are_dropped() -> None:
 def test_a_policy_that_is_sure_of_too_much_gives_something_nearer_to_the_cheapest() -> None:
     times = [clocked(genotype) for genotype in GENOTYPES]
     dear = GENOTYPES[int(np.argmax(times))]
-    best, _ = choose(a_search(dear), ChoosingConfig(), BATCHES, a_budget(0.8 * max(times)))
+    best = choose(a_search(dear), ChoosingConfig(), BATCHES, a_budget(0.8 * max(times))).best
     assert clocked(best.genotype) <= 0.8 * max(times)
     assert best.genotype != dear
 
@@ -71,7 +74,7 @@ def test_a_policy_that_is_sure_of_too_much_gives_something_nearer_to_the_cheapes
 def test_an_unreachable_budget_gives_the_cheapest_and_says_so() -> None:
     lines: list[str] = []
     budgets = a_budget(0.5 * min(clocked(genotype) for genotype in GENOTYPES), lines.append)
-    best, _ = choose(a_search(), ChoosingConfig(), BATCHES, budgets)
+    best = choose(a_search(), ChoosingConfig(), BATCHES, budgets).best
     assert clocked(best.genotype) == min(clocked(genotype) for genotype in GENOTYPES)
     assert "no architecture was found that meets every budget" in lines[0]
     assert [verdict.passed for verdict in budgets.verdicts(best.genotype)] == [False]

@@ -20,9 +20,19 @@ from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas.common.errors import Interrupted
 from unas.runs.checkpoints import Checkpoints
 from unas.runs.directory import RunDirectory
-from unas.runs.names import CHECKPOINTS, GENOTYPE, METRICS, ONNX, POLICY, REPORT, SUMMARY, WEIGHTS
+from unas.runs.names import (
+    CANDIDATES,
+    CHECKPOINTS,
+    GENOTYPE,
+    METRICS,
+    ONNX,
+    POLICY,
+    REPORT,
+    SUMMARY,
+    WEIGHTS,
+)
 
-SAME_BYTES = (METRICS, POLICY, GENOTYPE, WEIGHTS, ONNX)
+SAME_BYTES = (METRICS, POLICY, CANDIDATES, GENOTYPE, WEIGHTS, ONNX)
 
 
 def newest(run: Path) -> tuple[str, int]:

@@ -18,6 +18,7 @@ import unas
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas.common.errors import Interrupted
 from unas.pipeline import batches, phases
+from unas.pipeline import choosing as choosing_phase
 from unas.runs.names import GENOTYPE, ONNX, SUMMARY
 from unas.searching import choosing
 from unas.searching.losses import Losses
@@ -53,11 +54,11 @@ def test_a_run_stops_in_the_middle_of_choosing_testing_and_exporting(
 
     run = tmp_path / "run"
     # The only calls of `logits` outside of `Losses.__call__` are those of the mode after three epochs,
-    # and then those of the four candidates, on the first batch of three.
+    # and then those of four candidates and eight random ones, on the first batch of three.
     with monkeypatch.context() as patch:
-        patch.setattr(phases, "choose", _in_small_batches(patch))
+        patch.setattr(choosing_phase, "choose", _in_small_batches(patch))
         patch.setattr(Losses, "__call__", _losses_that_do_not_count)
-        message = stopped_in(Losses, "logits", 3 + 4)
+        message = stopped_in(Losses, "logits", 3 + 4 + 8)
     assert message.startswith(
         f"stopped after search step {SEARCH_STEPS}, saved in {run}; go on with: unas run --resume "
     )

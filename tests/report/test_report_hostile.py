@@ -29,7 +29,14 @@ from unas.common.errors import UserError
 from unas.report import write_report
 
 EVIL = "</title></style></svg><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&amp;\x00\x1b[2J\u202e]]>"
-JSON_FILES = ("config.json", "manifest.json", "summary.json", "policy.json", "genotype.json")
+JSON_FILES = (
+    "config.json",
+    "manifest.json",
+    "summary.json",
+    "policy.json",
+    "candidates.json",
+    "genotype.json",
+)
 
 
 def with_texts(value: Any) -> Any:
@@ -163,6 +170,14 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a probability of 2": (
         change(POLICY, 0, "probabilities", "normal/node0/op0", "skip_connect", to=2),
         "is 2; a probability is from 0 to 1",
+    ),
+    "a candidate in words": (
+        change("candidates.json", "candidates", 0, "difference", to="small"),
+        'candidates[0]: difference is "small"; it must be a number',
+    ),
+    "candidates of another format": (
+        change("candidates.json", "format", to=1),
+        "candidates.json: not a list of candidates; the document needs",
     ),
     "genotype of another format": (
         change("genotype.json", "format", to=1),

@@ -21,6 +21,7 @@ from made_run import (
     STEPS_AN_EPOCH,
     VERDICTS,
     WARM_UP,
+    candidates,
     drawn,
     figure,
     made_run,
@@ -119,6 +120,36 @@ def test_an_interval_stands_at_its_value_beside_its_limit(
     assert stands(to_value, float(allowed.get("x", "nan")), 0)
     style = "pass" if verdict["passed"] else "fail"
     assert dot.get("class") == f"value {style}"
+
+
+def test_candidates_stand_at_their_difference_with_its_interval(tmp_path: Path) -> None:
+    root = drawn(made_run(tmp_path / "run"))
+    drawing = figure(root, "Candidates in the supernet")
+    to_difference = axis(drawing, "x")
+    names = [words(each) for each in of_class(drawing, "quiet")]
+    assert names == ["at random", "chosen", "mode", "at random"]
+    entries = [entry for entry in candidates()["candidates"] if entry["images"] == 500]
+    entries.sort(key=lambda entry: entry["difference"])
+    groups = list(drawing.iter("g"))
+    for group, entry, style in zip(
+        groups, entries, ("control", "pass", "candidate", "control"), strict=True
+    ):
+        (dot,) = of_class(group, "value")
+        assert dot.get("class") == f"value {style}"
+        assert stands(to_difference, float(dot.get("cx", "nan")), entry["difference"])
+        _, low, high = of_class(group, "whisker")
+        for end, sign in ((low, -1), (high, 1)):
+            value = entry["difference"] + sign * 1.96 * entry["difference_error"]
+            assert stands(to_difference, float(end.get("x1", "nan")), value)
+    (says,) = [words(each) for each in root.iter("figure") if "Candidates" in words(each)[:20]]
+    assert "The search has not separated architectures; the best candidate beats 1 of 2" in says
+    assert "1 architecture left after fewer images" in says
+
+
+def test_a_run_without_its_candidates_is_drawn_without_them(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run")
+    (run / "candidates.json").unlink()
+    assert "Candidates in the supernet" not in words(drawn(run))
 
 
 def test_runs_stand_at_their_accuracy_and_cost(tmp_path: Path) -> None:

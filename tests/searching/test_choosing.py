@@ -15,7 +15,8 @@ from tiny import tiny_recipe
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Sample
 from unas.compute.runtime import RuntimeConfig
-from unas.searching.choosing import Candidate, ChoosingConfig, choose
+from unas.searching.candidates import Candidate
+from unas.searching.choosing import ChoosingConfig, choose
 from unas.searching.losses import Losses
 from unas.searching.step import SearchStep
 
@@ -61,7 +62,8 @@ def by_hand(
 def test_no_candidates_is_the_mode(
     search: SearchStep, batches: list[tuple[Tensor, Tensor]]
 ) -> None:
-    best, choices = choose(search, ChoosingConfig(candidates=0), batches)
+    chosen = choose(search, ChoosingConfig(candidates=0), batches)
+    best, choices = chosen.best, chosen.candidates
     assert choices == [best]
     assert best.genotype == Genotype("darts", search.policy.mode())
     assert (best.validation_loss, best.validation_accuracy) == pytest.approx(
@@ -72,15 +74,16 @@ def test_no_candidates_is_the_mode(
 def test_the_candidate_with_the_least_validation_loss_is_taken(
     search: SearchStep, batches: list[tuple[Tensor, Tensor]]
 ) -> None:
-    best, choices = choose(search, ChoosingConfig(candidates=10), batches)
+    chosen = choose(search, ChoosingConfig(candidates=8), batches)
+    best, choices = chosen.best, chosen.candidates
     assert choices[0].genotype == Genotype("darts", search.policy.mode())
-    assert len({choice.genotype for choice in choices}) == len(choices) == 11
+    assert len({choice.genotype for choice in choices}) == len(choices) == 9
     expected = [by_hand(search, choice, batches) for choice in choices]
     for choice, (loss, accuracy) in zip(choices, expected, strict=True):
         assert (choice.validation_loss, choice.validation_accuracy) == pytest.approx(
             (loss, accuracy), rel=1e-5
         )
-    assert best == choices[min(range(11), key=lambda i: expected[i][0])]
+    assert best == choices[min(range(9), key=lambda i: expected[i][0])]
     assert best != choices[0]
 
 
@@ -90,7 +93,7 @@ def test_a_policy_that_is_certain_has_one_candidate(
     with torch.no_grad():
         for logits in search.policy.logits.values():
             logits.mul_(1e4)
-    assert len(choose(search, ChoosingConfig(candidates=10), batches)[1]) == 1
+    assert len(choose(search, ChoosingConfig(candidates=10), batches).candidates) == 1
 
 
 def test_the_same_search_gives_the_same_choice(
@@ -112,7 +115,8 @@ def test_a_loss_that_is_not_a_number_is_never_the_best(
         return logits(self, images, sample) * (float("nan") if sample.genotypes() == [mode] else 1)
 
     monkeypatch.setattr(Losses, "logits", broken)
-    best, choices = choose(search, ChoosingConfig(candidates=3), batches)
+    chosen = choose(search, ChoosingConfig(candidates=3), batches)
+    best, choices = chosen.best, chosen.candidates
     assert best.genotype != mode
     assert best == min(choices[1:], key=lambda choice: choice.validation_loss)
 
@@ -141,12 +145,16 @@ def test_batches_are_read_only_where_there_is_a_candidate(
     read: list[int] = []
 
     class Counted:
+        def __len__(self) -> int:
+            return len(batches)
+
         def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
             for number, batch in enumerate(batches):
                 read.append(number)
                 yield batch
 
-    best, compared = choose(search, ChoosingConfig(), Counted(), cast(Any, AdmitsNothing(least)))
-    assert compared == [best]
-    assert best.genotype == least
+    chosen = choose(search, ChoosingConfig(), Counted(), cast(Any, AdmitsNothing(least)))
+    assert chosen.candidates == [chosen.best]
+    assert chosen.controls == []
+    assert chosen.best.genotype == least
     assert read == [0, 1]  # once, for the cheapest

@@ -22,7 +22,7 @@ from unas.architecture.policy import Policy
 from unas.common.errors import UserError
 from unas.nn.choice import OpChoice
 from unas.objectives import Evaluation, Objective, Term
-from unas.searching.collapse import Collapse, SkipConnections, at_least, collapse
+from unas.searching.collapse import Collapse, Tally, at_least, collapse
 from unas.searching.config import AdamConfig
 from unas.spaces.darts import DartsSpace
 from unas.spaces.module import ModuleSpace
@@ -126,7 +126,7 @@ def test_a_space_without_skips_has_no_share() -> None:
 def test_one_choice_with_a_skip_can_prove_nothing() -> None:
     space = ModuleSpace(lambda: nn.Sequential(OpChoice({"conv": nn.ReLU(), "skip": nn.Identity()})))
     found = collapse(space, Genotype("module", {"0": "skip"}))
-    assert found.skips == {"all": SkipConnections(choices=1, taken=1, expected=1, alarm_from=None)}
+    assert found.skips == {"all": Tally(choices=1, taken=1, expected=1, alarm_from=None)}
     assert found.alarms() == {}
 
 
@@ -154,9 +154,25 @@ def test_entropy_is_an_alarm_where_it_should_not_be(
 
 
 def test_skips_are_an_alarm_in_the_second_half() -> None:
-    found = Collapse("the policy's mode", {"all": SkipConnections(8, 5, 4.0, 5)}, 0.5)
+    found = Collapse("the policy's mode", {"all": Tally(8, 5, 4.0, 5)}, 0.5)
     assert found.alarms(0.49) == {}
     assert set(found.alarms(0.5)) == {"skips"}
+
+
+def test_options_without_weights_are_an_alarm_where_skips_alone_are_none() -> None:
+    space = DartsSpace()  # 3 of 7 operations have no weights
+    weightless = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "max_pool_3x3") * 2
+    names = [name for name in space.choices if name.startswith("normal/") and "/op" in name]
+    picked = {name: options[0] for name, options in space.choices.items()}
+    picked |= {name: "sep_conv_3x3" for name in picked if "/op" in name}
+    picked |= dict(zip(names, weightless, strict=True))
+    found = collapse(space, Genotype("darts", picked))
+    tally = found.weightless["normal"]
+    assert (tally.taken, tally.choices, tally.alarm_from) == (8, 8, 8)
+    assert binom.sf(7, 8, 3 / 7) < 0.01 / 3 < binom.sf(6, 8, 3 / 7)
+    assert set(found.alarms()) == {"weightless"}
+    says = found.alarms()["weightless"]
+    assert "an option without weights (skip, pooling or none) in 8 of 8 normal choices" in says
 
 
 @dataclass(frozen=True)
@@ -185,7 +201,7 @@ def test_a_search_that_collapses_says_so_once_each(
     summary, epochs = search(tmp_path, lr=10.0, quiet=False)
     # One epoch of warm-up, then four: the first is over at a quarter, the second at a half.
     assert [sorted(epoch["alarms"]) for epoch in epochs] == [[], ["sure"], ["skips"], [], []]
-    assert set(summary["alarms"]) == {"sure", "skips"}
+    assert set(summary["alarms"]) == {"sure", "skips", "chance"}  # 24 images tell nothing apart
     assert summary["alarms"]["sure"].startswith("epoch 2: the policy is sure too early")
     assert summary["alarms"]["skips"].startswith(
         "epoch 3: the policy's mode takes a skip connection in "
@@ -194,7 +210,8 @@ def test_a_search_that_collapses_says_so_once_each(
     assert summary["normalised_entropy"] < 0.05
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("alarm: ")]
     assert [line.partition(": ")[2] for line in told] == [
-        text for epoch in epochs for text in epoch["alarms"].values()
+        *(text for epoch in epochs for text in epoch["alarms"].values()),
+        summary["alarms"]["chance"],
     ]
 
 

@@ -99,6 +99,29 @@ def training_metrics() -> list[dict[str, Any]]:
     ]
 
 
+def candidates() -> dict[str, Any]:
+    """Return a candidates.json: the mode, two draws, of which one has left early, two at random."""
+    entries = []
+    for source, images, difference, error in (
+        ("mode", 500, 0.01, 0.004),
+        ("draw", 500, 0.0, 0.0),
+        ("draw", 125, 0.4, 0.05),
+        ("random", 500, 0.06, 0.01),
+        ("random", 500, -0.02, 0.015),
+    ):
+        entries.append({
+            "source": source, "images": images, "validation_loss": 0.5 + difference,
+            "validation_accuracy": 0.9, "difference": difference, "difference_error": error,
+            "choices": dict(GENOTYPE.choices), "chosen": difference == 0,
+        })  # fmt: skip
+    return {
+        "format": "unas.candidates", "version": 1, "space": "darts", "separated": False,
+        "spread": {"architectures": 5, "images": 125, "p": 1e-5},
+        "gain": {"controls": 2, "beaten": 1, "difference": -0.02, "difference_error": 0.015, "p": 1.0},
+        "candidates": entries,
+    }  # fmt: skip
+
+
 def summary() -> dict[str, Any]:
     """Return the figures of a finished run."""
     return {
@@ -131,6 +154,7 @@ def made_run(directory: Path, stage: str = "finished", seed: int = 0, **figures:
         (directory / "policy.json").write_text(json.dumps(policy(4) if at == 1 else policy()))
     if at >= 2:
         (directory / "genotype.json").write_text(GENOTYPE.to_json())
+        (directory / "candidates.json").write_text(json.dumps(candidates()))
         whole = {**summary(), **figures}
         later: tuple[str, ...] = () if at == 6 else ("latency", "onnx_max_difference")
         later += (

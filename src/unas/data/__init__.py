@@ -7,7 +7,7 @@ from unas.data._augment import Augmentation, augment, normalise
 from unas.data._images_in_memory import ImagesInMemory
 from unas.data._record import DataRecord
 from unas.data._size import DataSize
-from unas.data._stream import BatchStream, evaluation_batches
+from unas.data._stream import BatchStream, evaluation_batches, num_evaluation_batches
 from unas.data.base import (
     Dataset,
     ImageData,
@@ -40,6 +40,7 @@ __all__ = [
     "get",
     "names",
     "normalise",
+    "num_evaluation_batches",
     "registry",
     "split",
     "validation_count",

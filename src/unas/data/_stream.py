@@ -146,11 +146,7 @@ def evaluation_batches(
     Raises:
         UserError: too many images can't be read.
     """
-    indices = torch.arange(len(image_set), device=image_set.labels.device)
-    batches = list(torch.split(indices, batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    waiting = deque(batches[ranks.rank :: ranks.size])
+    waiting = deque(_index_batches(image_set, batch_size, ranks))
     pending: deque[PendingBatch] = deque()
     while waiting or pending:
         while waiting and len(pending) <= image_set.ahead:
@@ -158,3 +154,17 @@ def evaluation_batches(
         images, labels = pending.popleft().result()
         if len(labels):  # none, where no image of the batch can be read
             yield normalise(images, normalisation.mean, normalisation.std), labels
+
+
+def num_evaluation_batches(image_set: ImageSet, batch_size: int, ranks: Ranks = ONE_PROCESS) -> int:
+    """Return how many batches `evaluation_batches` yields where every image can be read."""
+    return len(_index_batches(image_set, batch_size, ranks))
+
+
+def _index_batches(image_set: ImageSet, batch_size: int, ranks: Ranks) -> list[Tensor]:
+    """Return which images are in each evaluation batch of a rank."""
+    indices = torch.arange(len(image_set), device=image_set.labels.device)
+    batches = list(torch.split(indices, batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches[ranks.rank :: ranks.size]

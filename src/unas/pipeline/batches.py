@@ -10,7 +10,15 @@ from torch import Tensor
 
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.config import Config
-from unas.data import BatchStream, ImageData, ImageSet, evaluation_batches, split, validation_count
+from unas.data import (
+    BatchStream,
+    ImageData,
+    ImageSet,
+    evaluation_batches,
+    num_evaluation_batches,
+    split,
+    validation_count,
+)
 
 EVALUATION_BATCH = 256
 MOST_WATCHED = 2000  # images, after each epoch
@@ -86,6 +94,9 @@ class EvaluationBatches(Iterable[tuple[Tensor, Tensor]]):
     data: ImageData
     images: ImageSet
     ranks: Ranks
+
+    def __len__(self) -> int:
+        return num_evaluation_batches(self.images, EVALUATION_BATCH, self.ranks)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         normalisation = self.data.normalisation

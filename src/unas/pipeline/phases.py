@@ -28,11 +28,11 @@ from unas.pipeline.batches import (
     training_stream,
     watched_batches,
 )
+from unas.pipeline.choosing import choose_architecture
 from unas.pipeline.work import Work, read_summary
 from unas.runs.names import GENOTYPE, ONNX, TRAINING, WEIGHTS
 from unas.runs.network import save_network
 from unas.runs.progress import say
-from unas.searching.choosing import choose
 from unas.searching.collapse import collapse
 from unas.searching.loop import search_loop, total_steps
 from unas.searching.step import SearchStep
@@ -82,21 +82,20 @@ def search_genotype(work: Work) -> Genotype:
     step = new_search(work, train.steps_per_epoch)
     watch = watched_batches(work.data, validation.image_set, work.ranks)
     alarms = search_loop(step, train, validation, work.session, watch)
-    batches = EvaluationBatches(work.data, validation.image_set, work.ranks)
-    budgets = work.costs.budgets
-    best, candidates = choose(step, config.choosing, work.session.stoppable(batches), budgets)
+    chosen = choose_architecture(work, step)
+    best = chosen.best
     work.session.run.write_text(GENOTYPE, best.genotype.to_json())
     signs = collapse(config.space, best.genotype)
     work.report(
         validation_loss=best.validation_loss,
         validation_accuracy=best.validation_accuracy,
-        candidates=len(candidates),
+        candidates=len(chosen.candidates),
         policy_entropy=float(step.policy.entropy().detach()),
         skipped_search_updates=step.skipped.total,
         normalised_entropy=collapse(config.space, step.policy).normalised_entropy,
         skip_share=signs.figures().get("skip_share"),
-        alarms=signs.alarms() | alarms,
-        **as_summary(budgets.verdicts(best.genotype)),
+        alarms=signs.alarms() | alarms | chosen.separation.alarms(),
+        **as_summary(work.costs.budgets.verdicts(best.genotype)),
     )
     return best.genotype
 

@@ -20,6 +20,8 @@ from unas.report.policy_data import Epoch, alarms_of, read_policy
 from unas.report.series import Series
 from unas.runs.metrics import read_metrics
 from unas.runs.names import (
+    CANDIDATES,
+    CANDIDATES_FORMAT,
     CONFIG,
     CONFIG_FORMAT,
     GENOTYPE,
@@ -47,6 +49,7 @@ class RunData:
         config: config.json.
         manifest: manifest.json; empty if it is missing.
         summary: summary.json; empty before the first phase has ended.
+        candidates: candidates.json; empty if it is missing.
         genotype: the architecture that was found, or given; None before that.
         policy: the epochs of the search.
         alarms: what the search has raised, by name.
@@ -59,6 +62,7 @@ class RunData:
     config: Fields
     manifest: Fields
     summary: Fields
+    candidates: Fields
     genotype: Genotype | None
     policy: tuple[Epoch, ...]
     alarms: Mapping[str, str]
@@ -98,6 +102,7 @@ def read_run(directory: Path) -> RunData:
         config=Fields(CONFIG_FORMAT.read(config_path), str(config_path)),
         manifest=_object(directory / MANIFEST),
         summary=summary,
+        candidates=_candidates(directory / CANDIDATES),
         genotype=_genotype(directory / GENOTYPE),
         policy=policy,
         alarms=alarms,
@@ -120,6 +125,12 @@ def _object(path: Path) -> Fields:
     if not os.path.lexists(path):
         return Fields({}, str(path))
     return Fields.of(read_json(path), str(path))
+
+
+def _candidates(path: Path) -> Fields:
+    if not os.path.lexists(path):
+        return Fields({}, str(path))
+    return Fields(CANDIDATES_FORMAT.read(path), str(path))
 
 
 def _genotype(path: Path) -> Genotype | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from unas.common.text import readable_count, readable_number
-from unas.report import costs, curves, heat_strip
+from unas.report import candidates, costs, curves, heat_strip
 from unas.report.curves import Curve, Guide, Plot
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
@@ -42,7 +42,8 @@ def draw(run: RunData, level: int) -> Markup:
         return section("Search", level, missing(says))
     if not run.steps[SEARCH]:
         return section("Search", level, missing("No step of the search is logged yet."))
-    drawn = [curves.draw(plot) for plot in plots(run)]
+    drawn: list[Markup | None] = [curves.draw(plot) for plot in plots(run)]
+    drawn.append(candidates.draw(run.candidates))
     blocks = (_alarms(run), element("div", *drawn, class_="plots"), _policy(run, level), _end(run))
     return section("Search", level, *blocks)
 
@@ -190,9 +191,9 @@ def _end(run: RunData) -> Markup | None:
         loss = summary.number("validation_loss")
         says = "" if loss is None else f", loss {loss:.4g} nats"
         rows.append(("validation accuracy in the supernet", f"{100 * accuracy:.2f} %{says}"))
-    candidates = summary.number("candidates")
-    if candidates is not None:
-        rows.append(("architectures compared at the end", readable_count(candidates)))
+    compared = summary.number("candidates")
+    if compared is not None:
+        rows.append(("architectures compared at the end", readable_count(compared)))
     entropy = summary.number("normalised_entropy")
     if entropy is not None:
         says = f"{entropy:.3f} (0: decided, 1: uniform)"

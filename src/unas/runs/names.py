@@ -18,12 +18,15 @@ TRAINING = "training"
 
 CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
+CANDIDATES_FORMAT = Format("unas.candidates", 1, "a list of candidates")
+
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 POLICY = "policy.json"
+CANDIDATES = "candidates.json"
 GENOTYPE = published.FILE_NAME
 WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
@@ -36,6 +39,7 @@ MADE_BY_A_RUN = (
     TENSORBOARD,
     CHECKPOINTS,
     POLICY,
+    CANDIDATES,
     GENOTYPE,
     WEIGHTS,
     ONNX,

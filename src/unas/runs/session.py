@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from unas.common.errors import Interrupted, UserError
 from unas.compute.finite import SkippedUpdates, too_many
@@ -16,7 +16,16 @@ from unas.runs.progress import Progress
 from unas.runs.run_log import RunLog
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 NO_FIGURES: Mapping[str, float] = MappingProxyType({})
+
+
+class SizedIterable(Protocol[T_co]):
+    """What can be iterated over again and again, and says of how many items."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[T_co]: ...
 
 
 @dataclass(frozen=True)
@@ -155,7 +164,7 @@ class Session:
             phase, step = self.run.saved
             raise Interrupted(self.run.directory, phase, step, self.resume_command, number)
 
-    def stoppable(self, items: Iterable[T]) -> Iterable[T]:
+    def stoppable(self, items: SizedIterable[T]) -> SizedIterable[T]:
         """Return the same items, with `stop_if_asked` before each.
 
         Several processes stop at the next step of a phase instead, all at the same one.
@@ -174,8 +183,11 @@ class Session:
 
 @dataclass(frozen=True)
 class _Stoppable(Iterable[T]):
-    items: Iterable[T]
+    items: SizedIterable[T]
     check: Callable[[], None]
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     def __iter__(self) -> Iterator[T]:
         for item in self.items:

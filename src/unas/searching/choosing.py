@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from unas.architecture.genotype import Genotype
-from unas.architecture.policy import Sample
 from unas.budgets.run_budgets import RunBudgets
 from unas.common.errors import UserError
 from unas.compute.seeds import generator_for, step_seed
+from unas.costs.blocks import random_genotypes
 from unas.estimators import draw_hard
-from unas.graphs.evaluation import evaluation_mode
+from unas.runs.names import CANDIDATES_FORMAT
+from unas.runs.session import SizedIterable
+from unas.searching.candidates import Candidate, judged
+from unas.searching.halving import Entrant, compare, ranked
+from unas.searching.separation import Separation, gain_of, spread_of
 from unas.searching.step import SearchStep
 
 LEAST_CANDIDATES = 8  # how many that meet the budgets are compared at least
 DRAWS = 512  # how many architectures are drawn to find so many
 MEASURED = 8  # how many are measured before cheaper ones are drawn
+CONTROLS = 8  # architectures drawn at random, which candidates are held against
 # The part of its choices that a candidate has from the cheapest architecture, one after the other.
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+# Normalised validation images with labels.
+Batches = SizedIterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,9 @@ class ChoosingConfig:
 
     Args:
         candidates: how many architectures to draw beside the policy's mode; the one with the least
-            validation loss in the supernet is taken. 0 takes the mode. With budgets, at least 8
-            that may meet them are compared.
+            validation loss in the supernet is taken. 0 takes the mode. Hundreds cost about as much
+            as dozens: the worse half of more than 8 leaves as images double. With budgets, at least
+            8 that may meet them are compared.
     """
 
     candidates: int = 0
@@ -44,72 +52,98 @@ class ChoosingConfig:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An architecture and how it did in the supernet on validation data.
+class Chosen:
+    """The best candidate, and what it was compared with.
 
     Args:
-        genotype: the architecture.
-        validation_loss: mean cross-entropy.
-        validation_accuracy: share of images, from 0 to 1.
+        best: the candidate with the least validation loss, of those that meet the budgets.
+        candidates: all of them; without budgets, the first is the policy's mode.
+        controls: architectures drawn uniformly at random, of those that may meet the budgets.
+        separation: whether the search has told architectures apart.
     """
 
-    genotype: Genotype
-    validation_loss: float
-    validation_accuracy: float
+    best: Candidate
+    candidates: list[Candidate]
+    controls: list[Candidate]
+    separation: Separation
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what candidates.json holds."""
+        compared = [*self.candidates, *self.controls]
+        entries = [{**one.to_json(), "chosen": one is self.best} for one in compared]
+        return {
+            **CANDIDATES_FORMAT.head(),
+            "space": self.best.genotype.space,
+            "separated": self.separation.is_proven,
+            **asdict(self.separation),
+            "candidates": entries,
+        }
 
 
 def choose(
     search: SearchStep,
     config: ChoosingConfig,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Batches,
     budgets: RunBudgets | None = None,
-) -> tuple[Candidate, list[Candidate]]:
-    """Return the best candidate and all that were compared.
-
-    Without budgets, the first of them is the policy's mode.
+) -> Chosen:
+    """Return the best candidate and all that it was compared with.
 
     Args:
         search: a finished search.
         config: how to choose.
-        batches: normalised validation images with labels; of several processes, the part of this
-            one.
+        batches: validation images, in an order that says nothing about classes; of several
+            processes, the part of this one.
         budgets: what the candidate's network must meet.
     """
+    controls = _controls(search, budgets)
     if budgets:
-        return _choose_within(search, config, batches, budgets)
-    candidates = evaluated(search, _mode_and_draws(search, config.candidates), batches)
-    return min(candidates, key=_order), candidates
+        best, entrants = _choose_within(search, config, batches, budgets, controls)
+    else:
+        entrants = _entrants(search, _mode_and_draws(search, config.candidates))
+        compare(search, [*entrants, *controls], batches)
+        best = ranked(entrants, search.ranks)[0]
+    ranks = search.ranks
+    candidates = judged(entrants, best, ranks)
+    chosen = candidates[entrants.index(best)]
+    judged_controls = judged(controls, best, ranks)
+    spread = spread_of([*entrants, *controls], ranks)
+    gain = gain_of(chosen, judged_controls, len(candidates))
+    return Chosen(chosen, candidates, judged_controls, Separation(spread, gain))
 
 
 def _choose_within(
     search: SearchStep,
     config: ChoosingConfig,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Batches,
     budgets: RunBudgets,
-) -> tuple[Candidate, list[Candidate]]:
+    controls: Sequence[Entrant],
+) -> tuple[Entrant, list[Entrant]]:
     """Return the best candidate whose real network meets the budgets, and all that were compared.
 
     Candidates that are counted or predicted to break a budget are not compared; the best of the
     others are measured in turn. If none keeps a margin, the next ones have more of their choices
     from the cheapest architecture.
     """
-    compared: list[Candidate] = []
-    measured: list[Candidate] = []
+    ranks = search.ranks
+    compared: list[Entrant] = []
+    measured: list[Entrant] = []
     wanted = max(config.candidates, LEAST_CANDIDATES)
     for share in SHARES:
-        known = {candidate.genotype for candidate in compared}
-        genotypes = _admitted(search, budgets, share, wanted, known)
-        candidates = sorted(evaluated(search, genotypes, batches), key=_order)
-        compared += candidates
-        for candidate in candidates[:MEASURED]:
-            if budgets.within(candidate.genotype):
-                return candidate, compared
-            measured.append(candidate)
-    within = [candidate for candidate in measured if budgets.within(candidate.genotype, margin=0.0)]
+        known = {entrant.genotype for entrant in compared}
+        entrants = _entrants(search, _admitted(search, budgets, share, wanted, known))
+        unseen = [control for control in controls if not control.losses]
+        compare(search, [*entrants, *unseen], batches)
+        compared += entrants
+        for entrant in ranked(entrants, ranks)[:MEASURED]:
+            if budgets.within(entrant.genotype):
+                return entrant, compared
+            measured.append(entrant)
+    within = [entrant for entrant in measured if budgets.within(entrant.genotype, margin=0.0)]
     if within:
-        return min(within, key=_order), compared
+        return ranked(within, ranks)[0], compared
     budgets.say("no architecture was found that meets every budget; the cheapest one is taken")
-    (cheapest,) = evaluated(search, [budgets.cheapest()], batches)
+    cheapest = Entrant(budgets.cheapest())
+    compare(search, [cheapest], batches)
     return cheapest, [*compared, cheapest]
 
 
@@ -158,36 +192,24 @@ def _mode_and_draws(search: SearchStep, draws: int) -> list[Genotype]:
     return list(dict.fromkeys(genotypes))
 
 
-def _order(candidate: Candidate) -> tuple[bool, float]:
-    """Return what candidates are ordered by: their loss; NaN, which has no order, is last."""
-    return math.isnan(candidate.validation_loss), candidate.validation_loss
+def _entrants(search: SearchStep, genotypes: Sequence[Genotype]) -> list[Entrant]:
+    """Return candidates before they have seen an image."""
+    mode = search.policy.mode()
+    entrants = []
+    for genotype in genotypes:
+        is_mode = genotype.choices == mode
+        entrants.append(Entrant(genotype, "mode" if is_mode else "draw"))
+    return entrants
 
 
-@torch.no_grad()
-def evaluated(
-    search: SearchStep, genotypes: Sequence[Genotype], batches: Iterable[tuple[Tensor, Tensor]]
-) -> list[Candidate]:
-    """Return how architectures do in the supernet; each batch is read once for all of them.
-
-    Args:
-        search: has the supernet.
-        genotypes: the architectures.
-        batches: normalised images with labels; of several processes, the part of this one.
-    """
-    if not genotypes:
-        return []
-    samples = [Sample.from_genotypes(search.policy.layout, [genotype]) for genotype in genotypes]
-    totals = torch.zeros(len(samples), 3, dtype=torch.float64)  # loss, correct ones, images
-    with evaluation_mode(search.supernet):
-        for images, labels in batches:
-            for i, sample in enumerate(samples):
-                logits = search.losses.logits(images, sample)
-                loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-                correct = (logits.argmax(1) == labels).sum()
-                sums = [float(loss), float(correct), len(labels)]
-                totals[i] += torch.tensor(sums, dtype=totals.dtype)
-    candidates = []
-    for genotype, row in zip(genotypes, totals.tolist(), strict=True):
-        loss_sum, correct_sum, images_sum = search.ranks.sum(*row)
-        candidates.append(Candidate(genotype, loss_sum / images_sum, correct_sum / images_sum))
-    return candidates
+def _controls(search: SearchStep, budgets: RunBudgets | None) -> list[Entrant]:
+    """Return architectures drawn uniformly at random, of those that may meet the budgets."""
+    generator = np.random.default_rng(step_seed(search.seed, "choosing/controls", 0))
+    controls: dict[Genotype, Entrant] = {}
+    for genotype in random_genotypes(search.space, DRAWS if budgets else CONTROLS, generator):
+        if budgets and not budgets.admits(genotype):
+            continue
+        controls[genotype] = Entrant(genotype, "random")
+        if len(controls) == CONTROLS:
+            break
+    return list(controls.values())

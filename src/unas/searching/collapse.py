@@ -2,14 +2,14 @@
 
 A search that shares weights can end in skip connections alone: they have no weights to train, so
 they look good before the other operations have learned (DARTS+, Liang et al. 2019; R-DARTS, Zela et
-al. 2020).
+al. 2020). The same can happen to pooling, and to nothing at all.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,19 +18,21 @@ from unas.architecture.policy import Policy
 from unas.spaces import SearchSpace
 
 SKIPS = frozenset({"skip_connect", "skip", "identity"})  # options that pass their input on
-LEVEL = 0.01  # probability of a false alarm about skips, for one random architecture
+NOTHING = frozenset({"none", "zero"})  # options that pass nothing on
+POOLING = "pool"  # is in the name of an option that averages or takes the largest
+LEVEL = 0.01  # probability of a false alarm about a kind of options, for one random architecture
 # Shares of the entropy's largest value:
 UNMOVED = 0.98  # a choice of two options has it at 58 to 42
 SURE = 0.05  # a choice of two options has it at 99.4 to 0.6
 
 
 @dataclass(frozen=True)
-class SkipConnections:
-    """How many of some choices are skip connections.
+class Tally:
+    """How many of some choices take an option of a kind, such as skip connections.
 
     Args:
-        choices: how many choices have a skip connection among their options.
-        taken: in how many of them it is the picked option.
+        choices: how many choices have such an option.
+        taken: in how many of them it is the picked one.
         expected: its expected number under the policy.
         alarm_from: the least number that is improbable by chance; None: none is.
     """
@@ -42,7 +44,7 @@ class SkipConnections:
 
     @property
     def share(self) -> float:
-        """The share of these choices that are skip connections."""
+        """The share of these choices that take one."""
         return self.taken / self.choices
 
     @property
@@ -60,11 +62,14 @@ class Collapse:
         skips: of "all" choices and, where names have a first part such as a cell's, of each; empty
             for a space without skip connections.
         normalised_entropy: the policy's entropy over its maximum; None for an architecture.
+        weightless: the same as `skips` of all options without weights: skip connections, pooling
+            and those that pass nothing on.
     """
 
     subject: str
-    skips: Mapping[str, SkipConnections]
+    skips: Mapping[str, Tally]
     normalised_entropy: float | None
+    weightless: Mapping[str, Tally] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
         """Return the figures for a log, by name; those that don't apply are absent."""
@@ -78,7 +83,7 @@ class Collapse:
         return figures
 
     def alarms(self, done: float = 1.0) -> dict[str, str]:
-        """Return what is wrong, one line by name: "skips", "sure", "unmoved".
+        """Return what is wrong, one line by name: "skips" or "weightless", "sure", "unmoved".
 
         Args:
             done: the share of the policy's updates that are done. A policy may be sure only in the
@@ -86,9 +91,8 @@ class Collapse:
                 end it must have moved.
         """
         raised: dict[str, str] = {}
-        improbable = [group for group, skips in self.skips.items() if skips.is_improbable]
-        if improbable and done >= 0.5:
-            raised["skips"] = self._about_skips(improbable[0])
+        if done >= 0.5:
+            raised |= self._about_kinds()
         entropy = math.nan if self.normalised_entropy is None else self.normalised_entropy
         if entropy < SURE and done < 0.5:
             raised["sure"] = (
@@ -103,23 +107,37 @@ class Collapse:
             )
         return raised
 
-    def _about_skips(self, group: str) -> str:
-        skips = self.skips[group]
-        where = "" if group == "all" else f"{group} "
-        return (
-            f"{self.subject} takes a skip connection in {skips.taken} of {skips.choices} "
-            f"{where}choices; a random architecture has {skips.alarm_from} or more "
-            f"with a probability below {100 * LEVEL:.0f} %; a network of skips is shallow: "
-            "compare it with random ones (unas lab quality)"
+    def _about_kinds(self) -> dict[str, str]:
+        skips = self._about(self.skips, "a skip connection", "a network of skips is shallow")
+        if skips:
+            return {"skips": skips}
+        says = self._about(
+            self.weightless,
+            "an option without weights (skip, pooling or none)",
+            "such a network has little to learn with",
         )
+        return {"weightless": says} if says else {}
+
+    def _about(self, tallies: Mapping[str, Tally], option: str, why: str) -> str:
+        """Return the line about the first group that is improbable by chance, "" if none is."""
+        for group, tally in tallies.items():
+            if tally.is_improbable:
+                where = "" if group == "all" else f"{group} "
+                return (
+                    f"{self.subject} takes {option} in {tally.taken} of {tally.choices} "
+                    f"{where}choices; a random architecture has {tally.alarm_from} or more "
+                    f"with a probability below {100 * LEVEL:.0f} %; {why}: "
+                    "compare it with random ones (unas lab quality)"
+                )
+        return ""
 
 
 def collapse(space: SearchSpace, subject: Policy | Genotype) -> Collapse:
     """Return how often a policy's mode, or an architecture, skips, and how sure the policy is.
 
-    The number of skip connections of a random architecture is a sum of independent events, so what
-    is improbable is known exactly. Where several groups are looked at, `LEVEL` is shared out evenly
-    (Bonferroni).
+    The number of skip connections of a random architecture is a sum of independent events, and so
+    is that of all options without weights: what is improbable is known exactly. Where several
+    groups are looked at, `LEVEL` is shared out evenly (Bonferroni).
 
     Args:
         space: the search space.
@@ -130,12 +148,18 @@ def collapse(space: SearchSpace, subject: Policy | Genotype) -> Collapse:
     """
     if isinstance(subject, Genotype):
         subject.check(space.choices)
-        certain = {name: {option: 1.0} for name, option in subject.choices.items()}
-        return Collapse("the architecture", _skips(space, subject.choices, certain), None)
+        picked = subject.choices
+        certain = {name: {option: 1.0} for name, option in picked.items()}
+        skips = _tallies(space, picked, certain, _is_skip)
+        weightless = _tallies(space, picked, certain, _is_weightless)
+        return Collapse("the architecture", skips, None, weightless)
     most = sum(math.log(len(options)) for options in subject.choices.values())
     entropy = float(subject.entropy().detach()) / most if most else None
-    skips = _skips(space, subject.mode(), subject.probabilities())
-    return Collapse("the policy's mode", skips, entropy)
+    mode = subject.mode()
+    probabilities = subject.probabilities()
+    skips = _tallies(space, mode, probabilities, _is_skip)
+    weightless = _tallies(space, mode, probabilities, _is_weightless)
+    return Collapse("the policy's mode", skips, entropy, weightless)
 
 
 def at_least(chances: Sequence[float]) -> list[float]:
@@ -153,29 +177,36 @@ def at_least(chances: Sequence[float]) -> list[float]:
     return tails
 
 
-def _skips(
+def _is_skip(option: str) -> bool:
+    return option in SKIPS
+
+
+def _is_weightless(option: str) -> bool:
+    return option in SKIPS or option in NOTHING or POOLING in option
+
+
+def _tallies(
     space: SearchSpace,
     picked: Mapping[str, str],
     probabilities: Mapping[str, Mapping[str, float]],
-) -> dict[str, SkipConnections]:
-    """Return the skip connections by group of choices; a space without any has no group."""
-    chances = {}  # that a random architecture skips, by choice
+    is_of_kind: Callable[[str], bool],
+) -> dict[str, Tally]:
+    """Return the options of a kind by group of choices; a space without any has no group."""
+    chances = {}  # that a random architecture takes one, by choice
     for name, options in space.choices.items():
-        skipping = SKIPS.intersection(options)
-        if skipping:
-            chances[name] = len(skipping) / len(options)
+        of_kind = sum(map(is_of_kind, options))
+        if of_kind:
+            chances[name] = of_kind / len(options)
     groups = _groups(chances)
-    skips = {}
+    tallies = {}
     for group, names in groups.items():
-        taken = sum(picked[name] in SKIPS for name in names)
-        expected = sum(_skip_probability(probabilities[name]) for name in names)
+        taken = sum(is_of_kind(picked[name]) for name in names)
+        expected = 0.0
+        for name in names:
+            expected += sum(p for option, p in probabilities[name].items() if is_of_kind(option))
         least = _least_improbable([chances[name] for name in names], LEVEL / len(groups))
-        skips[group] = SkipConnections(len(names), taken, expected, least)
-    return skips
-
-
-def _skip_probability(probabilities: Mapping[str, float]) -> float:
-    return sum(p for option, p in probabilities.items() if option in SKIPS)
+        tallies[group] = Tally(len(names), taken, expected, least)
+    return tallies
 
 
 def _least_improbable(chances: Sequence[float], level: float) -> int | None:
@@ -189,7 +220,7 @@ def _least_improbable(chances: Sequence[float], level: float) -> int | None:
 def _groups(chances: Mapping[str, float]) -> dict[str, list[str]]:
     """Return the choices in groups: those of one cell, if their names say so, and all of them.
 
-    A cell in which not even skips alone would be improbable is no group.
+    A cell in which not even all of them taken would be improbable is no group.
     """
     if not chances:
         return {}
@@ -203,5 +234,5 @@ def _groups(chances: Mapping[str, float]) -> dict[str, list[str]]:
 
 
 def _can_alarm(names: Sequence[str], chances: Mapping[str, float]) -> bool:
-    """Return whether it is improbable that all of these choices skip."""
+    """Return whether it is improbable that all of these choices take one."""
     return math.prod(chances[name] for name in names) < LEVEL

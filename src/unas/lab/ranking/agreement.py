@@ -12,7 +12,7 @@ from unas.compute.seeds import generator_for, step_seed
 from unas.lab.ranking.truth import Truth
 from unas.pipeline.batches import EvaluationBatches, search_streams
 from unas.pipeline.work import Work
-from unas.searching.choosing import evaluated
+from unas.searching.halving import supernet_losses
 from unas.searching.step import SearchStep
 
 ALL = "all"
@@ -59,7 +59,7 @@ def agreement(
         generator = np.random.default_rng(seed)
         positions = truth.draw(architectures, generator, among_best=name == BEST_TENTH)
         genotypes = [truth.genotype(position) for position in positions.tolist()]
-        candidates = evaluated(search, genotypes, work.session.stoppable(batches))
-        scores = [-candidate.validation_loss for candidate in candidates]
+        losses = supernet_losses(search, genotypes, work.session.stoppable(batches))
+        scores = [-loss for loss in losses]
         taus[name] = kendall_tau(scores, truth.accuracies[positions].tolist())
     return taus

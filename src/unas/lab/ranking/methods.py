@@ -20,11 +20,11 @@ from unas.lab.ranking.outcomes import Outcome, outcome
 from unas.lab.ranking.rivals import EVOLUTION, RANDOM, SEARCH, uniform_training, variant
 from unas.lab.ranking.timed_search import POLICY, WARM_UP, timed_search
 from unas.lab.ranking.truth import Truth
-from unas.pipeline.batches import EvaluationBatches, search_streams
+from unas.pipeline.choosing import choose_architecture
 from unas.pipeline.opening import work_in
 from unas.pipeline.work import Work
 from unas.runs.names import GENOTYPE
-from unas.searching.choosing import choose, evaluated
+from unas.searching.halving import supernet_losses
 from unas.searching.step import SearchStep
 
 TRAINING_SHARE = 0.8  # of evolution's time; it evolves in the rest
@@ -79,14 +79,11 @@ class Methods:
         course = Course(self.clock)
         with self._work(self.config, SEARCH, seed) as work:
             search = timed_search(work, course, at=self._at_seconds)
-            _, validation = search_streams(work.config, work.data, work.ranks)
-            batches = EvaluationBatches(work.data, validation.image_set, work.ranks)
             course.note(search.policy.mode())
             with course.part("choosing"):
-                stoppable = work.session.stoppable(batches)
-                best, _ = choose(search, work.config.choosing, stoppable, work.costs.budgets)
-            measured = outcome(SEARCH, seed, best.genotype.choices, course, self.truth)
-            work.session.run.write_text(GENOTYPE, best.genotype.to_json())
+                genotype = choose_architecture(work, search).best.genotype
+            measured = outcome(SEARCH, seed, genotype.choices, course, self.truth)
+            work.session.run.write_text(GENOTYPE, genotype.to_json())
             return self._with_tau(measured, work, search)
 
     def rival(self, name: str, of: Outcome) -> Outcome:
@@ -131,8 +128,7 @@ class Methods:
                 if course.seconds >= limit:
                     raise BudgetSpentError
                 genotype = self.truth.genotype(position)
-                (candidate,) = evaluated(search, [genotype], work.session.stoppable(batches))
-                loss = candidate.validation_loss
+                (loss,) = supernet_losses(search, [genotype], work.session.stoppable(batches))
                 if loss < min(queries.answers.values(), default=float("inf")):
                     course.note(genotype.choices)
                 return loss

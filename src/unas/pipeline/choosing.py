@@ -1,0 +1,35 @@
+"""From a finished search to one architecture, and to the file that says why."""
+
+from __future__ import annotations
+
+import torch
+
+from unas.compute.seeds import generator_for
+from unas.pipeline.batches import EvaluationBatches, search_streams
+from unas.pipeline.work import Work
+from unas.runs.names import CANDIDATES
+from unas.runs.progress import say
+from unas.searching.choosing import Chosen, choose
+from unas.searching.step import SearchStep
+
+
+def choose_architecture(work: Work, search: SearchStep) -> Chosen:
+    """Choose as the configuration says, write candidates.json, and say what is alarming.
+
+    Args:
+        work: the run.
+        search: its search, finished.
+    """
+    config = work.config
+    _, validation = search_streams(config, work.data, work.ranks)
+    images = validation.image_set
+    # A part of images that are sorted by class would be of a few classes.
+    generator = generator_for(config.seed, "choosing/images", 0)
+    order = torch.randperm(len(images), generator=generator).to(images.labels.device)
+    batches = EvaluationBatches(work.data, images.subset(order), work.ranks)
+    stoppable = work.session.stoppable(batches)
+    chosen = choose(search, config.choosing, stoppable, work.costs.budgets)
+    work.session.run.write_json(CANDIDATES, chosen.to_json())
+    for text in chosen.separation.alarms().values():
+        say(f"alarm: {text}", quiet=work.session.quiet)
+    return chosen
