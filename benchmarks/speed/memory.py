@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import unas
@@ -44,6 +45,7 @@ def _step(settings: Settings, name: str) -> Callable[..., object]:
 def estimate(settings: Settings, name: str) -> float:
     """Return what `--dry-run` says a step takes."""
     config = configs(settings)[name]
+    config = replace(config, search=replace(config.search, batch_size=settings.batch))
     runtime = config.runtime.build()
     size = DataSize(train=50_000, test=10_000, num_classes=10, image_shape=(3, 32, 32))
     return of_search(config, size, runtime).memory_bytes

@@ -148,7 +148,8 @@ def draw(growths: list[Growth], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(growth.axis for growth in growths))
-    figure, panels = plt.subplots(1, len(names), figsize=(3 * len(names), 3), squeeze=False)
+    size = (3 * len(names), 3)
+    figure, panels = plt.subplots(1, len(names), figsize=size, squeeze=False, sharey=True)
     colours = dict(zip(SEARCHES, ("C0", "C1"), strict=True))
     for growth in growths:
         panel = panels[0][names.index(growth.axis)]
