@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from unas.lab.ranking.methods import Methods
 from unas.lab.ranking.plot import mean_rank
 from unas.lab.ranking.rivals import chosen_rivals, variant
 from unas.lab.ranking.summary import mean_and_error
+from unas.pipeline.short_training import ShortTraining
+from unas.searching.choosing import ChoosingConfig
 
 NAMES = tuple(SPACE.choices)
 ROWS = list(itertools.product(*SPACE.choices.values()))
@@ -135,6 +138,28 @@ def test_a_search_is_measured_part_by_part(tmp_path: Path) -> None:
     assert row["rank"]["standard_error"] == pytest.approx(np.std(ranks, ddof=1) / 2**0.5)
     assert "search: the policy's mode" in (tmp_path / "ranking.md").read_text()
     assert mean_and_error([1.0])["standard_error"] is None
+
+
+def test_the_time_of_finalists_is_the_searchs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Ticks()
+    steps = ShortTraining.steps
+
+    def slow(self: ShortTraining) -> Iterator[tuple[int, dict[str, float]]]:
+        clock.now += 1000
+        yield from steps(self)
+
+    monkeypatch.setattr(ShortTraining, "steps", slow)
+    made = config()
+    choosing = ChoosingConfig(candidates=3, finalists=2, finalist_share=1.0)
+    recipe = replace(made, choosing=choosing, training=replace(made.training, epochs=2))
+    table = write_table(tmp_path / "table.csv")
+    ranking(recipe, table, tmp_path, replace(PLAN, architectures=0), quiet=True, clock=clock)
+    run = runs_in(tmp_path)["search", 0]
+    assert 2000 <= run["parts"]["choosing"] < 2100
+    finalists = json.loads((tmp_path / "search-0" / "finalists.json").read_text())["trainings"]
+    assert run["choices"] in [training["choices"] for training in finalists]
 
 
 def test_modes_are_noted_at_minutes(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from unas.runs.run_log import NullLog
 def arm(where: str, number: signal.Signals) -> None:
     """Make the process end itself at `where`."""
     if where == "between":
-        phases.choose = lambda *_: os.kill(os.getpid(), number)  # type: ignore[attr-defined, assignment]
+        phases.choose_architecture = lambda *_: os.kill(os.getpid(), number)  # type: ignore[attr-defined, assignment]
         return
     where, _, rank = where.partition("@")
     if rank and (os.environ["RANK"] != rank or os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"):

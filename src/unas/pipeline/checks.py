@@ -40,7 +40,10 @@ def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:
     for term in search.objectives.values():
         term.check(config.space)
     validation = validation_count(data.train, search.validation_fraction)
-    _check_batch("search", search.batch_size, data.train - validation, "training", ranks)
+    images = data.train - validation
+    _check_batch("search", search.batch_size, images, "training", ranks)
+    if config.choosing.finalists:
+        _check_batch("training", config.training.batch_size, images, "finalists' training", ranks)
     _check_batch("search", search.batch_size, validation, "validation", ranks)
     _check_architectures(search.num_architectures(search.batch_size), search.batch_size, ranks)
 

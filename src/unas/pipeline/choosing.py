@@ -6,6 +6,7 @@ import torch
 
 from unas.compute.seeds import generator_for
 from unas.pipeline.batches import EvaluationBatches, search_streams
+from unas.pipeline.finalists import best_finalist
 from unas.pipeline.work import Work
 from unas.runs.names import CANDIDATES
 from unas.runs.progress import say
@@ -29,7 +30,11 @@ def choose_architecture(work: Work, search: SearchStep) -> Chosen:
     batches = EvaluationBatches(work.data, images.subset(order), work.ranks)
     stoppable = work.session.stoppable(batches)
     chosen = choose(search, config.choosing, stoppable, work.costs.budgets)
-    work.session.run.write_json(CANDIDATES, chosen.to_json())
+    run = work.session.run
+    run.write_json(CANDIDATES, chosen.to_json())
     for text in chosen.separation.alarms().values():
         say(f"alarm: {text}", quiet=work.session.quiet)
+    if config.choosing.finalists:
+        chosen = best_finalist(work, chosen)
+        run.write_json(CANDIDATES, chosen.to_json())
     return chosen

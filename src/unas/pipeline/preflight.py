@@ -20,9 +20,12 @@ from unas.pipeline.batches import count_trained
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.estimate import Estimate, of_search, of_training
+from unas.pipeline.rungs import count_steps, planned
 from unas.pipeline.trial import try_out
 from unas.runs.names import SEARCH, TRAINING
 from unas.searching.loop import total_steps
+
+FINALISTS = "finalists"
 
 
 def preflight(config: Config) -> dict[str, Any]:
@@ -85,11 +88,16 @@ def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
     with torch.random.fork_rng(devices):
         if config.genotype is None:
             images = data.train - validation_count(data.train, config.search.validation_fraction)
-            steps = {SEARCH: total_steps(config.search, images // config.search.batch_size)} | steps
+            of_search_alone = total_steps(config.search, images // config.search.batch_size)
+            plan = planned(config, config.choosing.finalists)
+            finals = {FINALISTS: count_steps(config, plan, data.train)} if plan else {}
+            steps = {SEARCH: of_search_alone} | finals | steps
             if steps[SEARCH]:
                 estimates[SEARCH] = of_search(config, data, runtime)
         if steps[TRAINING]:
             estimates[TRAINING] = of_training(config, data, runtime, _genotype(config))
+            if FINALISTS in steps:
+                estimates[FINALISTS] = estimates[TRAINING]
     return _figures(steps, estimates)
 
 
@@ -103,7 +111,7 @@ def _figures(steps: dict[str, int], estimates: dict[str, Estimate]) -> dict[str,
             figures[f"{phase}_seconds_a_step"] = estimate.seconds
             figures[f"{phase}_memory_bytes"] = round(estimate.memory_bytes)
             total += count * estimate.seconds
-    tried = [estimate.tried for estimate in estimates.values()]
+    tried = dict.fromkeys(estimate.tried for estimate in estimates.values())
     figures["total_seconds"] = total
     if tried:
         figures["estimate"] = (

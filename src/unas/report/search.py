@@ -194,6 +194,11 @@ def _end(run: RunData) -> Markup | None:
     compared = summary.number("candidates")
     if compared is not None:
         rows.append(("architectures compared at the end", readable_count(compared)))
+    finalists = summary.number("finalists")
+    finalist_accuracy = summary.number("finalist_accuracy")
+    if finalists is not None and finalist_accuracy is not None:
+        says = f"{readable_count(finalists)}; the best, {100 * finalist_accuracy:.2f} %, goes on"
+        rows.append(("finalists trained for some epochs, on validation images", says))
     entropy = summary.number("normalised_entropy")
     if entropy is not None:
         says = f"{entropy:.3f} (0: decided, 1: uniform)"

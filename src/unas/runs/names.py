@@ -19,6 +19,7 @@ TRAINING = "training"
 CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
 CANDIDATES_FORMAT = Format("unas.candidates", 1, "a list of candidates")
+FINALISTS_FORMAT = Format("unas.finalists", 1, "a list of finalists", ("trainings",))
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -27,6 +28,7 @@ TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 POLICY = "policy.json"
 CANDIDATES = "candidates.json"
+FINALISTS = "finalists.json"
 GENOTYPE = published.FILE_NAME
 WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
@@ -40,6 +42,7 @@ MADE_BY_A_RUN = (
     CHECKPOINTS,
     POLICY,
     CANDIDATES,
+    FINALISTS,
     GENOTYPE,
     WEIGHTS,
     ONNX,

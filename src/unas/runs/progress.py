@@ -37,6 +37,7 @@ class Progress:
         clock: seconds that never go back.
 
     Attributes:
+        step: how many steps are done.
         figures: the last value of each figure that was shown.
     """
 
@@ -55,7 +56,7 @@ class Progress:
         self._total_steps = total_steps
         self._directory = directory
         self._start_step = start_step
-        self._step = start_step
+        self.step = start_step
         self._clock = clock
         self.figures: dict[str, float] = {}
         stream = stream or sys.stderr
@@ -76,7 +77,7 @@ class Progress:
             self._task = self._bar.add_task(
                 self._phase,
                 total=self._total_steps,
-                completed=self._step,
+                completed=self.step,
                 status=str(self._directory),
             )
             self._bar.start()
@@ -85,12 +86,12 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self._line_step != self._step:
+        elif self._line_step != self.step:
             self._print_line()
 
     def update(self, step: int, **figures: float) -> None:
         """Show that `step` steps are done; figures that aren't given keep their last value."""
-        self._step = step
+        self.step = step
         self.figures.update(figures)
         if self._bar is not None:
             status = f"{self._status()}  {self._directory}"
@@ -101,10 +102,10 @@ class Progress:
     def _print_line(self) -> None:
         if self._lines is None:
             return
-        done = f"{self._phase} {self._step}/{self._total_steps}"
+        done = f"{self._phase} {self.step}/{self._total_steps}"
         print(f"{done}  {self._status()}  {self._directory}", file=self._lines, flush=True)
         self._line_at = self._clock()
-        self._line_step = self._step
+        self._line_step = self.step
 
     def _status(self) -> str:
         figures = [f"{name} {value:.4g}" for name, value in self.figures.items()]
@@ -112,12 +113,12 @@ class Progress:
 
     def _time(self) -> str:
         elapsed = self._clock() - self._started
-        done = self._step - self._start_step
-        if self._step >= self._total_steps:
+        done = self.step - self._start_step
+        if self.step >= self._total_steps:
             return f"took {readable_time(elapsed)}"
         if done == 0:
             return "starting"
-        seconds_left = elapsed / done * (self._total_steps - self._step)
+        seconds_left = elapsed / done * (self._total_steps - self.step)
         return f"{readable_time(seconds_left)} left"
 
 

@@ -159,8 +159,18 @@ class Session:
         Raises:
             Interrupted: the user asked to stop; what was saved last is where the run goes on.
         """
-        number = self.stop.signal_number
-        if number is not None:
+        self._stop(self.stop.signal_number or 0)
+
+    def stop_together_if_asked(self) -> None:
+        """End all processes here, which all must call this, if one of them was asked to.
+
+        Raises:
+            Interrupted: see `stop_if_asked`.
+        """
+        self._stop(self._stop_number())
+
+    def _stop(self, number: int) -> None:
+        if number:
             phase, step = self.run.saved
             raise Interrupted(self.run.directory, phase, step, self.resume_command, number)
 

@@ -42,13 +42,32 @@ class ChoosingConfig:
             validation loss in the supernet is taken. 0 takes the mode. Hundreds cost about as much
             as dozens: the worse half of more than 8 leaves as images double. With budgets, at least
             8 that may meet them are compared.
+        finalists: how many of the best candidates, the mode among them, are trained from scratch
+            for a few epochs; the best by validation accuracy goes on. 0: the best in the supernet
+            does.
+        finalist_share: how many epochs all finalists have together, as a share of training.epochs.
     """
 
     candidates: int = 0
+    finalists: int = 0
+    finalist_share: float = 0.2
 
     def __post_init__(self) -> None:
         if self.candidates < 0:
             raise UserError(f"choosing.candidates is {self.candidates}; it must be 0 or more")
+        if self.finalists < 0 or self.finalists == 1:
+            raise UserError(f"choosing.finalists is {self.finalists}; it must be 0, or 2 or more")
+        if self.finalists > self.candidates + 1:
+            raise UserError(
+                f"choosing.finalists is {self.finalists}, but there are {self.candidates} "
+                "candidates and the policy's mode; "
+                f"make choosing.candidates {self.finalists - 1} or more"
+            )
+        if not 0 < self.finalist_share <= 1:
+            raise UserError(
+                f"choosing.finalist_share is {self.finalist_share}; "
+                "it must be above 0 and at most 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,8 @@ class Chosen:
     """The best candidate, and what it was compared with.
 
     Args:
-        best: the candidate with the least validation loss, of those that meet the budgets.
+        best: the candidate with the least validation loss, of those that meet the budgets; or of
+            finalists the best one.
         candidates: all of them; without budgets, the first is the policy's mode.
         controls: architectures drawn uniformly at random, of those that may meet the budgets.
         separation: whether the search has told architectures apart.

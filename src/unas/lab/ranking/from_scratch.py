@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import torch
 
 from unas.architecture.genotype import Genotype
 from unas.common import documents
 from unas.common.errors import UserError
 from unas.compute.seeds import step_seed
-from unas.data import split
 from unas.lab.ranking.course import Course
 from unas.lab.ranking.truth import Truth
-from unas.pipeline.batches import EvaluationBatches, training_stream
+from unas.pipeline.short_training import ShortTraining
 from unas.pipeline.work import Work
 from unas.runs.names import TRAINING
 from unas.runs.progress import Progress
-from unas.training import TrainingConfig, TrainingStep, evaluate
 
 FILE = "networks.json"
-WARM_UP_SHARE = 5  # the learning rate rises over at most a fifth of the epochs
 
 
 class Trainings:
@@ -44,12 +38,7 @@ class Trainings:
         self.course = course
         self.limit = limit
         self.accuracies: list[float] = []
-        training = work.config.training
-        warm_up = min(training.warm_up_epochs, epochs // WARM_UP_SHARE)
-        # The search's validation images tell how good a network is; no others are kept back.
-        self.training: TrainingConfig = replace(
-            training, epochs=epochs, warm_up_epochs=warm_up, validation_fraction=0.0, keep="last"
-        )
+        self.epochs = epochs
         seed = step_seed(work.config.seed, "ranking/random", 0)
         self._order = truth.draw(len(truth), np.random.default_rng(seed)).tolist()
         self._resume()
@@ -77,25 +66,17 @@ class Trainings:
     def _accuracy(self, number: int) -> float | None:
         """Return the validation accuracy of a network; None if the time is up before."""
         work = self.work
-        config = replace(work.config, training=self.training)
-        images, validation = split(work.data.train, config.search.validation_fraction, config.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(step_seed(config.seed, "ranking/weights", number))
-            network = work.blueprint.network(self.truth.genotype(self._order[number]))
-        stream = training_stream(config, replace(work.data, train=images), work.ranks)
-        epoch = stream.steps_per_epoch
-        training = TrainingStep(network, self.training, work.runtime, config.seed, epoch)
-        total = self.training.epochs * epoch
+        seed = step_seed(work.config.seed, "ranking/weights", number)
+        training = ShortTraining(work, self.truth.genotype(self._order[number]), self.epochs, seed)
         directory = work.session.run.directory
         name = f"network {number + 1}"
-        with Progress(name, total, directory, quiet=work.session.quiet) as progress:
-            for step in range(total):
+        with Progress(name, training.total, directory, quiet=work.session.quiet) as progress:
+            for done, figures in training.steps():
                 work.session.stop_if_asked()
+                progress.update(done, **figures)
                 if self.course.seconds >= self.limit:
                     return None
-                progress.update(step + 1, **training(step, *stream.batch(step)))
-        batches = EvaluationBatches(work.data, validation, work.ranks)
-        return evaluate(network, work.session.stoppable(batches), work.runtime).top1
+        return training.scores().top1
 
     def _resume(self) -> None:
         """Go on from what an earlier process has trained."""

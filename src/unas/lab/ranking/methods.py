@@ -23,7 +23,7 @@ from unas.lab.ranking.truth import Truth
 from unas.pipeline.choosing import choose_architecture
 from unas.pipeline.opening import work_in
 from unas.pipeline.work import Work
-from unas.runs.names import GENOTYPE
+from unas.runs.names import FINALISTS, GENOTYPE
 from unas.searching.halving import supernet_losses
 from unas.searching.step import SearchStep
 
@@ -80,6 +80,8 @@ class Methods:
         with self._work(self.config, SEARCH, seed) as work:
             search = timed_search(work, course, at=self._at_seconds)
             course.note(search.policy.mode())
+            # What is written down of finalists was trained before this course began to count.
+            work.session.run.path(FINALISTS).unlink(missing_ok=True)
             with course.part("choosing"):
                 genotype = choose_architecture(work, search).best.genotype
             measured = outcome(SEARCH, seed, genotype.choices, course, self.truth)

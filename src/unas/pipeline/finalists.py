@@ -1,0 +1,196 @@
+"""The best candidates trained from scratch for a share of a training; the best of them goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unas.architecture.genotype import Genotype
+from unas.budgets.run_budgets import RunBudgets
+from unas.common.errors import UserError
+from unas.compute.seeds import step_seed
+from unas.config import Config
+from unas.nn.lease import give_back
+from unas.pipeline.rungs import Rung, count_steps, planned, steps_per_epoch
+from unas.pipeline.short_training import ShortTraining
+from unas.pipeline.work import Work
+from unas.runs.names import FINALISTS, FINALISTS_FORMAT
+from unas.runs.progress import Progress, say
+from unas.searching.candidates import Candidate
+from unas.searching.choosing import Chosen
+
+
+def best_finalist(work: Work, chosen: Chosen) -> Chosen:
+    """Train the best candidates; return what was chosen, with the best of them as the best.
+
+    Where there are not two of them, or no epochs for two, nothing is trained, which is said.
+    """
+    config = work.config
+    finalists = finalists_of(chosen, config.choosing.finalists, work.costs.budgets)
+    plan = planned(config, len(finalists))
+    say(_about(config, plan, len(finalists)), quiet=work.session.quiet)
+    if not plan:
+        return chosen
+    give_back()  # the search's blocks of memory fit nothing in a training
+    finals = Finals(work, plan)
+    best = finals.best_of(finalists)
+    accuracy = finals.scores[plan[-1].epochs, best.genotype].accuracy
+    work.report(finalists=plan[0].networks, finalist_accuracy=accuracy)
+    return replace(chosen, best=best)
+
+
+def finalists_of(chosen: Chosen, count: int, budgets: RunBudgets) -> list[Candidate]:
+    """Return the best candidate, the policy's mode, and the next best ones.
+
+    Only what has seen all images and is within budgets comes beside the best candidate.
+
+    Args:
+        chosen: what was compared.
+        count: how many are returned at most.
+        budgets: what each network must meet.
+    """
+    best = chosen.best
+    most = max(candidate.images for candidate in chosen.candidates)
+    others = []
+    for candidate in chosen.candidates:
+        is_known = candidate.images == most and math.isfinite(candidate.validation_loss)
+        if is_known and candidate is not best:
+            others.append(candidate)
+    others.sort(key=lambda candidate: (candidate.source != "mode", candidate.validation_loss))
+    finalists = [best]
+    for candidate in others:
+        if len(finalists) < count and budgets.within(candidate.genotype):
+            finalists.append(candidate)
+    return finalists
+
+
+def _about(config: Config, plan: Sequence[Rung], found: int) -> str:
+    """Return in one line what is trained, and why that is less than was asked for."""
+    epochs = config.choosing.finalist_share * config.training.epochs
+    if not plan:
+        why = "there is one candidate" if found < 2 else f"{epochs:g} epochs are too few for two"
+        return (
+            f"no finalists are trained, since {why}; raise choosing.candidates, "
+            "choosing.finalist_share or training.epochs"
+        )
+    words = [f"{rung.networks} for {rung.epochs}" for rung in plan]
+    line = f"finalists are trained from scratch: {', then '.join(words)} epochs"
+    if plan[0].networks == config.choosing.finalists:
+        return line
+    asked = config.choosing.finalists
+    return f"{line} ({asked} were asked for; {found} are there, and {epochs:g} epochs)"
+
+
+@dataclass(frozen=True)
+class FinalistScore:
+    """How a finalist's network does on the search's validation images.
+
+    Args:
+        accuracy: share of right answers, from 0 to 1.
+        loss: mean cross-entropy; infinite where it isn't finite.
+    """
+
+    accuracy: float
+    loss: float
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """What finalists are sorted by, the best first."""
+        return -self.accuracy, self.loss
+
+
+class Finals:
+    """Trainings of finalists, rung after rung; finalists.json keeps the results.
+
+    A run that is stopped or killed goes on after the last training that was finished.
+
+    Args:
+        work: the run.
+        plan: the rungs.
+
+    Attributes:
+        scores: by epochs and architecture, of what is trained.
+    """
+
+    def __init__(self, work: Work, plan: Sequence[Rung]) -> None:
+        self.work = work
+        self.plan = plan
+        self.scores: dict[tuple[int, Genotype], FinalistScore] = {}
+        for entry in work.ranks.on_main(self._saved):
+            genotype = Genotype(work.config.space.registry_name, entry["choices"])
+            score = FinalistScore(entry["validation_accuracy"], entry["validation_loss"])
+            self.scores[entry["epochs"], genotype] = score
+
+    def best_of(self, finalists: Sequence[Candidate]) -> Candidate:
+        """Return the best by validation accuracy in the last rung, by loss where that is equal."""
+        work = self.work
+        images = len(work.data.train)
+        total = count_steps(work.config, self.plan, images)
+        epochs_done = sum(epochs for epochs, _ in self.scores)
+        start = epochs_done * steps_per_epoch(work.config, images)
+        left = list(finalists)
+        with Progress(
+            "finalists",
+            total,
+            work.session.run.directory,
+            start_step=start,
+            quiet=work.session.quiet,
+        ) as progress:
+            for rung in self.plan:
+                left = left[: rung.networks]
+                for candidate in left:
+                    self._train(candidate.genotype, rung.epochs, progress)
+                left.sort(key=lambda candidate: self.scores[rung.epochs, candidate.genotype].order)
+        return left[0]
+
+    def _train(self, genotype: Genotype, epochs: int, progress: Progress) -> None:
+        """Train a finalist and write its score down, if that isn't done."""
+        if (epochs, genotype) in self.scores:
+            return
+        work = self.work
+        before = progress.step
+        seed = step_seed(work.config.seed, "choosing/finalist", epochs)
+        training = ShortTraining(work, genotype, epochs, seed)
+        for done, figures in training.steps():
+            progress.update(before + done, **figures, epochs=epochs)
+            work.session.stop_together_if_asked()
+        scores = training.scores()
+        loss = scores.loss if math.isfinite(scores.loss) else math.inf
+        self.scores[epochs, genotype] = FinalistScore(scores.top1, loss)
+        work.session.run.write_json(FINALISTS, self._to_json())
+
+    def _to_json(self) -> dict[str, Any]:
+        trainings = []
+        for (epochs, genotype), score in self.scores.items():
+            trainings.append(
+                {
+                    "epochs": epochs,
+                    "validation_accuracy": score.accuracy,
+                    "validation_loss": score.loss,
+                    "choices": dict(genotype.choices),
+                }
+            )
+        return {**FINALISTS_FORMAT.head(), "trainings": trainings}
+
+    def _saved(self) -> list[dict[str, Any]]:
+        """Return what an earlier process has written down, checked."""
+        path = self.work.session.run.path(FINALISTS)
+        if not path.exists():
+            return []
+        try:
+            return [_checked(entry) for entry in FINALISTS_FORMAT.read(path)["trainings"]]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is not what unas writes; remove it, and go on") from error
+
+
+def _checked(entry: Any) -> dict[str, Any]:
+    """Return an entry of finalists.json, in which null is a loss that isn't finite."""
+    loss = entry["validation_loss"]
+    return {
+        "epochs": int(entry["epochs"]),
+        "validation_accuracy": float(entry["validation_accuracy"]),
+        "validation_loss": math.inf if loss is None else float(loss),
+        "choices": {str(name): str(option) for name, option in entry["choices"].items()},
+    }

@@ -1,0 +1,66 @@
+"""A network from scratch for a few epochs, on the images that a search learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from unas.architecture.genotype import Genotype
+from unas.compute.scores import Scores
+from unas.data import split
+from unas.pipeline.batches import EvaluationBatches, training_stream
+from unas.pipeline.work import Work
+from unas.training import TrainingConfig, TrainingStep, evaluate
+
+WARM_UP_SHARE = 5  # the learning rate rises over at most a fifth of the epochs
+
+
+class ShortTraining:
+    """A training on the search's training images, scored on its validation images.
+
+    Args:
+        work: the run.
+        genotype: the architecture.
+        epochs: of a whole schedule of the learning rate.
+        seed: of the network's first weights.
+
+    Attributes:
+        total: the number of its steps.
+    """
+
+    def __init__(self, work: Work, genotype: Genotype, epochs: int, seed: int) -> None:
+        self._work = work
+        training = _short(work.config.training, epochs)
+        config = replace(work.config, training=training)
+        images, self._validation = split(
+            work.data.train, config.search.validation_fraction, config.seed
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = work.blueprint.network(genotype)
+        self._stream = training_stream(config, replace(work.data, train=images), work.ranks)
+        epoch = self._stream.steps_per_epoch
+        self._step = TrainingStep(network, training, work.runtime, config.seed, epoch)
+        self.total = epochs * epoch
+
+    def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train; yield after each step how many are done, and its figures."""
+        for step in range(self.total):
+            yield step + 1, self._step(step, *self._stream.batch(step))
+
+    def scores(self) -> Scores:
+        """Return how well the network does on the validation images."""
+        self._step.share_statistics()
+        batches = EvaluationBatches(self._work.data, self._validation, self._work.ranks)
+        stoppable = self._work.session.stoppable(batches)
+        return evaluate(self._step.network, stoppable, self._work.runtime)
+
+
+def _short(training: TrainingConfig, epochs: int) -> TrainingConfig:
+    """Return how a network is trained for a few epochs; the search's validation images tell."""
+    warm_up = min(training.warm_up_epochs, epochs // WARM_UP_SHARE)
+    return replace(
+        training, epochs=epochs, warm_up_epochs=warm_up, validation_fraction=0.0, keep="last"
+    )
