@@ -153,7 +153,7 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bytes(
 
     monkeypatch.setattr(ShortTraining, "steps", counting)
     unas.search(with_finalists(), run, resume=True, quiet=True)
-    assert len(began) == 3 if processes.CAN_FORK else 5  # and not those that were finished
+    assert len(began) == (3 if processes.CAN_FORK else 5)  # and not those that were finished
     for name in (CANDIDATES, FINALISTS, GENOTYPE, METRICS):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -173,7 +173,10 @@ def test_too_few_epochs_train_nothing_and_say_so(
     config = with_finalists()
     config = replace(config, choosing=replace(config.choosing, finalist_share=0.1))
     unas.search(config, tmp_path / "run")
-    assert "no finalists are trained, since 1 epochs are too few" in capsys.readouterr().err
+    assert (
+        "no finalists are trained: their share of epochs, 1, is not one for each of two"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "run" / FINALISTS).exists()
 
 

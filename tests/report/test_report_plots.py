@@ -146,6 +146,19 @@ def test_candidates_stand_at_their_difference_with_its_interval(tmp_path: Path) 
     assert "1 architecture left after fewer images" in says
 
 
+def test_of_many_candidates_the_best_draws_are_shown_and_all_others(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run")
+    document = candidates()
+    draw = document["candidates"][2]
+    document["candidates"] += [{**draw, "images": 500, "difference": 1.0 + n} for n in range(100)]
+    document["candidates"].append({**document["candidates"][-1], "source": "random"})
+    (run / "candidates.json").write_text(json.dumps(document))
+    root = drawn(run)
+    names = [words(each) for each in of_class(figure(root, "Candidates in"), "quiet")]
+    assert names == ["at random", "chosen", "mode", "at random", *["drawn"] * 19, "at random"]
+    assert "82 architectures left after fewer images, or had more loss" in words(root)
+
+
 def test_a_run_without_its_candidates_is_drawn_without_them(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run")
     (run / "candidates.json").unlink()

@@ -70,10 +70,11 @@ def _about(config: Config, plan: Sequence[Rung], found: int) -> str:
     """Return in one line what is trained, and why that is less than was asked for."""
     epochs = config.choosing.finalist_share * config.training.epochs
     if not plan:
-        why = "there is one candidate" if found < 2 else f"{epochs:g} epochs are too few for two"
+        if found < 2:
+            return "no finalists are trained: there is one candidate; raise choosing.candidates"
         return (
-            f"no finalists are trained, since {why}; raise choosing.candidates, "
-            "choosing.finalist_share or training.epochs"
+            f"no finalists are trained: their share of epochs, {epochs:g}, is not one for each of "
+            "two; raise choosing.finalist_share or training.epochs"
         )
     words = [f"{rung.networks} for {rung.epochs}" for rung in plan]
     line = f"finalists are trained from scratch: {', then '.join(words)} epochs"

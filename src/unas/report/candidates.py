@@ -14,7 +14,7 @@ from unas.report.markup import Markup, element
 
 _LEFT = 96.0
 _ROW, _HALF, _BELOW = 15.0, 3.5, 36.0
-_MAX_ROWS = 32
+_MAX_ROWS = 24
 _IN_95_PERCENT = 1.96  # standard errors
 _NAMES = {"mode": "mode", "draw": "drawn", "random": "at random"}
 
@@ -54,13 +54,11 @@ class Row:
 def draw(document: Fields) -> Markup | None:
     """Return the figure of candidates.json; None where it is missing or says nothing.
 
-    Those that have seen as many images as the best one are drawn.
+    Of those that have seen as many images as the chosen one, the best draws are drawn and all
+    others.
     """
     rows = _rows(document)
-    least = min((row.images for row in rows if row.is_chosen), default=0)
-    shown = [row for row in rows if row.images >= least]
-    shown.sort(key=lambda row: row.difference)
-    shown = shown[:_MAX_ROWS]
+    shown = _shown(rows)
     if not shown:
         return None
     title = "Candidates in the supernet"
@@ -80,6 +78,22 @@ def draw(document: Fields) -> Markup | None:
     words = [f"{_NAMES.get(row.source, row.source)} {_words(row)}" for row in shown]
     drawing = svg(WIDTH, bottom + _BELOW, f"{title}: {'; '.join(words)}", shapes)
     return figure(title, drawing, _says(document, len(rows) - len(shown)))
+
+
+def _shown(rows: list[Row]) -> list[Row]:
+    least = min((row.images for row in rows if row.is_chosen), default=0)
+    draws = []
+    others = []
+    for row in sorted(rows, key=lambda row: row.difference):
+        if row.images < least:
+            continue
+        if row.source == "draw" and not row.is_chosen:
+            draws.append(row)
+        else:
+            others.append(row)
+    others = others[:_MAX_ROWS]
+    shown = others + draws[: _MAX_ROWS - len(others)]
+    return sorted(shown, key=lambda row: row.difference)
 
 
 def _rows(document: Fields) -> list[Row]:
