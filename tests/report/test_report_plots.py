@@ -142,7 +142,10 @@ def test_candidates_stand_at_their_difference_with_its_interval(tmp_path: Path) 
             value = entry["difference"] + sign * 1.96 * entry["difference_error"]
             assert stands(to_difference, float(end.get("x1", "nan")), value)
     (says,) = [words(each) for each in root.iter("figure") if "Candidates" in words(each)[:20]]
-    assert "The search has not separated architectures; the best candidate beats 1 of 2" in says
+    assert (
+        "The search has not separated architectures; of 2 drawn at random the best candidate beats 1 and the policy's mode 1."
+        in says
+    )
     assert "1 architecture left after fewer images" in says
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,15 +126,17 @@ def candidate(number: int, difference: float, error: float) -> Candidate:
 
 def test_the_best_is_held_against_the_median_of_the_others() -> None:
     best = candidate(0, 0.0, 0.0)
+    mode = replace(candidate(9, 0.25, 0.1), source="mode")
     controls = [
         best,
         *(candidate(n, difference, 0.1) for n, difference in enumerate([0.4, 0.2, -1.0, 0.3], 1)),
     ]
-    gain = gain_of(best, controls, num_candidates=5)
+    gain = gain_of(best, [mode, *[best] * 4], controls)
     assert gain is not None
-    assert (gain.controls, gain.beaten, gain.difference) == (4, 3, 0.2)
+    assert (gain.controls, gain.beaten, gain.beaten_by_mode) == (4, 3, 2)
+    assert gain.difference == 0.2
     assert gain.p == pytest.approx(5 * stats.t.sf(2, 99))
-    assert gain_of(best, [best], 1) is None
+    assert gain_of(best, [best], [best]) is None
 
 
 def test_a_search_whose_architectures_are_all_alike_raises_the_alarm(

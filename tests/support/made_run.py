@@ -117,7 +117,7 @@ def candidates() -> dict[str, Any]:
     return {
         "format": "unas.candidates", "version": 1, "space": "darts", "separated": False,
         "spread": {"architectures": 5, "images": 125, "p": 1e-5},
-        "gain": {"controls": 2, "beaten": 1, "difference": -0.02, "difference_error": 0.015, "p": 1.0},
+        "gain": {"controls": 2, "beaten": 1, "beaten_by_mode": 1, "difference": -0.02, "difference_error": 0.015, "p": 1.0},
         "candidates": entries,
     }  # fmt: skip
 

@@ -157,7 +157,10 @@ def _says(document: Fields, left_out: int) -> str:
     controls = gain.number("controls")
     if controls:
         beaten = gain.number("beaten") or 0
-        says += f"; the best candidate beats {beaten:.0f} of {controls:.0f} drawn at random"
+        says += f"; of {controls:.0f} drawn at random the best candidate beats {beaten:.0f}"
+        by_mode = gain.number("beaten_by_mode")
+        if by_mode is not None:
+            says += f" and the policy's mode {by_mode:.0f}"
     says += "."
     if left_out:
         says += f" {plural(left_out, 'architecture')} left after fewer images, or had more loss."

@@ -127,7 +127,7 @@ def choose(
     chosen = candidates[entrants.index(best)]
     judged_controls = judged(controls, best, ranks)
     spread = spread_of([*entrants, *controls], ranks)
-    gain = gain_of(chosen, judged_controls, len(candidates))
+    gain = gain_of(chosen, candidates, judged_controls)
     return Chosen(chosen, candidates, judged_controls, Separation(spread, gain))
 
 

@@ -38,6 +38,8 @@ class Gain:
     Args:
         controls: how many of these were compared, the best candidate itself left out.
         beaten: how many of them have a larger loss.
+        beaten_by_mode: how many have a larger loss than the policy's mode; None where that breaks a
+            budget.
         difference: by how much the loss of the median one is larger; of two, of the better one.
         difference_error: its standard error.
         p: the probability that the best of as many candidates is ahead as much by noise alone.
@@ -45,6 +47,7 @@ class Gain:
 
     controls: int
     beaten: int
+    beaten_by_mode: int | None
     difference: float
     difference_error: float
     p: float
@@ -137,15 +140,17 @@ def _p_of_spread(means: torch.Tensor, covariances: torch.Tensor, images: float) 
     return f_tail(between * (images - 1) / within, freedom, freedom * (images - 1))
 
 
-def gain_of(best: Candidate, controls: Sequence[Candidate], num_candidates: int) -> Gain | None:
+def gain_of(
+    best: Candidate, candidates: Sequence[Candidate], controls: Sequence[Candidate]
+) -> Gain | None:
     """Test whether the best candidate has a smaller loss than the median control.
 
     It is the best of several, so its p is multiplied by their number (Bonferroni).
 
     Args:
         best: the candidate with the least loss.
+        candidates: what it is the best of.
         controls: what was drawn at random, with differences to the best candidate.
-        num_candidates: how many it is the best of.
     """
     others = [control for control in controls if control.genotype != best.genotype]
     others = [control for control in others if math.isfinite(control.difference)]
@@ -153,15 +158,23 @@ def gain_of(best: Candidate, controls: Sequence[Candidate], num_candidates: int)
         return None
     others.sort(key=lambda control: control.difference)
     median = others[(len(others) - 1) // 2]
-    beaten = sum(control.difference > 0 for control in others)
+    beaten_by_mode = None
+    for candidate in candidates:
+        if candidate.source == "mode":
+            beaten_by_mode = _beaten(candidate, others)
     p = _p_of_gain(median.difference, median.difference_error, best.images)
     return Gain(
-        len(others),
-        beaten,
-        median.difference,
-        median.difference_error,
-        min(1.0, num_candidates * p),
+        controls=len(others),
+        beaten=_beaten(best, others),
+        beaten_by_mode=beaten_by_mode,
+        difference=median.difference,
+        difference_error=median.difference_error,
+        p=min(1.0, len(candidates) * p),
     )
+
+
+def _beaten(candidate: Candidate, controls: Sequence[Candidate]) -> int:
+    return sum(control.difference > candidate.difference for control in controls)
 
 
 def _p_of_gain(difference: float, error: float, images: int) -> float:
