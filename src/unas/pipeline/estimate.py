@@ -74,10 +74,26 @@ def of_training(config: Config, data: DataSize, runtime: Runtime, genotype: Geno
 
 
 def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
-    """Return what a step of the search takes, warmed up.
+    """Return what a step of the search takes, warmed up: the mean of those with the policy and not.
 
     Terms that have nothing to do with images take no time to speak of in a step.
     """
+    search = config.search
+    both = _of_steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
+    share = search.epochs / max(search.epochs + search.warm_up_epochs, 1) / search.policy_every
+    if share == 1:
+        return both
+    weights = _of_steps(config, data, runtime, lambda step, x, y: step.warm_up(x, y))
+    return replace(both, seconds=share * both.seconds + (1 - share) * weights.seconds)
+
+
+def _of_steps(
+    config: Config,
+    data: DataSize,
+    runtime: Runtime,
+    update: Callable[[SearchStep, Tensor, Tensor], object],
+) -> Estimate:
+    """Return what an update of the search takes, given its images and their labels."""
     search = config.search
     of_images = {
         name: term for name, term in search.objectives.items() if not isinstance(term, PolicyTerm)
@@ -98,7 +114,7 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
         )
         x, y = _batch(size.images, data, runtime)
         step = SearchStep(config.space, few, data.num_classes, channels, runtime)
-        return lambda: step(x, y, x, y)
+        return lambda: update(step, x, y)
 
     batch = search.batch_size
     smaller = sizes(batch, search.num_architectures(batch))

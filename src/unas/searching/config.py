@@ -74,6 +74,12 @@ class SearchConfig:
             training images is then about validation images, and the weights are trained in
             architectures that are drawn for them alone.
         weights_on: whether the weights are trained under the relaxed sample or the hard one.
+        balanced: whether hard samples that are drawn for the weights alone have each option as
+            often as it is probable, instead of leaving that to chance (`draw_balanced`).
+        average: decay of an exponential average of the weights over the steps, in which the
+            policy's mode is watched and candidates are compared; 0: no average.
+        policy_every: the policy learns in every so many-th step after warm-up, the weights in all;
+            then its estimate may cost more, such as several draws on the same images.
         relaxed_temperature: τ of the relaxed sample that trains the weights where the estimator
             makes none, as in warm-up.
         weights: optimiser of the supernet's weights.
@@ -101,6 +107,9 @@ class SearchConfig:
     objectives: dict[str, Term] = field(default_factory=_published_objectives)
     policy_on: PolicyImages = "both"
     weights_on: SampleKind = "relaxed"
+    balanced: bool = False
+    average: float = 0.0
+    policy_every: int = 1
     relaxed_temperature: float = 0.4
     weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=1e-4, weight_decay=3e-4)
     policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=3e-4, weight_decay=1e-6)
@@ -113,9 +122,11 @@ class SearchConfig:
     def __post_init__(self) -> None:
         for name in ("warm_up_epochs", "epochs", "architectures_per_batch", "max_skipped"):
             self._require(getattr(self, name) >= 0, name, "be 0 or more")
-        self._require(self.batch_size >= 1, "batch_size", "be 1 or more")
+        for name in ("batch_size", "policy_every"):
+            self._require(getattr(self, name) >= 1, name, "be 1 or more")
         for name in ("relaxed_temperature", "clip_norm"):
             self._require(getattr(self, name) > 0, name, "be more than 0")
+        self._require(0 <= self.average < 1, "average", "be 0 or more, and less than 1")
         fraction = self.validation_fraction
         self._require(0 < fraction < 1, "validation_fraction", "be between 0 and 1")
         if self.architectures_per_batch:
@@ -134,6 +145,11 @@ class SearchConfig:
             )
         if self.policy_on == "validation":
             self._refuse_terms_of_both()
+        if self.balanced and self.weights_on == "relaxed":
+            raise UserError(
+                "search.balanced is True, but search.weights_on is 'relaxed', where every option "
+                "is trained in every step; leave one of them out, or set --search.weights-on hard"
+            )
 
     def _require(self, is_right: bool, name: str, what: str) -> None:
         if not is_right:
@@ -152,7 +168,7 @@ class SearchConfig:
 
         Args:
             steps: steps done so far, those of warm-up included.
-            policy_steps: those of them that updated the policy.
+            policy_steps: those of them after warm-up.
             total_steps: steps of the whole search.
         """
         if self.schedule == "whole":

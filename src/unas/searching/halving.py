@@ -92,7 +92,7 @@ def compare(
     halvings = _halvings(len(draws), int(search.ranks.largest(len(batches))))
     unread = iter(batches)
     read = 0
-    with evaluation_mode(search.supernet):
+    with evaluation_mode(search.judging.supernet):
         for halving in range(halvings + 1):
             if halving:
                 draws = _better_half(draws, search.ranks)
@@ -155,6 +155,6 @@ def _show(search: SearchStep, entrants: Sequence[Entrant], images: Images, label
     """Evaluate architectures on a batch."""
     for entrant in entrants:
         sample = Sample.from_genotypes(search.policy.layout, [entrant.genotype])
-        logits = search.losses.logits(images, sample)
+        logits = search.judging.logits(images, sample)
         entrant.losses.append(F.cross_entropy(logits, labels, reduction="none"))
         entrant.correct.append((logits.argmax(1) == labels).sum())

@@ -52,6 +52,7 @@ def search_loop(
     epoch = train.steps_per_epoch
     total = total_steps(search.config, epoch)
     warm_up = search.config.warm_up_epochs * epoch
+    every = search.config.policy_every
     images = train.batch_size * session.ranks.size
     steps = session.steps(
         SEARCH, total, state, search.skipped, start=search.steps, images_a_step=images
@@ -59,10 +60,13 @@ def search_loop(
     for step, log in steps:
         search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
         x, y = train.batch(step)
-        if step < warm_up:
+        since = step - warm_up
+        if since < 0:
             figures = search.warm_up(x, y)
+        elif since % every:
+            figures = search.between(x, y)
         else:
-            figures = search(x, y, *validation.batch(step - warm_up))
+            figures = search(x, y, *validation.batch(since // every))
         unshown = watched(search)
         if (step + 1) % epoch:
             log(unshown, **figures)

@@ -28,6 +28,8 @@ from unas.compute.weights import load_weights
 from unas.estimators import Estimator, draw_hard, draw_relaxed
 from unas.objectives import Objective, PolicyTerm, RunningTerm
 from unas.runs.checkpoints import load_into, whole
+from unas.searching.averaging import averaged
+from unas.searching.balanced import draw_balanced
 from unas.searching.config import AdamConfig, SampleKind, SearchConfig
 from unas.searching.cost import Batches, SupernetCost
 from unas.searching.gradient import learners, policy_gradients
@@ -56,6 +58,8 @@ class SearchStep:
             name.
 
     Attributes:
+        average: a copy of the supernet that holds the average of its weights; None without one.
+        policy_steps: how many steps were done since warm-up.
         policy_norm: the norm of the policy's gradient in the last step.
 
     Raises:
@@ -86,6 +90,7 @@ class SearchStep:
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
         self.weights = [weight for weight in self.supernet.parameters() if weight.requires_grad]
         self.losses = Losses(self.supernet, runtime)
+        self.average = averaged(self.supernet, config.average) if config.average else None
         self.policy = Policy(space.choices, config.softening, space.registry_name)
         self.estimator = config.estimator.start(self.policy.layout)
         self.weight_optimiser = adam(self.weights, config.weights.lr, config.weights.weight_decay)
@@ -137,6 +142,12 @@ class SearchStep:
         self.skipped.note(is_updated=is_updated)
         return {"train_loss": loss, **self.skipped.figures()}
 
+    def between(self, x: Images, y: Labels) -> dict[str, float]:
+        """Update the weights alone, in a step after warm-up in which the policy doesn't learn."""
+        figures = self.warm_up(x, y)
+        self.policy_steps += 1
+        return figures
+
     def _update_policy(self, cost: SupernetCost) -> bool:
         """Return whether the policy was updated; if not, nothing has learned from the step."""
         learning = learners(self.estimator, self.policy_terms)
@@ -166,7 +177,10 @@ class SearchStep:
         own = torch.autograd.grad(carried_by_gradient(loss), self.weights, materialize_grads=True)
         *gradients, loss = self.ranks.mean([*own, loss.detach()])
         self._set(self.weight_optimiser, self.config.weights, gradients)
-        return self._weight_updates(loss)
+        mean_loss, is_updated = self._weight_updates(loss)
+        if self.average is not None and is_updated:
+            self.average.update_parameters(self.supernet)
+        return mean_loss, is_updated
 
     def _set(
         self, optimiser: torch.optim.Adam, config: AdamConfig, gradients: Sequence[Tensor]
@@ -211,6 +225,13 @@ class SearchStep:
         if is_new and isinstance(self.supernet, ModuleSupernet):
             with self.losses.noise(self.seed, 0):
                 settle_layout(self.supernet, partial(self._try_once, x, y), self.ranks)
+            self._share_layout()
+
+    def _share_layout(self) -> None:
+        """Let the averaged supernet have its images as the supernet has them."""
+        average = self.average and self.average.module
+        if isinstance(average, ModuleSupernet) and isinstance(self.supernet, ModuleSupernet):
+            average.set_layout(self.supernet.layout)
 
     def _try_once(self, x: Images, y: Labels) -> None:
         """Run a forward and a backward pass of the kind that a step mostly consists of."""
@@ -226,7 +247,8 @@ class SearchStep:
         noise = generator_for(self.seed, "search/weights", step)
         num_samples = self._own_architectures(len(x)) * self.ranks.size
         if (kind or self.config.weights_on) == "hard":
-            sample = draw_hard(self.policy, num_samples, noise)
+            draw = draw_balanced if self.config.balanced else draw_hard
+            sample = draw(self.policy, num_samples, noise)
         else:
             temperature = self.config.relaxed_temperature
             sample = draw_relaxed(self.policy, num_samples, temperature, noise).detach()
@@ -236,6 +258,13 @@ class SearchStep:
         """Return G/N, how many architectures the images of this one of N processes have."""
         total = self.config.num_architectures(images * self.ranks.size)
         return self.ranks.share(total, "search.architectures_per_batch")
+
+    @property
+    def judging(self) -> Losses:
+        """The losses in which architectures are compared: those of the averaged weights, if any."""
+        if self.average is None:
+            return self.losses
+        return Losses(self.average.module, self.runtime)
 
     @property
     def weight_norm(self) -> float:
@@ -261,6 +290,7 @@ class SearchStep:
         return {
             "supernet": self.supernet.state_dict(),
             "layout": layout,
+            "average": self.average and self.average.state_dict(),
             "policy": self.policy.state_dict(),
             "estimator": self.estimator.state_dict(),
             "policy_terms": {name: term.state_dict() for name, term in self.policy_terms.items()},
@@ -277,6 +307,9 @@ class SearchStep:
         if isinstance(self.supernet, ModuleSupernet):
             # Searches of before there was a trial took the images as they came.
             self.supernet.set_layout(state.get("layout"))
+        if self.average is not None:
+            load_weights(self.average, state["average"])
+            self._share_layout()
         self.policy.load_state_dict(state["policy"])
         self.estimator.load_state_dict(state["estimator"])
         for name, term in self.policy_terms.items():

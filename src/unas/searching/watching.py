@@ -40,9 +40,10 @@ def mode_scores(search: SearchStep, batches: Iterable[tuple[Tensor, Tensor]]) ->
     sample = Sample.from_genotypes(layout, [mode])
     scoring = Scoring()
     is_empty = True
-    with evaluation_mode(search.supernet):
+    losses = search.judging
+    with evaluation_mode(losses.supernet):
         for images, labels in batches:
-            scoring.add(search.losses.logits(images, sample), labels)
+            scoring.add(losses.logits(images, sample), labels)
             is_empty = False
     if search.ranks.largest(int(not is_empty)) == 0:
         return {}

@@ -1,0 +1,62 @@
+"""A policy that learns in some of the steps, and weights that learn in all of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import unas
+from planted import CONFIG, batch, build
+from tiny import tiny_recipe
+from unas.pipeline import estimate
+from unas.pipeline.estimate import of_search
+from unas.runs.names import METRICS
+
+
+def test_policy_learns_in_every_nth_step_after_warm_up(tmp_path: Path) -> None:
+    recipe = tiny_recipe()  # three steps of warm-up and six with the policy
+    config = replace(recipe, search=replace(recipe.search, policy_every=2))
+    unas.search(config, tmp_path / "run", quiet=True)
+    lines = (tmp_path / "run" / METRICS).read_text().splitlines()
+    logged = {entry["step"]: entry for entry in map(json.loads, lines)}
+    assert [step for step, entry in logged.items() if "cross_entropy" in entry] == [4, 6, 8]
+    assert all("train_loss" in entry for entry in logged.values())
+
+
+def test_between_updates_the_policy_rests_and_the_weights_learn() -> None:
+    search = build()
+    search(*batch(0))
+    logits = [logit.detach().clone() for logit in search.policy.parameters()]
+    weights = [weight.detach().clone() for weight in search.weights]
+    search.between(*batch(1)[:2])
+    for before, after in zip(logits, search.policy.parameters(), strict=True):
+        assert before.equal(after)
+    assert any(
+        not before.equal(after) for before, after in zip(weights, search.weights, strict=True)
+    )
+    assert (search.steps, search.policy_steps) == (2, 2)
+
+
+@pytest.mark.parametrize(("every", "share"), [(1, 0.75), (3, 0.25)])
+def test_estimate_is_the_mean_of_both_kinds_of_step(
+    every: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = iter([estimate.Estimate(8.0, 5.0, "4"), estimate.Estimate(4.0, 3.0, "4")])
+    monkeypatch.setattr(estimate, "extended", lambda *_: next(taken))
+    recipe = tiny_recipe()
+    search = replace(recipe.search, warm_up_epochs=1, epochs=3, policy_every=every)
+    config = replace(recipe, search=search)
+    data = config.dataset.load(Path()).size
+    said = of_search(config, data, config.runtime.build())
+    assert said.seconds == pytest.approx(share * 8 + (1 - share) * 4)
+    assert said.memory_bytes == 5
+
+
+def test_state_of_a_search_without_an_average_has_none() -> None:
+    assert build().state_dict()["average"] is None
+    with_average = build(replace(CONFIG, average=0.5)).state_dict()["average"]
+    assert all(isinstance(tensor, torch.Tensor) for tensor in with_average.values())
