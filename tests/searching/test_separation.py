@@ -19,7 +19,7 @@ from unas.searching.candidates import Candidate, judged
 from unas.searching.choosing import ChoosingConfig, choose
 from unas.searching.f_distribution import f_tail, t_tail
 from unas.searching.halving import Entrant
-from unas.searching.separation import gain_of, spread_of
+from unas.searching.separation import Separation, gain_of, spread_of
 
 
 def entrants_with(losses: NDArray[np.float64]) -> list[Entrant]:
@@ -100,6 +100,8 @@ def test_what_cannot_be_tested_is_not() -> None:
     assert spread_of(entrants_with(one), ONE_PROCESS) is None
     assert spread_of(entrants_with(np.array([[1.0, 2.0], [np.nan, 1.0]])), ONE_PROCESS) is None
     assert spread_of(entrants_with(np.ones((3, 1))), ONE_PROCESS) is None
+    assert not Separation(None, None).is_proven
+    assert Separation(None, None).alarms() == {}
     equal = spread_of(entrants_with(np.full((7, 9), 1 / 3)), ONE_PROCESS)
     assert equal is not None
     assert equal.p == 1

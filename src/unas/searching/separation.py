@@ -69,7 +69,7 @@ class Separation:
     def is_proven(self) -> bool:
         """Whether losses differ by more than noise, and the best is better than a random one."""
         tests = [test for test in (self.spread, self.gain) if test is not None]
-        return all(test.p < LEVEL for test in tests)
+        return bool(tests) and all(test.p < LEVEL for test in tests)
 
     def alarms(self) -> dict[str, str]:
         """Return what is wrong in one line, by the name "chance"; {} if nothing is."""
