@@ -1,4 +1,4 @@
-"""What makes a search find: a recipe's search beside searches that differ from it in one thing.
+"""What makes a search find: a recipe's search beside ones that differ in one thing and its due.
 
     python benchmarks/ablation.py RECIPE --table FILE --out FOLDER [--only NAME ...] [--seeds 2]
         [--data-root FOLDER]
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import unas
-from unas.common.documents import write_json
+from unas.common.documents import read_json, write_json
 from unas.config import Config
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
@@ -56,7 +56,7 @@ def gap(weight: float, kind: str) -> Change:
 
 def policy_rate(lr: float) -> Change:
     """Return what changes the policy's learning rate."""
-    return searching(policy=AdamConfig(lr=lr, final_lr=lr / 5, weight_decay=1e-6))
+    return searching(policy=AdamConfig(lr=lr, final_lr=lr / 2, weight_decay=1e-6))
 
 
 CHANGES: Mapping[str, Change] = {
@@ -99,13 +99,14 @@ def main() -> None:
     arguments = parser.parse_args()
     config = replace(unas.recipe(arguments.recipe), data_root=arguments.data_root)
     plan = RankingPlan(architectures=arguments.architectures, images=arguments.images)
-    methods: dict[str, Any] = {}
+    file = arguments.out / "ablation.json"
+    methods: dict[str, Any] = read_json(file) if file.exists() else {}
     for name in arguments.only:
         folder = arguments.out / name.replace(" ", "-").replace(",", "")
         changed = CHANGES[name](config)
-        found = ranking(changed, arguments.table, folder, plan, seeds=arguments.seeds)
-        methods[name] = found["methods"]
-        write_json(arguments.out / "ablation.json", methods)
+        result = ranking(changed, arguments.table, folder, plan, seeds=arguments.seeds)
+        methods[name] = result["methods"]
+        write_json(file, methods)
         (arguments.out / "ablation.md").write_text(to_markdown(methods))
 
 

@@ -90,6 +90,10 @@ CIFAR = (
 RULES = {
     "cifar10": CIFAR,
     "cifar100": CIFAR,
+    "cifar10-fast": (
+        SearchRule(8, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
+        TrainingRule(2, 30, rate=0.1, cosine=28),
+    ),
     "digits": (
         SearchRule(2, 10, weights=(2e-3, 2e-4), policy=(5e-2, 1e-2), is_restarted=False),
         TrainingRule(2, 25, rate=0.1, cosine=23),
@@ -107,11 +111,11 @@ RULES = {
         TrainingRule(5, 300, rate=0.2, cosine=300),
     ),
     "nasbench-macro": (
-        SearchRule(6, 3, weights=(2e-3, 2e-4), policy=(2e-2, 5e-3), is_restarted=False),
+        SearchRule(3, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
     "nasbench201": (
-        SearchRule(14, 3, weights=(2e-3, 2e-4), policy=(2e-2, 5e-3), is_restarted=False),
+        SearchRule(14, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
 }
@@ -131,8 +135,9 @@ def search_rates(config: Config, epoch: int) -> tuple[float, float]:
 
 
 def points(epochs: int) -> list[int]:
-    """Return ten whole numbers of epochs, from none to all."""
-    return [round(epochs * point / (POINTS - 1)) for point in range(POINTS)]
+    """Return up to ten whole numbers of epochs, from none to all."""
+    numbers = [round(epochs * point / (POINTS - 1)) for point in range(POINTS)]
+    return list(dict.fromkeys(numbers))
 
 
 def _pair(own: float, rule: float) -> str:

@@ -95,6 +95,11 @@ def test_cells_are_trained_once_and_a_second_call_goes_on(
     assert [line.split(",")[0].split(":")[0] for line in lines] == ["found", "random-0", "random-1"]
     trained = {path: path.stat().st_mtime_ns for path in out.glob("train-*/model.safetensors")}
     assert len(trained) == 3
+    took = json.loads((out / "seconds.json").read_text())
+    assert set(took) == {"search-found-0", "train-random-0-0", "train-random-1-0"}
+    cells = report["bought"]["cells"]
+    ratio = took["search-found-0"] / np.mean([took["train-random-0-0"], took["train-random-1-0"]])
+    assert cells == max(1, round(ratio))
     written = json.loads((out / "quality.json").read_text())
     assert written == {name: value for name, value in report.items() if not name.startswith("plot")}
     for name in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
@@ -152,6 +157,12 @@ def test_the_command_line_shows_alarms_and_where_the_plot_is(
     report = report_of(1) | {
         "collapse": {"found": [one, {**one, "skip_share": 0.25, "alarms": {}}]},
         "random_skip_share": 0.2,
+        "bought": {
+            "search_seconds": 130.0,
+            "training_seconds": 60.0,
+            "cells": 2,
+            "test_accuracy": 0.875,
+        },
         "plot": "somewhere.png",
     }
     monkeypatch.setattr("unas.cli.lab_quality.measure_quality", lambda *_, **__: report)
@@ -161,4 +172,5 @@ def test_the_command_line_shows_alarms_and_where_the_plot_is(
         "found, skip connections 50 % of the choices that can be one; of random cells 20 %" in out
     )
     assert "found, seed 0: alarm all of them found, seed 0: alarm nothing" in out
+    assert "best of 2 random 87.50 % test accuracy; a search took 2 min 10 s" in out
     assert "plot somewhere.png" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tiny import tiny_recipe
 from unas.pipeline import estimate
 from unas.pipeline.estimate import of_search
 from unas.runs.names import METRICS
+from unas.searching.watching import watched
 
 
 def test_policy_learns_in_every_nth_step_after_warm_up(tmp_path: Path) -> None:
@@ -56,7 +58,22 @@ def test_estimate_is_the_mean_of_both_kinds_of_step(
     assert said.memory_bytes == 5
 
 
-def test_state_of_a_search_without_an_average_has_none() -> None:
-    assert build().state_dict()["average"] is None
-    with_average = build(replace(CONFIG, average=0.5)).state_dict()["average"]
-    assert all(isinstance(tensor, torch.Tensor) for tensor in with_average.values())
+def test_a_search_that_goes_on_between_updates_logs_the_same() -> None:
+    config = replace(CONFIG, average=0.9)
+    search, resumed = build(config), build(config)
+    search(*batch(0))
+    assert {"policy_lr", "policy_gradient_norm"} <= set(watched(search))
+    resumed.load_state_dict(copy.deepcopy(search.state_dict()))
+    for one in (search, resumed):
+        one.between(*batch(1)[:2])
+    assert watched(search) == watched(resumed)
+    assert not {"policy_lr", "policy_gradient_norm"} & set(watched(search))
+
+
+def test_good_weights_between_do_not_hide_a_policy_that_never_learns() -> None:
+    search = build()
+    for number in range(3):
+        x, y, x_val, y_val = batch(number)
+        search(x, y, torch.full_like(x_val, torch.inf), y_val)
+        search.between(x, y)
+    assert search.skipped.in_a_row == 3

@@ -49,6 +49,12 @@ def test_without_an_average_architectures_are_compared_in_the_weights_themselves
     assert search.judging.supernet is search.supernet
 
 
+def test_state_has_the_average_if_there_is_one() -> None:
+    assert build().state_dict()["average"] is None
+    state = build(replace(CONFIG, average=0.5)).state_dict()["average"]
+    assert all(isinstance(tensor, Tensor) for tensor in state.values())
+
+
 def test_averaging_changes_no_weight_and_no_policy() -> None:
     with_average, without = build(replace(CONFIG, average=0.9)), build()
     for number in range(3):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,6 @@ from unas.architecture.genotype import Genotype
 from unas.compute.ranks import ONE_PROCESS
 from unas.searching.candidates import Candidate, judged
 from unas.searching.choosing import ChoosingConfig, choose
-from unas.searching.f_distribution import f_tail, t_tail
 from unas.searching.halving import Entrant
 from unas.searching.separation import Separation, gain_of, spread_of
 
@@ -29,25 +27,6 @@ def entrants_with(losses: NDArray[np.float64]) -> list[Entrant]:
         genotype = Genotype("module", {"layer": str(number)})
         entrants.append(Entrant(genotype, "draw", [torch.from_numpy(row)], [torch.tensor(1)]))
     return entrants
-
-
-@pytest.mark.parametrize("f", [0.01, 0.5, 1.0, 1.7, 9.0, 200.0])
-@pytest.mark.parametrize("between", [1, 2.5, 7, 264])
-@pytest.mark.parametrize("within", [3, 40.5, 9000, 3e6])
-def test_tails_of_f_are_those_of_scipy(f: float, between: float, within: float) -> None:
-    expected = stats.f.sf(f, between, within)
-    assert f_tail(f, between, within) == pytest.approx(expected, rel=1e-7, abs=1e-250)
-
-
-@pytest.mark.parametrize("t", [-30.0, -1.0, 0.0, 0.3, 4.0])
-@pytest.mark.parametrize("freedom", [1, 23, 25_000])
-def test_tails_of_t_are_those_of_scipy(t: float, freedom: float) -> None:
-    assert t_tail(t, freedom) == pytest.approx(stats.t.sf(t, freedom), rel=1e-8)
-
-
-def test_ends_of_f() -> None:
-    assert f_tail(0.0, 3, 5) == 1
-    assert f_tail(math.inf, 3, 5) == 0
 
 
 def test_two_architectures_are_a_paired_t_test() -> None:

@@ -11,6 +11,7 @@ from unas.cli.configuring import configured
 from unas.cli.options import QualityOptions
 from unas.cli.output import print_rows
 from unas.cli.words import take
+from unas.common.text import readable_time
 from unas.lab.quality import quality as measure_quality
 from unas.pipeline.opening import new_directory
 
@@ -28,7 +29,8 @@ def quality(command: Command, words: Sequence[str]) -> None:
         config, out, options.cells, options.seeds, options.against, quiet=options.quiet
     )
     plot = ("plot", report["plot"] or report["plot_missing"])
-    print_rows([*_accuracies(report), *_collapse(report), plot, ("directory", str(out))])
+    rows = [*_accuracies(report), *_bought(report["bought"]), *_collapse(report)]
+    print_rows([*rows, plot, ("directory", str(out))])
 
 
 def _accuracies(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -41,6 +43,20 @@ def _accuracies(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         interval = f"95 %: {100 * place['low']:.0f} to {100 * place['high']:.0f}"
         share = f"above {100 * place['value']:.0f} % of the random ones ({interval})"
         yield label, f"{accuracy}, {share}"
+
+
+def _bought(bought: dict[str, float] | None) -> Iterator[tuple[str, str]]:
+    """Yield how good the best of as many random cells is as the search's time would train."""
+    if bought is None:
+        return
+    times = (
+        f"a search took {readable_time(bought['search_seconds'])}, "
+        f"a training {readable_time(bought['training_seconds'])}"
+    )
+    accuracy = "more than were trained"
+    if "test_accuracy" in bought:
+        accuracy = f"{100 * bought['test_accuracy']:.2f} % test accuracy"
+    yield f"best of {bought['cells']:.0f} random", f"{accuracy}; {times}"
 
 
 def _collapse(report: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from unas import pipeline
 from unas.architecture.genotype import Genotype
 from unas.architecture.policy import Policy
 from unas.common import documents, files
+from unas.common.files import make_directory
 from unas.compute.seeds import generator_for, step_seed
 from unas.config import Config
 from unas.estimators import draw_hard
@@ -21,6 +22,7 @@ from unas.estimators import get as get_estimator
 from unas.estimators.base import Estimator
 from unas.lab._figure import plotted
 from unas.lab.quality_plot import write_plot
+from unas.lab.quality_time import Seconds, expected_best
 from unas.pipeline.opening import work_in
 from unas.pipeline.phases import train_network
 from unas.runs.names import GENOTYPE, SUMMARY
@@ -87,9 +89,12 @@ def quality(
 
     Returns:
         what quality.json holds: the test accuracies of each cell, of each searched one the
-        percentile, and for each of its seeds what would tell a collapse; with `plot`, the picture's
-        path, or None, and then `plot_missing` says why.
+        percentile, the best of as many random ones as a search's time buys, and for each of its
+        seeds what would tell a collapse; with `plot`, the picture's path, or None, and then
+        `plot_missing` says why.
     """
+    make_directory(out)
+    seconds = Seconds(out / "seconds.json")
     cells_of = {FOUND: config.search.estimator}
     cells_of |= {name: get_estimator(name)() for name in estimators}
     accuracies: dict[str, list[float]] = defaultdict(list)
@@ -97,7 +102,8 @@ def quality(
     for seed in range(seeds):
         for label, estimator in cells_of.items():
             directory = out / f"search-{label}-{seed}"
-            genotype = _search(config, directory, estimator, seed, quiet=quiet)
+            with seconds.of(directory):
+                genotype = _search(config, directory, estimator, seed, quiet=quiet)
             collapses[label].append(_collapse(config, directory, genotype))
             trained = out / f"train-{label}-{seed}"
             accuracies[label].append(_train(config, trained, genotype, seed, quiet))
@@ -107,13 +113,15 @@ def quality(
         label = f"random-{n}"
         for seed in range(seeds):
             trained = out / f"train-{label}-{seed}"
-            accuracies[label].append(_train(config, trained, genotype, seed, quiet))
+            with seconds.of(trained):
+                accuracies[label].append(_train(config, trained, genotype, seed, quiet))
         say(f"{label}: {np.mean(accuracies[label]):.4f}")
     report = {
         "cells": len(drawn),
         "seeds": seeds,
         "test_accuracy": dict(accuracies),
         **_placed(accuracies, cells_of),
+        **_bought(accuracies, seconds),
         "collapse": dict(collapses),
         "random_skip_share": _mean_skip_share(config, drawn),
     }
@@ -129,6 +137,29 @@ def _placed(accuracies: Mapping[str, Sequence[float]], searched: Iterable[str]) 
         "random_median": float(np.median(random_means)),
         "percentile": {label: vars(percentile(means[label], random_means)) for label in searched},
     }
+
+
+def _bought(
+    accuracies: Mapping[str, Sequence[float]], seconds: Seconds
+) -> dict[str, dict[str, float] | None]:
+    """Return how good the best of as many random cells is as a search's time would train.
+
+    None where a time isn't known; without `test_accuracy` where it buys more cells than there are.
+    The best is the best on the test images, which a search has not seen: chance is favoured.
+    """
+    search, training = seconds.mean("search-found-"), seconds.mean("train-random-")
+    if not search or not training:
+        return {"bought": None}
+    cells = max(1, round(search / training))
+    means = [
+        float(np.mean(values))
+        for label, values in accuracies.items()
+        if label.startswith("random-")
+    ]
+    figures = {"search_seconds": search, "training_seconds": training, "cells": cells}
+    if cells <= len(means):
+        figures["test_accuracy"] = expected_best(means, cells)
+    return {"bought": figures}
 
 
 def random_genotypes(config: Config, count: int) -> list[Genotype]:

@@ -26,8 +26,9 @@ def choose_architecture(work: Work, search: SearchStep) -> Chosen:
     images = validation.image_set
     # A part of images that are sorted by class would be of a few classes.
     generator = generator_for(config.seed, "choosing/images", 0)
-    order = torch.randperm(len(images), generator=generator).to(images.labels.device)
-    batches = EvaluationBatches(work.data, images.subset(order), work.ranks)
+    order = torch.randperm(len(images), generator=generator)
+    rows = order[: config.choosing.images or None].to(images.labels.device)
+    batches = EvaluationBatches(work.data, images.subset(rows), work.ranks)
     stoppable = work.session.stoppable(batches)
     chosen = choose(search, config.choosing, stoppable, work.costs.budgets)
     run = work.session.run

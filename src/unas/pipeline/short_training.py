@@ -46,9 +46,14 @@ class ShortTraining:
         self.total = epochs * epoch
 
     def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Train; yield after each step how many are done, and its figures."""
+        """Train; yield after each step how many are done, and its figures.
+
+        A training that leaves out too many updates in a row ends there.
+        """
         for step in range(self.total):
             yield step + 1, self._step(step, *self._stream.batch(step))
+            if self._step.skipped.are_too_many:
+                return
 
     def scores(self) -> Scores:
         """Return how well the network does on the validation images."""

@@ -13,7 +13,9 @@ from unas.config import Config
 
 def names() -> tuple[str, ...]:
     """Return the names of the built-in recipes."""
-    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+    modules = [module.name for module in pkgutil.iter_modules(__path__)]
+    public = [name for name in modules if not name.startswith("_")]
+    return tuple(sorted(name.replace("_", "-") for name in public))
 
 
 def recipe(name: str) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from unas.estimators import draw_hard
 from unas.runs.names import CANDIDATES_FORMAT
 from unas.runs.session import SizedIterable
 from unas.searching.candidates import Candidate, judged
-from unas.searching.halving import Entrant, compare, ranked
+from unas.searching.halving import LAST, Entrant, compare, ranked
 from unas.searching.separation import Separation, gain_of, spread_of
 from unas.searching.step import SearchStep
 
@@ -39,9 +40,10 @@ class ChoosingConfig:
 
     Args:
         candidates: how many architectures to draw beside the policy's mode; the one with the least
-            validation loss in the supernet is taken. 0 takes the mode. Hundreds cost about as much
-            as dozens: the worse half of more than 8 leaves as images double. With budgets, at least
-            8 that may meet them are compared.
+            validation loss in the supernet is taken. 0 takes the mode. Hundreds cost as much as
+            dozens: the worse half of more than 8 leaves as images double (`compare`). With budgets,
+            at least 8 that may meet them are compared.
+        images: how many validation images candidates are compared on at most; 0: all.
         finalists: how many of the best candidates, the mode among them, are trained from scratch
             for a few epochs; the best by validation accuracy goes on. 0: the best in the supernet
             does.
@@ -49,12 +51,15 @@ class ChoosingConfig:
     """
 
     candidates: int = 0
+    images: int = 5000
     finalists: int = 0
     finalist_share: float = 0.2
 
     def __post_init__(self) -> None:
         if self.candidates < 0:
             raise UserError(f"choosing.candidates is {self.candidates}; it must be 0 or more")
+        if self.images < 0:
+            raise UserError(f"choosing.images is {self.images}; it must be 0, for all, or more")
         if self.finalists < 0 or self.finalists == 1:
             raise UserError(f"choosing.finalists is {self.finalists}; it must be 0, or 2 or more")
         if self.finalists > self.candidates + 1:
@@ -68,6 +73,11 @@ class ChoosingConfig:
                 f"choosing.finalist_share is {self.finalist_share}; "
                 "it must be above 0 and at most 1"
             )
+
+    @property
+    def last(self) -> int:
+        """How many draws see all images at least."""
+        return max(LAST, self.finalists)
 
 
 @dataclass(frozen=True)
@@ -120,15 +130,17 @@ def choose(
         best, entrants = _choose_within(search, config, batches, budgets, controls)
     else:
         entrants = _entrants(search, _mode_and_draws(search, config.candidates))
-        compare(search, [*entrants, *controls], batches)
+        compare(search, [*entrants, *controls], batches, config.last)
         best = ranked(entrants, search.ranks)[0]
     ranks = search.ranks
     candidates = judged(entrants, best, ranks)
     chosen = candidates[entrants.index(best)]
     judged_controls = judged(controls, best, ranks)
-    spread = spread_of([*entrants, *controls], ranks)
-    gain = gain_of(chosen, candidates, judged_controls)
-    return Chosen(chosen, candidates, judged_controls, Separation(spread, gain))
+    separation = Separation(None, None)
+    if math.isfinite(chosen.validation_loss):
+        spread = spread_of([*entrants, *controls], ranks)
+        separation = Separation(spread, gain_of(chosen, candidates, judged_controls))
+    return Chosen(chosen, candidates, judged_controls, separation)
 
 
 def _choose_within(
@@ -151,8 +163,8 @@ def _choose_within(
     for share in SHARES:
         known = {entrant.genotype for entrant in compared}
         entrants = _entrants(search, _admitted(search, budgets, share, wanted, known))
-        unseen = [control for control in controls if not control.losses]
-        compare(search, [*entrants, *unseen], batches)
+        beside = controls if share == SHARES[0] else []
+        compare(search, [*entrants, *beside], batches, config.last)
         compared += entrants
         for entrant in ranked(entrants, ranks)[:MEASURED]:
             if budgets.within(entrant.genotype):
@@ -162,6 +174,9 @@ def _choose_within(
     if within:
         return ranked(within, ranks)[0], compared
     budgets.say("no architecture was found that meets every budget; the cheapest one is taken")
+    for entrant in compared:
+        if entrant.genotype == budgets.cheapest():
+            return entrant, compared
     cheapest = Entrant(budgets.cheapest())
     compare(search, [cheapest], batches)
     return cheapest, [*compared, cheapest]

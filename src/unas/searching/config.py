@@ -145,6 +145,12 @@ class SearchConfig:
             )
         if self.policy_on == "validation":
             self._refuse_terms_of_both()
+        is_never_alone = self.warm_up_epochs == 0 and self.policy_every == 1
+        if self.balanced and is_never_alone and self.policy_on == "both":
+            raise UserError(
+                "search.balanced is True, but no architectures are drawn for the weights alone; "
+                "leave it out, or give a warm-up (--search.warm-up-epochs)"
+            )
         if self.balanced and self.weights_on == "relaxed":
             raise UserError(
                 "search.balanced is True, but search.weights_on is 'relaxed', where every option "

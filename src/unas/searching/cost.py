@@ -54,7 +54,7 @@ class SupernetCost:
         space: the search space.
         terms: what is weighted and summed to the cost, by the names that the log has.
         batches: what the architectures are evaluated on.
-        step: how many updates of the policy were made before; the terms' weights depend on it.
+        step: how many steps were made since warm-up; the terms' weights depend on it.
         architectures: G, how many architectures the images of a batch are shared out to.
         kept: the kind of sample whose training losses are kept; None keeps none.
         on_validation: the terms see the validation images in the place of the training images.

@@ -20,10 +20,10 @@ from unas.graphs.evaluation import evaluation_mode
 from unas.runs.session import SizedIterable
 from unas.searching.step import SearchStep
 
-LAST = 8  # draws that see all images
+LAST = 8  # draws that see all images, unless more are asked for
 
-# Where an architecture comes from: it is the policy's mode, or drawn from the policy, or drawn
-# uniformly at random.
+# Where an architecture comes from: it is the policy's mode; or drawn from the policy, with choices
+# of the cheapest architecture where budgets need it; or drawn uniformly at random.
 Source = Literal["mode", "draw", "random"]
 
 
@@ -68,45 +68,47 @@ def compare(
     search: SearchStep,
     entrants: Sequence[Entrant],
     batches: SizedIterable[tuple[Tensor, Tensor]],
+    last: int = LAST,
 ) -> None:
     """Show validation images to entrants; the worse half of the draws leaves as images double.
 
     Of n draws and N images, the draws are halved h = ⌈log2(n / 8)⌉ times. All of them see the first
-    N / 2^h images, the better half goes on to twice as many, and so on, until at most 8 see all N.
+    N / 2^h images, the better half goes on to twice as many, and so on, until the last see all N.
     Each round after the first adds n·N / 2^(h+1) evaluations of an image, so together they are
-    n·N / 2^h · (1 + h/2) ≤ 8·N·(1 + h/2): 64 draws cost what 20 cost on all images, 256 what 28
-    cost, and 512 what 32 cost. Up to 8 draws see all images, and so do the others, always: the
-    policy's mode, and what is drawn at random. A round has a whole number of batches, so there are
-    at most log2(batches) halvings.
+    n·N / 2^h · (1 + h/2): 64 draws cost what 20 cost on all images, 256 what 28 cost. A round has a
+    whole number of batches, so there are at most log2(batches) halvings: of 20 batches, 4, and 256
+    draws cost what 48 cost; of several processes, of the one that has most. Up to 8 draws see all
+    images, and so do the others, always: the policy's mode, and what is drawn at random.
 
     Args:
         search: has the supernet.
         entrants: the architectures; they get the losses. Of several processes, all have the same.
         batches: normalised images with labels, in an order that says nothing about classes; of
             several processes, the part of this one. They are read once.
+        last: how many draws see all images at least.
     """
     if not entrants:
         return
     draws = [entrant for entrant in entrants if entrant.source == "draw"]
     others = [entrant for entrant in entrants if entrant.source != "draw"]
-    halvings = _halvings(len(draws), int(search.ranks.largest(len(batches))))
+    halvings = _halvings(len(draws), last, int(search.ranks.largest(len(batches))))
     unread = iter(batches)
     read = 0
     with evaluation_mode(search.judging.supernet):
         for halving in range(halvings + 1):
             if halving:
-                draws = _better_half(draws, search.ranks)
+                draws = _better_half(draws, last, search.ranks)
             upto = len(batches) >> (halvings - halving)
             for images, labels in islice(unread, upto - read):
                 _show(search, [*others, *draws], images, labels)
             read = upto
 
 
-def _halvings(draws: int, batches: int) -> int:
+def _halvings(draws: int, last: int, batches: int) -> int:
     """Return how many times draws are halved."""
-    if draws <= LAST:
+    if draws <= last:
         return 0
-    wanted = math.ceil(math.log2(draws / LAST))
+    wanted = math.ceil(math.log2(draws / last))
     return min(wanted, batches.bit_length() - 1)
 
 
@@ -146,8 +148,8 @@ def supernet_losses(
     return [total / images for total, images in loss_totals(entrants, search.ranks)]
 
 
-def _better_half(draws: Sequence[Entrant], ranks: Ranks) -> list[Entrant]:
-    better = ranked(draws, ranks)[: (len(draws) + 1) // 2]
+def _better_half(draws: Sequence[Entrant], last: int, ranks: Ranks) -> list[Entrant]:
+    better = ranked(draws, ranks)[: max((len(draws) + 1) // 2, last)]
     return [entrant for entrant in draws if entrant in better]
 
 

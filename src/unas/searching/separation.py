@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy import special
 
 from unas.compute.ranks import Ranks
 from unas.searching.candidates import Candidate
-from unas.searching.f_distribution import f_tail, t_tail
 from unas.searching.halving import Entrant
 
 LEVEL = 0.01  # the probability of differences as large by noise alone, from which on they are noise
+MOST_TESTED = 100  # of the first architectures, and of the last
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,11 @@ def spread_of(entrants: Sequence[Entrant], ranks: Ranks) -> Spread | None:
 
     Args:
         entrants: what was compared; an architecture counts once, one whose loss isn't finite not.
+            Of very many, the first and the last are looked at.
         ranks: the processes, each with its part of the images.
     """
-    by_genotype = {entrant.genotype: entrant.all_losses() for entrant in reversed(entrants)}
+    tested = [*entrants[:MOST_TESTED], *entrants[-MOST_TESTED:]]
+    by_genotype = {entrant.genotype: entrant.all_losses() for entrant in reversed(tested)}
     all_losses = list(by_genotype.values())
     if len(all_losses) < 2:
         return None
@@ -137,7 +140,8 @@ def _p_of_spread(means: torch.Tensor, covariances: torch.Tensor, images: float) 
     if within <= 0:
         return 0.0
     freedom = within**2 / float(covariances.square().sum())
-    return f_tail(between * (images - 1) / within, freedom, freedom * (images - 1))
+    f = between * (images - 1) / within
+    return float(special.fdtrc(freedom, freedom * (images - 1), f))
 
 
 def gain_of(
@@ -180,5 +184,5 @@ def _beaten(candidate: Candidate, controls: Sequence[Candidate]) -> int:
 def _p_of_gain(difference: float, error: float, images: int) -> float:
     """Return the probability of a difference as large between equally good architectures."""
     if error > 0:
-        return t_tail(difference / error, images - 1)
+        return float(special.stdtr(images - 1, -difference / error))
     return 0.0 if difference > 0 and error == 0 else 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -60,7 +59,7 @@ class SearchStep:
     Attributes:
         average: a copy of the supernet that holds the average of its weights; None without one.
         policy_steps: how many steps were done since warm-up.
-        policy_norm: the norm of the policy's gradient in the last step.
+        policy_norm: the norm of the policy's gradient in the last step; None where it had none.
 
     Raises:
         UserError: a term of the cost means nothing in this space, or a policy term isn't started.
@@ -101,7 +100,7 @@ class SearchStep:
         self.skipped = SkippedUpdates(config.max_skipped)
         self.steps = 0
         self.policy_steps = 0
-        self.policy_norm = math.nan
+        self.policy_norm: float | None = None
 
     def __call__(self, x: Images, y: Labels, x_val: Images, y_val: Labels) -> dict[str, float]:
         """Update the policy on both batches, then the weights on the training batch.
@@ -134,19 +133,27 @@ class SearchStep:
 
     def warm_up(self, x: Images, y: Labels) -> dict[str, float]:
         """Update the weights alone, under architectures that the policy draws."""
-        self._settle_layout(x, y)
-        with self.losses.noise(self.seed, self.steps):
-            losses = self._drawn_losses(x, y, self.steps)
-            loss, is_updated = self._update_weights(losses.mean())
-        self.steps += 1
+        loss, is_updated = self._update_weights_alone(x, y)
         self.skipped.note(is_updated=is_updated)
         return {"train_loss": loss, **self.skipped.figures()}
 
     def between(self, x: Images, y: Labels) -> dict[str, float]:
         """Update the weights alone, in a step after warm-up in which the policy doesn't learn."""
-        figures = self.warm_up(x, y)
+        loss, is_updated = self._update_weights_alone(x, y)
         self.policy_steps += 1
-        return figures
+        # A good one says nothing about the policy, whose updates may all have been left out.
+        if not is_updated:
+            self.skipped.note(is_updated=False)
+        return {"train_loss": loss, **self.skipped.figures()}
+
+    def _update_weights_alone(self, x: Images, y: Labels) -> tuple[float, bool]:
+        self._settle_layout(x, y)
+        self.policy_norm = None
+        with self.losses.noise(self.seed, self.steps):
+            losses = self._drawn_losses(x, y, self.steps)
+            updated = self._update_weights(losses.mean())
+        self.steps += 1
+        return updated
 
     def _update_policy(self, cost: SupernetCost) -> bool:
         """Return whether the policy was updated; if not, nothing has learned from the step."""

@@ -17,13 +17,13 @@ from unas.searching.step import SearchStep
 def watched(search: SearchStep) -> dict[str, float]:
     """Return the learning rates, the norms of the gradients and τ of the last step.
 
-    What is the policy's is absent in warm-up.
+    What is the policy's is absent where it has not learned.
     """
     figures = {
         "weights_lr": search.weight_optimiser.param_groups[0]["lr"],
         "weights_gradient_norm": search.weight_norm,
     }
-    if search.policy_steps:
+    if search.policy_norm is not None:
         figures["policy_lr"] = search.policy_optimiser.param_groups[0]["lr"]
         figures["policy_gradient_norm"] = search.policy_norm
     temperature = _temperature(search)
@@ -53,6 +53,6 @@ def mode_scores(search: SearchStep, batches: Iterable[tuple[Tensor, Tensor]]) ->
 def _temperature(search: SearchStep) -> float | None:
     """Return τ of the relaxed samples: the estimator's, else of those that train the weights."""
     of_estimator = getattr(search.config.estimator, "temperature", None)
-    if search.policy_steps and isinstance(of_estimator, float):
+    if search.policy_norm is not None and isinstance(of_estimator, float):
         return of_estimator
     return search.config.relaxed_temperature if search.config.weights_on == "relaxed" else None

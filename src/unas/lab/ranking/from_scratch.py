@@ -71,11 +71,16 @@ class Trainings:
         directory = work.session.run.directory
         name = f"network {number + 1}"
         with Progress(name, training.total, directory, quiet=work.session.quiet) as progress:
-            for done, figures in training.steps():
+            steps = training.steps()
+            for _ in range(training.total):
                 work.session.stop_if_asked()
-                progress.update(done, **figures)
                 if self.course.seconds >= self.limit:
                     return None
+                step = next(steps, None)
+                if step is None:
+                    break
+                done, figures = step
+                progress.update(done, **figures)
         return training.scores().top1
 
     def _resume(self) -> None:
