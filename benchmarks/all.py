@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from speed import depthwise, memory, peers, scaling, searching, training, user_model
+from speed import accuracy, depthwise, memory, peers, scaling, searching, training, user_model
 from speed.section import Section, Settings, put_into
 from unas.common.documents import write_json
 from unas.compute.hardware import cpu_name, device_name
@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "step": searching.step,
     "model": user_model.model,
     "training": training.training,
+    "accuracy": accuracy.accuracy,
     "memory": memory.memory,
     "scaling": scaling.scaling,
     "depthwise": depthwise.depthwise,

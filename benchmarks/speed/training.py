@@ -116,34 +116,44 @@ def _endless(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
 
 
-def plain_step(case: Case, device: torch.device) -> Callable[[], None]:
-    """Return the usual loop's step: a `DataLoader` of transformed images, NCHW, SGD."""
-    parts: list[Any] = [
-        transforms.RandomCrop(case.image_shape[1], padding=case.augmentation.crop_padding)
-    ]
-    if case.augmentation.flip:
-        parts.append(transforms.RandomHorizontalFlip())
-    mean, std = case.normalisation.mean, case.normalisation.std
-    parts += [transforms.ToTensor(), transforms.Normalize(mean, std)]
-    pictures = _Pictures(case.images(), transforms.Compose(parts))
-    batches = _endless(DataLoader(pictures, case.batch, shuffle=True, drop_last=True))
-    network = PlainNetwork(case.genotype, case.channels, case.layers, 10, case.image_shape[0])
-    network = network.to(device)
-    config = TrainingConfig()
-    optimiser = torch.optim.SGD(
-        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
-    )
+class PlainTraining:
+    """The usual loop: a `DataLoader` of transformed images, NCHW, SGD.
 
-    def step() -> None:
-        images, labels = next(batches)
-        optimiser.zero_grad()
-        loss = F.cross_entropy(network(images.to(device)), labels.to(device))
+    Args:
+        case: the network, and how images are augmented.
+        images: what it learns from.
+        device: where it computes.
+    """
+
+    def __init__(self, case: Case, images: ImagesInMemory, device: torch.device) -> None:
+        parts: list[Any] = [
+            transforms.RandomCrop(case.image_shape[1], padding=case.augmentation.crop_padding)
+        ]
+        if case.augmentation.flip:
+            parts.append(transforms.RandomHorizontalFlip())
+        mean, std = case.normalisation.mean, case.normalisation.std
+        parts += [transforms.ToTensor(), transforms.Normalize(mean, std)]
+        pictures = _Pictures(images, transforms.Compose(parts))
+        self._batches = _endless(DataLoader(pictures, case.batch, shuffle=True, drop_last=True))
+        self._device = device
+        self._clip_norm = TrainingConfig().clip_norm
+        network = PlainNetwork(case.genotype, case.channels, case.layers, 10, case.image_shape[0])
+        self.network = network.to(device)
+        config = TrainingConfig()
+        self._optimiser = torch.optim.SGD(
+            network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
+        )
+
+    def step(self, lr: float = TrainingConfig().lr) -> None:
+        """Read a batch, and update the weights on it."""
+        images, labels = next(self._batches)
+        self._optimiser.param_groups[0]["lr"] = lr
+        self._optimiser.zero_grad()
+        loss = F.cross_entropy(self.network(images.to(self._device)), labels.to(self._device))
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-        optimiser.step()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self._clip_norm)
+        self._optimiser.step()
         loss.item()
-
-    return step
 
 
 def our_network(case: Case) -> nn.Module:
@@ -189,9 +199,10 @@ def training(settings: Settings) -> Section:
     figures = {}
     for case in cases(settings):
         step, network = our_step(case, settings)
+        usual = PlainTraining(case, case.images(), settings.device)
         plain = f"{case.name}, the usual loop"
         timed: dict[str, Timed] = {
-            plain: clocked(plain_step(case, settings.device), settings.device),
+            plain: clocked(usual.step, settings.device),
             case.name: clocked(step, settings.device),
         }
         amount = of_training(network, torch.empty(case.batch, *case.image_shape))

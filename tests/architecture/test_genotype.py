@@ -216,7 +216,7 @@ _NEARLY = st.builds(
 
 
 @given(_JSON.map(json.dumps) | _NEARLY.map(json.dumps) | st.text())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_text_raises_anything_but_a_user_error(text: str) -> None:
     try:
         genotype = Genotype.from_json(text)

@@ -64,7 +64,7 @@ def test_changed_files_are_read_or_refused_in_one_line(
     name: str, readers: dict[str, hostile.Reader], tmp_path: Path
 ) -> None:
     @settings(
-        max_examples=60 if name in FAST else 15,
+        max_examples=30 if name in FAST else 8,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -92,7 +92,7 @@ def test_any_json_is_read_or_refused_in_one_line(
 ) -> None:
     import json
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(JSON)
     def check(document: object) -> None:
         assert hostile.finding(readers[name], json.dumps(document).encode(), tmp_path) is None

@@ -201,7 +201,7 @@ def paths(value: object, path: str = "") -> list[str]:
 PATHS = paths(json.loads(config_to_json(recipe("digits"))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     path=st.sampled_from(PATHS),
     extra=st.none() | st.text(max_size=6).filter(lambda t: "." not in t),

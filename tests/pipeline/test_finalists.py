@@ -54,7 +54,8 @@ def trainings(run: Path) -> list[dict[str, Any]]:
 @given(st.integers(2, 50), st.floats(2, 200))
 def test_rungs_halve_double_and_stay_within_the_share(finalists: int, epochs: float) -> None:
     plan = rungs(finalists, epochs)
-    assert sum(rung.networks * rung.epochs for rung in plan) <= epochs
+    total = sum(rung.networks * rung.epochs for rung in plan)
+    assert total <= epochs * (1 + 1e-6)  # 0.2 of 35 is 7, whatever a float says
     assert plan[0].networks <= finalists
     assert plan[0].epochs >= 1
     assert plan[-1].networks == 2

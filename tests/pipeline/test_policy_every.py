@@ -47,8 +47,10 @@ def test_between_updates_the_policy_rests_and_the_weights_learn() -> None:
 def test_estimate_is_the_mean_of_both_kinds_of_step(
     every: int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = iter([estimate.Estimate(8.0, 5.0, "4"), estimate.Estimate(4.0, 3.0, "4")])
-    monkeypatch.setattr(estimate, "extended", lambda *_: next(taken))
+    both = estimate.Estimate(8.0, 5.0, "4")
+    monkeypatch.setattr(estimate, "extended", lambda *_: both)
+    small = iter([0.1, 0.2])  # without and with the policy
+    monkeypatch.setattr(estimate, "_tried", lambda *_: replace(both, seconds=next(small)))
     recipe = tiny_recipe()
     search = replace(recipe.search, warm_up_epochs=1, epochs=3, policy_every=every)
     config = replace(recipe, search=search)

@@ -79,31 +79,39 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     Terms that have nothing to do with images take no time to speak of in a step.
     """
     search = config.search
-    both = _of_steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
+    divisor = 1
+    _, height, width = data.image_shape
+    if is_tested(config.space) and min(height, width) >= LARGE_SIDE:
+        # Its layers are convolutions, and take a time and memory in proportion to the area.
+        data = replace(data, image_shape=(data.image_shape[0], height // 2, width // 2))
+        divisor = 4
+    make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
+    batch = search.batch_size
+    smaller = sizes(batch, search.num_architectures(batch))
+    estimate = extended(make, smaller, batch * divisor, runtime)
     share = search.epochs / max(search.epochs + search.warm_up_epochs, 1) / search.policy_every
-    if share == 1:
-        return both
-    weights = _of_steps(config, data, runtime, lambda step, x, y: step.warm_up(x, y))
-    return replace(both, seconds=share * both.seconds + (1 - share) * weights.seconds)
+    if share < 1:
+        # Small steps tell how much less the others take.
+        make_alone = _steps(config, data, runtime, lambda step, x, y: step.warm_up(x, y))
+        alone = _tried(make_alone, smaller[0], runtime).seconds
+        ratio = min(alone / _tried(make, smaller[0], runtime).seconds, 1.0)
+        estimate = replace(estimate, seconds=estimate.seconds * (share + (1 - share) * ratio))
+    if divisor == 1:
+        return estimate
+    return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
 
 
-def _of_steps(
+def _steps(
     config: Config,
     data: DataSize,
     runtime: Runtime,
     update: Callable[[SearchStep, Tensor, Tensor], object],
-) -> Estimate:
-    """Return what an update of the search takes, given its images and their labels."""
+) -> Callable[[Size], Step]:
+    """Return what makes a step of the search of a size, given what to do with images and labels."""
     search = config.search
     of_images = {
         name: term for name, term in search.objectives.items() if not isinstance(term, PolicyTerm)
     }
-    divisor = 1
-    channels, height, width = data.image_shape
-    if is_tested(config.space) and min(height, width) >= LARGE_SIDE:
-        # Its layers are convolutions, and take a time and memory in proportion to the area.
-        data = replace(data, image_shape=(channels, height // 2, width // 2))
-        divisor = 4
 
     def make(size: Size) -> Step:
         few = replace(
@@ -113,15 +121,10 @@ def _of_steps(
             architectures_per_batch=size.architectures,
         )
         x, y = _batch(size.images, data, runtime)
-        step = SearchStep(config.space, few, data.num_classes, channels, runtime)
+        step = SearchStep(config.space, few, data.num_classes, data.image_shape[0], runtime)
         return lambda: update(step, x, y)
 
-    batch = search.batch_size
-    smaller = sizes(batch, search.num_architectures(batch))
-    estimate = extended(make, smaller, batch * divisor, runtime)
-    if divisor == 1:
-        return estimate
-    return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
+    return make
 
 
 def sizes(batch: int, architectures: int) -> list[Size]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from unas.common.errors import Interrupted, UserError
 from unas.compute.finite import SkippedUpdates, too_many
@@ -20,6 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 
 
+@runtime_checkable
 class SizedIterable(Protocol[T_co]):
     """What can be iterated over again and again, and says of how many items."""
 
