@@ -12,7 +12,10 @@ from torch import Tensor
 
 from planted import CONFIG, batch, build
 from unas.common.errors import UserError
+from unas.compute.runtime import RuntimeConfig
+from unas.estimators import draw_hard
 from unas.searching.step import SearchStep
+from unas.spaces.darts import DartsSpace
 
 
 def average_of(search: SearchStep) -> list[Tensor]:
@@ -72,9 +75,10 @@ def test_average_goes_on_from_a_state() -> None:
     file.seek(0)
     resumed = build(config)
     resumed.load_state_dict(torch.load(file, weights_only=True))
-    for other in (search, resumed):
-        other(*batch(3))
-    require_equal(average_of(resumed), average_of(search))
+    figures = [other(*batch(3)) for other in (search, resumed)]
+    assert figures[0] == figures[1]
+    pairs = zip(average_of(resumed), average_of(search), strict=True)
+    assert all(mine.equal(theirs) for mine, theirs in pairs)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,24 @@ def test_average_goes_on_from_a_state() -> None:
 def test_what_means_nothing_is_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(UserError, match=says.replace(".", r"\.")):
         replace(CONFIG, **changes)  # type: ignore[arg-type]
+
+
+def test_averaged_supernet_of_a_built_in_space_computes_with_the_averaged_weights() -> None:
+    space = DartsSpace(channels=4, layers=3, operations=4)
+    config = replace(CONFIG, average=0.5, batch_size=4)
+    runtime = RuntimeConfig(device="cpu").build()
+    search = SearchStep(space, config, 10, 3, runtime)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(4, 3, 8, 8, generator=generator)
+    labels = torch.arange(4)
+    for _ in range(3):
+        search.warm_up(images, labels)
+    fresh = space.supernet(10, 3)
+    with torch.no_grad():
+        for weight, average in zip(fresh.parameters(), average_of(search), strict=True):
+            weight.copy_(average)
+    sample = draw_hard(search.policy, 4, generator)
+    with torch.no_grad():
+        averaged = search.judging.logits(images, sample)
+        torch.testing.assert_close(averaged, fresh(images, sample), rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(averaged, search.losses.logits(images, sample), atol=1e-3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,39 +94,64 @@ def quality(
         `plot_missing` says why.
     """
     make_directory(out)
-    seconds = Seconds(out / "seconds.json")
+    trials = _Trials(config, out, seeds, Seconds(out / "seconds.json"), quiet, say)
     cells_of = {FOUND: config.search.estimator}
     cells_of |= {name: get_estimator(name)() for name in estimators}
-    accuracies: dict[str, list[float]] = defaultdict(list)
-    collapses: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for seed in range(seeds):
-        for label, estimator in cells_of.items():
-            directory = out / f"search-{label}-{seed}"
-            with seconds.of(directory):
-                genotype = _search(config, directory, estimator, seed, quiet=quiet)
-            collapses[label].append(_collapse(config, directory, genotype))
-            trained = out / f"train-{label}-{seed}"
-            accuracies[label].append(_train(config, trained, genotype, seed, quiet))
-            say(f"{label}, seed {seed}: {accuracies[label][-1]:.4f}")
+    trials.search(cells_of)
     drawn = random_genotypes(config, cells)
-    for n, genotype in enumerate(drawn):
-        label = f"random-{n}"
-        for seed in range(seeds):
-            trained = out / f"train-{label}-{seed}"
-            with seconds.of(trained):
-                accuracies[label].append(_train(config, trained, genotype, seed, quiet))
-        say(f"{label}: {np.mean(accuracies[label]):.4f}")
+    trials.train_random(drawn)
     report = {
         "cells": len(drawn),
         "seeds": seeds,
-        "test_accuracy": dict(accuracies),
-        **_placed(accuracies, cells_of),
-        **_bought(accuracies, seconds),
-        "collapse": dict(collapses),
+        "test_accuracy": dict(trials.accuracies),
+        **_placed(trials.accuracies, cells_of),
+        **_bought(trials.accuracies, trials.seconds),
+        "collapse": dict(trials.collapses),
         "random_skip_share": _mean_skip_share(config, drawn),
     }
     documents.write_json(out / "quality.json", report)
     return report | plotted(lambda path: write_plot(report, path), out / "quality.png")
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """Searches and trainings, each a run directory below `out`, with what they gave, by cell."""
+
+    config: Config
+    out: Path
+    seeds: int
+    seconds: Seconds
+    quiet: bool
+    say: Callable[[str], None]
+    accuracies: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    collapses: defaultdict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def search(self, estimators: Mapping[str, Estimator]) -> None:
+        """Search with each seed and estimator, and train what was found."""
+        for seed in range(self.seeds):
+            for label, estimator in estimators.items():
+                directory = self.out / f"search-{label}-{seed}"
+                with self.seconds.of(directory):
+                    genotype = _search(self.config, directory, estimator, seed, quiet=self.quiet)
+                self.collapses[label].append(_collapse(self.config, directory, genotype))
+                self._train(label, genotype, seed)
+                self.say(f"{label}, seed {seed}: {self.accuracies[label][-1]:.4f}")
+
+    def train_random(self, genotypes: Sequence[Genotype]) -> None:
+        """Train each with all seeds."""
+        for number, genotype in enumerate(genotypes):
+            label = f"random-{number}"
+            for seed in range(self.seeds):
+                self._train(label, genotype, seed)
+            self.say(f"{label}: {np.mean(self.accuracies[label]):.4f}")
+
+    def _train(self, label: str, genotype: Genotype, seed: int) -> None:
+        directory = self.out / f"train-{label}-{seed}"
+        with self.seconds.of(directory):
+            accuracy = _train(self.config, directory, genotype, seed, self.quiet)
+        self.accuracies[label].append(accuracy)
 
 
 def _placed(accuracies: Mapping[str, Sequence[float]], searched: Iterable[str]) -> dict[str, Any]:

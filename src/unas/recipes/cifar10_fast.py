@@ -1,4 +1,4 @@
-"""CIFAR-10 in hours on two CPU cores."""
+"""CIFAR-10 in hours on a CPU."""
 
 from unas.config import Config
 from unas.data import Augmentation

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from unas.architecture.policy import Sample
+from unas.common.errors import UserError
 from unas.compute.shapes import Images, Labels, PerArchitecture
-from unas.objectives import Evaluation, Objective
-from unas.searching.config import SampleKind
+from unas.objectives import Evaluation, Objective, PolicyTerm, RunningTerm
+from unas.searching.config import SampleKind, SearchConfig
 from unas.searching.losses import Losses
 from unas.spaces import SearchSpace
 
@@ -148,3 +149,24 @@ class SupernetCost:
             evaluated[name].append(values.detach())
             weighted.append(term.weight_at(self.step) * values)
         return torch.stack(weighted).sum(0)
+
+
+def image_terms(
+    space: SearchSpace, config: SearchConfig, policy_terms: Mapping[str, RunningTerm]
+) -> dict[str, Objective]:
+    """Return the terms of the cost that are about images.
+
+    Raises:
+        UserError: a term means nothing in this space, or one of the others isn't started.
+    """
+    terms = {}
+    for name, term in config.objectives.items():
+        term.check(space)
+        if isinstance(term, Objective):
+            terms[name] = term
+        elif isinstance(term, PolicyTerm) and name not in policy_terms:
+            raise UserError(
+                f"objective {name} is about the deployed network of images of a size; "
+                "give image_size"
+            )
+    return terms

@@ -52,21 +52,13 @@ def search_loop(
     epoch = train.steps_per_epoch
     total = total_steps(search.config, epoch)
     warm_up = search.config.warm_up_epochs * epoch
-    every = search.config.policy_every
     images = train.batch_size * session.ranks.size
     steps = session.steps(
         SEARCH, total, state, search.skipped, start=search.steps, images_a_step=images
     )
     for step, log in steps:
         search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
-        x, y = train.batch(step)
-        since = step - warm_up
-        if since < 0:
-            figures = search.warm_up(x, y)
-        elif since % every:
-            figures = search.between(x, y)
-        else:
-            figures = search(x, y, *validation.batch(since // every))
+        figures = _update(search, train, validation, step - warm_up)
         unshown = watched(search)
         if (step + 1) % epoch:
             log(unshown, **figures)
@@ -80,13 +72,26 @@ def search_loop(
         done = (step + 1 - warm_up) / max(1, total - warm_up)
         alarms = _new(signs.alarms(done), policies)
         _show(alarms, session)
-        number = (step + 1) // epoch
         probabilities = search.policy.probabilities()
-        policies.append({"epoch": number, "probabilities": probabilities, "alarms": alarms})
+        entry = {"epoch": (step + 1) // epoch, "probabilities": probabilities, "alarms": alarms}
+        policies.append(entry)
         session.run.write_json(POLICY, policies)
         if session.ranks.is_main:
             session.run.draw(SEARCH, step + 1, "policy", draw_policy(probabilities))
     return _raised(policies)
+
+
+def _update(
+    search: SearchStep, train: BatchStream, validation: BatchStream, since: int
+) -> dict[str, float]:
+    """Do a step, so many after warm-up, of the weights alone or of the policy too."""
+    x, y = train.batch(search.steps)
+    if since < 0:
+        return search.warm_up(x, y)
+    number, rest = divmod(since, search.config.policy_every)
+    if rest:
+        return search.between(x, y)
+    return search(x, y, *validation.batch(number))
 
 
 def _resumed(search: SearchStep, session: Session) -> list[dict[str, Any]]:

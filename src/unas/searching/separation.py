@@ -31,6 +31,14 @@ class Spread:
     images: int
     p: float
 
+    def describe(self) -> str:
+        """Return what it means that they do not differ."""
+        return (
+            f"the search has not separated architectures: the losses of {self.architectures} "
+            f"in the supernet, on the same {self.images:,} images, differ by no more than "
+            f"their noise (p = {self.p:.2g}), so any of them would do as well"
+        )
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -53,6 +61,14 @@ class Gain:
     difference_error: float
     p: float
 
+    def describe(self) -> str:
+        """Return what it means that it is not ahead."""
+        return (
+            f"the search is no better than chance in its own supernet: the best candidate's "
+            f"loss is {self.difference:.2g} ± {self.difference_error:.2g} below that of the "
+            f"median of {self.controls} random architectures (p = {self.p:.2g})"
+        )
+
 
 @dataclass(frozen=True)
 class Separation:
@@ -74,22 +90,10 @@ class Separation:
 
     def alarms(self) -> dict[str, str]:
         """Return what is wrong in one line, by the name "chance"; {} if nothing is."""
-        fix = "search longer, or compare the network with random ones (unas lab quality)"
-        spread, gain = self.spread, self.gain
-        if spread is not None and not spread.p < LEVEL:
-            says = (
-                f"the search has not separated architectures: the losses of {spread.architectures} "
-                f"in the supernet, on the same {spread.images:,} images, differ by no more than "
-                f"their noise (p = {spread.p:.2g}), so any of them would do as well; {fix}"
-            )
-            return {"chance": says}
-        if gain is not None and not gain.p < LEVEL:
-            says = (
-                f"the search is no better than chance in its own supernet: the best candidate's "
-                f"loss is {gain.difference:.2g} ± {gain.difference_error:.2g} below that of the "
-                f"median of {gain.controls} random architectures (p = {gain.p:.2g}); {fix}"
-            )
-            return {"chance": says}
+        for test in (self.spread, self.gain):
+            if test is not None and not test.p < LEVEL:
+                fix = "search longer, or compare the network with random ones (unas lab quality)"
+                return {"chance": f"{test.describe()}; {fix}"}
         return {}
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from unas.architecture.policy import Policy
-from unas.common.errors import UserError
 from unas.compute.adam import adam, laid_out_like
 from unas.compute.finite import (
     SkippedUpdates,
@@ -25,12 +24,12 @@ from unas.compute.seeds import generator_for
 from unas.compute.shapes import Images, Labels, PerImage, Scalar
 from unas.compute.weights import load_weights
 from unas.estimators import Estimator, draw_hard, draw_relaxed
-from unas.objectives import Objective, PolicyTerm, RunningTerm
+from unas.objectives import RunningTerm
 from unas.runs.checkpoints import load_into, whole
 from unas.searching.averaging import averaged
 from unas.searching.balanced import draw_balanced
 from unas.searching.config import AdamConfig, SampleKind, SearchConfig
-from unas.searching.cost import Batches, SupernetCost
+from unas.searching.cost import Batches, SupernetCost, image_terms
 from unas.searching.gradient import learners, policy_gradients
 from unas.searching.layout import settle_layout
 from unas.searching.losses import Losses
@@ -83,7 +82,7 @@ class SearchStep:
         self.seed = seed
         self.total_steps = total_steps
         self.policy_terms = policy_terms
-        self.image_terms = _image_terms(space, config, policy_terms)
+        self.image_terms = image_terms(space, config, policy_terms)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
@@ -328,24 +327,3 @@ class SearchStep:
             self.skipped.load_state_dict(state["skips"])
         self.steps = whole(state["steps"])
         self.policy_steps = whole(state["policy_steps"])
-
-
-def _image_terms(
-    space: SearchSpace, config: SearchConfig, policy_terms: Mapping[str, RunningTerm]
-) -> dict[str, Objective]:
-    """Return the terms of the cost that are about images.
-
-    Raises:
-        UserError: a term means nothing in this space, or one of the others isn't started.
-    """
-    image_terms = {}
-    for name, term in config.objectives.items():
-        term.check(space)
-        if isinstance(term, Objective):
-            image_terms[name] = term
-        elif isinstance(term, PolicyTerm) and name not in policy_terms:
-            raise UserError(
-                f"objective {name} is about the deployed network of images of a size; "
-                "give image_size"
-            )
-    return image_terms
