@@ -95,11 +95,11 @@ RULES = {
         TrainingRule(2, 30, rate=0.1, cosine=28),
     ),
     "digits": (
-        SearchRule(2, 10, weights=(2e-3, 2e-4), policy=(5e-2, 1e-2), is_restarted=False),
+        SearchRule(70, 10, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 25, rate=0.1, cosine=23),
     ),
     "fashion-mnist": (
-        SearchRule(2, 10, weights=(2e-3, 2e-4), policy=(5e-3, 1e-3), is_restarted=False),
+        SearchRule(10, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 40, rate=0.1, cosine=38),
     ),
     "imagenet": (
@@ -111,11 +111,11 @@ RULES = {
         TrainingRule(5, 300, rate=0.2, cosine=300),
     ),
     "nasbench-macro": (
-        SearchRule(3, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
+        SearchRule(4, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
     "nasbench201": (
-        SearchRule(14, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
+        SearchRule(26, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
 }

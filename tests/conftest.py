@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
@@ -27,6 +28,17 @@ def one_thread() -> Iterator[None]:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def shapes_checked_in_units(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whole runs don't check shapes at each call: tests of what they are made of do, and it takes
+    a fifth of a search's time.
+    """
+    is_whole = not {"cli", "lab", "pipeline"}.isdisjoint(request.path.parts)
+    jaxtyping.config.update("jaxtyping_disable", is_whole)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", value=False)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ MISTAKES = {
     ),
     "one dash": ("run digits -seed 3", "unrecognised flag -seed; did you mean --seed?"),
     "flag of a term": (
-        "run digits --search.objectives.gaps.weight 1",
+        "run cifar10 --search.objectives.gaps.weight 1",
         "did you mean --search.objectives.gap.weight?",
     ),
     "no value": ("run digits --seed", "--seed needs a value"),
@@ -70,7 +70,7 @@ MISTAKES = {
         "softening is -1.0; it must be 0 or more",
     ),
     "negative warm-up": (
-        "run digits --search.objectives.gap.warm-up-steps -1",
+        "run cifar10 --search.objectives.gap.warm-up-steps -1",
         "search.objectives.gap: warm_up_steps",
     ),
     "odd channels": ("run digits --space.channels 7", "space.channels is 7; it must be even"),
@@ -90,7 +90,7 @@ MISTAKES = {
         "--cells is 0; it must be 1 or more",
     ),
     "batch larger than the data": (
-        "run digits --search.batch-size 2000 --search.architectures-per-batch 1",
+        "run digits --search.batch-size 2000",
         "2000",
     ),
     "no such device": (

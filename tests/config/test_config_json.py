@@ -25,8 +25,8 @@ from unas.spaces.module import ModuleSpace
 
 
 def changed(path: str, value: object) -> str:
-    """Return the JSON of the digits recipe with one value replaced, or removed if it is Ellipsis."""
-    document = json.loads(config_to_json(recipe("digits")))
+    """Return the JSON of a recipe with one value replaced, or removed if it is Ellipsis."""
+    document = json.loads(config_to_json(recipe("cifar10")))
     *parents, last = path.split(".")
     inner = document
     for name in parents:

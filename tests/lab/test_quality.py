@@ -59,6 +59,7 @@ def report_of(seeds: int) -> dict[str, Any]:
     return {
         "cells": 4,
         "seeds": seeds,
+        "trainings": seeds,
         "test_accuracy": accuracies,
         "random_median": float(np.median(others)),
         "percentile": {
@@ -72,6 +73,21 @@ def report_of(seeds: int) -> dict[str, Any]:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, list[str]]:
     out, lines = tmp_path_factory.mktemp("quality"), list[str]()
     return quality(tiny_recipe(), out, cells=2, seeds=1, quiet=True, say=lines.append), out, lines
+
+
+def test_each_search_has_its_place_among_cells_that_are_trained_once(tmp_path: Path) -> None:
+    config = tiny_recipe()
+    config = replace(config, seed=3, training=replace(config.training, epochs=1))
+    report = quality(config, tmp_path, 2, 2, trainings=1, quiet=True, say=lambda _: None)
+    accuracies = report["test_accuracy"]
+    assert [len(accuracies[name]) for name in ("found", "random-0", "random-1")] == [2, 1, 1]
+    assert {path.name for path in tmp_path.glob("search-*")} == {"search-found-3", "search-found-4"}
+    others = [*accuracies["random-0"], *accuracies["random-1"]]
+    expected = [
+        np.mean([np.sign(value - other) / 2 + 0.5 for other in others])
+        for value in accuracies["found"]
+    ]
+    assert report["percentile_of_each"]["found"] == pytest.approx(expected)
 
 
 def test_random_cells_may_be_over_the_budget(tmp_path: Path) -> None:

@@ -21,15 +21,18 @@ from small_run import small
 from unas.cli import main
 from unas.common.errors import Interrupted, UserError
 from unas.config import Config
+from unas.data import validation_count
 from unas.estimators.rebar import Rebar
-from unas.lab.ranking import RankingPlan, ranking
+from unas.lab.ranking import RankingPlan, ranking, timed_search
 from unas.lab.ranking.agreement import kendall_tau
 from unas.lab.ranking.course import Course
 from unas.lab.ranking.experiment import read_truth
 from unas.lab.ranking.methods import Methods
+from unas.lab.ranking.outcomes import Outcome
 from unas.lab.ranking.plot import mean_rank
 from unas.lab.ranking.rivals import chosen_rivals, variant
 from unas.lab.ranking.summary import mean_and_error
+from unas.pipeline.estimate import Estimate
 from unas.pipeline.short_training import ShortTraining
 from unas.searching.choosing import ChoosingConfig
 
@@ -126,7 +129,8 @@ def test_a_search_is_measured_part_by_part(tmp_path: Path) -> None:
         run = runs["search", seed]
         assert set(run["parts"]) == {"warm_up", "policy", "choosing", "other"}
         assert sum(run["parts"].values()) == run["seconds"]
-        assert len(run["moments"]) == 3  # after both epochs of the policy, and at the end
+        steps = 2 * (config_images() // config().search.batch_size)
+        assert len(run["moments"]) == steps + 1  # there are fewer than ten; and at the end
         genotype = json.loads((tmp_path / f"search-{seed}" / "genotype.json").read_text())
         assert run["choices"] == genotype["choices"]
         position = ROWS.index(tuple(run["choices"][name] for name in NAMES))
@@ -184,6 +188,28 @@ def test_rivals_get_as_much_time_as_the_search(tmp_path: Path) -> None:
     assert runs["random", 0]["tau"] is None
     assert runs["random", 0]["note"].startswith(f"{len(runs['random', 0]['moments'])} trained")
     assert runs["published", 0]["tau"] is not None
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(150.0, 100), (250.0, 200), (1e9, None)])
+def test_the_published_schedule_fits_into_the_time(
+    seconds: float, steps: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_second = Estimate(seconds=1.0, memory_bytes=0.0, tried="")
+    monkeypatch.setattr(timed_search, "of_search", lambda *_: a_second)
+    truth = read_truth(write_table(tmp_path / "table.csv"), "accuracy", config())
+    plan = replace(PLAN, architectures=0)
+    methods = Methods(config(), truth, plan, tmp_path, quiet=True, clock=lambda: 0.0)
+    timed = Outcome("search", 0, {}, 0.0, 1, 0.0, seconds, {}, [], None)
+    run = methods.rival("published", timed)
+    whole = 100 * (config_images() // config().search.batch_size)
+    assert run.note == f"100 epochs in {steps or whole:,} steps"
+    assert len(run.moments) == 85 + 1  # each epoch after warm-up, and the end
+
+
+def config_images() -> int:
+    """Return how many images an epoch of the search has."""
+    images = len(config().dataset.load(Path()).train)
+    return images - validation_count(images, config().search.validation_fraction)
 
 
 def test_images_that_a_training_would_keep_back_are_not_taken_from_random_networks(

@@ -20,6 +20,7 @@ from unas.estimators.reinforce import Reinforce
 from unas.nn.lease import give_back
 from unas.pipeline import estimate
 from unas.pipeline.estimate import Size, Step, extended, of_search, of_training, sizes
+from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
 from unas.training import TrainingStep
 
@@ -29,8 +30,9 @@ CPU = torch.device("cpu")
 
 def digits(**search: Any) -> Config:
     recipe = unas.recipe("digits")
-    of_images = {name: term for name, term in recipe.search.objectives.items() if name != "overlap"}
-    changed = replace(recipe.search, objectives=of_images, **search)
+    usual = SearchConfig(batch_size=64, architectures_per_batch=8)
+    of_images = {name: term for name, term in usual.objectives.items() if name != "overlap"}
+    changed = replace(usual, objectives=of_images, **search)
     return replace(recipe, search=changed, runtime=replace(recipe.runtime, device="cpu"))
 
 
@@ -115,8 +117,9 @@ def test_sizes_end_with_the_batch() -> None:
                 assert all(size.images % size.architectures == 0 for size in grown)
 
 
-def test_an_estimate_of_a_training_is_near_its_step() -> None:
+def test_an_estimate_of_a_training_is_near_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
     config = digits()
+    monkeypatch.setattr(estimate, "LONG_SECONDS", 10.0)
     (genotype,) = random_genotypes(config.space, 1, np.random.default_rng(0))
     runtime = config.runtime.build()
     said = of_training(config, DIGITS, runtime, genotype)

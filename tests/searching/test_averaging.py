@@ -87,6 +87,10 @@ def test_average_goes_on_from_a_state() -> None:
         ({"average": 1.0}, "search.average is 1.0; it must be 0 or more, and less than 1"),
         ({"policy_every": 0}, "search.policy_every is 0; it must be 1 or more"),
         ({"weights_on": "relaxed", "balanced": True}, "search.balanced is True"),
+        (
+            {"weights_on": "hard", "balanced": True, "architectures_per_batch": 1},
+            "a batch of one architecture",
+        ),
     ],
 )
 def test_what_means_nothing_is_refused(changes: dict[str, object], says: str) -> None:

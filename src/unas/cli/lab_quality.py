@@ -26,7 +26,13 @@ def quality(command: Command, words: Sequence[str]) -> None:
     name, config = configured(command, words, options)
     out = Path(options.out) if options.out else new_directory(f"quality-{name}".replace(":", "-"))
     report = measure_quality(
-        config, out, options.cells, options.seeds, options.against, quiet=options.quiet
+        config,
+        out,
+        options.cells,
+        options.seeds,
+        options.against,
+        trainings=options.trainings,
+        quiet=options.quiet,
     )
     plot = ("plot", report["plot"] or report["plot_missing"])
     rows = [*_accuracies(report), *_bought(report["bought"]), *_collapse(report)]
@@ -43,6 +49,9 @@ def _accuracies(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         interval = f"95 %: {100 * place['low']:.0f} to {100 * place['high']:.0f}"
         share = f"above {100 * place['value']:.0f} % of the random ones ({interval})"
         yield label, f"{accuracy}, {share}"
+        if len(values) > 1:
+            each = ", ".join(f"{100 * part:.0f}" for part in report["percentile_of_each"][label])
+            yield f"{label}, each search", f"above {each} % of the random ones"
 
 
 def _bought(bought: dict[str, float] | None) -> Iterator[tuple[str, str]]:

@@ -179,7 +179,13 @@ class QualityOptions:
 
     out: str | None = flag("DIR", "where to write (default: runs/quality-RECIPE-TIME)")
     cells: int = flag("N", "how many random architectures", 20, at_least=1)
-    seeds: int = flag("N", "how many searches and trainings", 1, at_least=1)
+    seeds: int = flag("N", "how many searches, with seeds from --seed on", 1, at_least=1)
+    trainings: int = flag(
+        "N",
+        "how many trainings of each random architecture; 0: as many as searches",
+        0,
+        at_least=0,
+    )
     against: tuple[str, ...] = flag(
         "NAME", "another estimator whose architectures are trained too", ()
     )
@@ -193,9 +199,12 @@ class RankingOptions:
     table: str | None = flag("FILE", "every architecture of the space: NAS-Bench-Macro, or a CSV")
     metric: str = flag("NAME", "the table's accuracy", "mean_acc")
     out: str | None = flag("DIR", "where to write (default: runs/ranking-RECIPE-TIME)")
-    seeds: int = flag("N", "how many searches, and runs of each rival", 1, at_least=1)
+    seeds: int = flag(
+        "N", "how many searches, and runs of each rival, with seeds from --seed on", 1, at_least=1
+    )
     at: tuple[float, ...] | None = flag(
-        "MINUTES,…", "when the policy's mode is looked up (default: at each epoch's end)"
+        "MINUTES,…",
+        "when the policy's mode is looked up (default: each epoch's end, ten times at least)",
     )
     rivals: str = flag(
         "NAME,…",

@@ -68,6 +68,7 @@ def quality(
     seeds: int = 1,
     estimators: Sequence[str] = (),
     *,
+    trainings: int = 0,
     quiet: bool = False,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -81,28 +82,32 @@ def quality(
         out: the directory for all of it; gets quality.json and, where matplotlib is there,
             quality.png.
         cells: N, how many random cells.
-        seeds: S, how many searches, and how many trainings of each cell; training s of every cell
-            has the same seed.
+        seeds: S, how many searches, with S seeds from the recipe's on; what each finds is trained
+            once.
         estimators: names of other estimators whose found cells are trained too.
+        trainings: how many trainings each random cell has; 0: as many as there are searches. Those
+            of the same number have the same seed, that of what the search of that number found too.
         quiet: show no progress.
         say: gets a line after each training.
 
     Returns:
-        what quality.json holds: the test accuracies of each cell, of each searched one the
-        percentile, the best of as many random ones as a search's time buys, and for each of its
-        seeds what would tell a collapse; with `plot`, the picture's path, or None, and then
-        `plot_missing` says why.
+        what quality.json holds: the test accuracies of each cell, the percentile of the mean of
+        what was found and of each search's, the best of as many random ones as a search's time
+        buys, and for each search what would tell a collapse; with `plot`, the picture's path, or
+        None, and then `plot_missing` says why.
     """
     make_directory(out)
-    trials = _Trials(config, out, seeds, Seconds(out / "seconds.json"), quiet, say)
+    numbers = range(config.seed, config.seed + seeds)
+    trials = _Trials(config, out, numbers, Seconds(out / "seconds.json"), quiet, say)
     cells_of = {FOUND: config.search.estimator}
     cells_of |= {name: get_estimator(name)() for name in estimators}
     trials.search(cells_of)
     drawn = random_genotypes(config, cells)
-    trials.train_random(drawn)
+    trials.train_random(drawn, trainings or seeds)
     report = {
         "cells": len(drawn),
         "seeds": seeds,
+        "trainings": trainings or seeds,
         "test_accuracy": dict(trials.accuracies),
         **_placed(trials.accuracies, cells_of),
         **_bought(trials.accuracies, trials.seconds),
@@ -119,7 +124,7 @@ class _Trials:
 
     config: Config
     out: Path
-    seeds: int
+    seeds: range
     seconds: Seconds
     quiet: bool
     say: Callable[[str], None]
@@ -130,7 +135,7 @@ class _Trials:
 
     def search(self, estimators: Mapping[str, Estimator]) -> None:
         """Search with each seed and estimator, and train what was found."""
-        for seed in range(self.seeds):
+        for seed in self.seeds:
             for label, estimator in estimators.items():
                 directory = self.out / f"search-{label}-{seed}"
                 with self.seconds.of(directory):
@@ -139,12 +144,12 @@ class _Trials:
                 self._train(label, genotype, seed)
                 self.say(f"{label}, seed {seed}: {self.accuracies[label][-1]:.4f}")
 
-    def train_random(self, genotypes: Sequence[Genotype]) -> None:
-        """Train each with all seeds."""
+    def train_random(self, genotypes: Sequence[Genotype], trainings: int) -> None:
+        """Train each so many times."""
         for number, genotype in enumerate(genotypes):
             label = f"random-{number}"
-            for seed in range(self.seeds):
-                self._train(label, genotype, seed)
+            for training in range(trainings):
+                self._train(label, genotype, self.seeds.start + training)
             self.say(f"{label}: {np.mean(self.accuracies[label]):.4f}")
 
     def _train(self, label: str, genotype: Genotype, seed: int) -> None:
@@ -155,12 +160,16 @@ class _Trials:
 
 
 def _placed(accuracies: Mapping[str, Sequence[float]], searched: Iterable[str]) -> dict[str, Any]:
-    """Return the median of the random cells, and where each searched one lies among them."""
+    """Return the median of the random cells, and where what was searched lies among them."""
     means = {label: float(np.mean(values)) for label, values in accuracies.items()}
     random_means = [mean for label, mean in means.items() if label.startswith("random-")]
     return {
         "random_median": float(np.median(random_means)),
         "percentile": {label: vars(percentile(means[label], random_means)) for label in searched},
+        "percentile_of_each": {
+            label: [percentile(value, random_means).value for value in accuracies[label]]
+            for label in searched
+        },
     }
 
 

@@ -53,8 +53,10 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
     axis.set_ylabel("test accuracy (%)")
     axis.set_xlim(0.3, len(order) + 0.7)
     axis.xaxis.get_major_locator().set_params(integer=True)
-    cells, seeds = report["cells"], report["seeds"]
-    spread = f"mean of {seeds} seeds, a dot each" if seeds > 1 else "one seed"
+    cells, seeds, trainings = report["cells"], report["seeds"], report["trainings"]
+    spread = "one seed"
+    if seeds > 1:
+        spread = f"means, a dot for each of {seeds} searches and {trainings} trainings"
     figure.suptitle(
         f"Found cells among {cells} random ones of the same space ({spread})", fontsize=11
     )

@@ -157,6 +157,12 @@ class Finals:
         for done, figures in training.steps():
             progress.update(before + done, **figures, epochs=epochs)
             work.session.stop_together_if_asked()
+        if training.is_given_up:
+            say(
+                f"a finalist's training for {epochs} epochs ended after {progress.step - before} "
+                f"of {training.total} steps: too many updates in a row were not finite",
+                quiet=work.session.quiet,
+            )
         scores = training.scores()
         loss = scores.loss if math.isfinite(scores.loss) else math.inf
         self.scores[epochs, genotype] = FinalistScore(scores.top1, loss)

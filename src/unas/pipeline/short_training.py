@@ -52,8 +52,13 @@ class ShortTraining:
         """
         for step in range(self.total):
             yield step + 1, self._step(step, *self._stream.batch(step))
-            if self._step.skipped.are_too_many:
+            if self.is_given_up:
                 return
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it ended early, for too many of its updates in a row were left out."""
+        return self._step.skipped.are_too_many
 
     def scores(self) -> Scores:
         """Return how well the network does on the validation images."""

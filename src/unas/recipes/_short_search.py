@@ -8,30 +8,43 @@ from unas.objectives.cross_entropy import CrossEntropy
 from unas.searching.config import AdamConfig, SearchConfig
 
 
-def short_search(warm_up_epochs: int, augmentation: Augmentation) -> SearchConfig:
-    """Return a search whose policy learns for a single epoch after the warm-up (docs/ranking.md).
+def short_search(
+    warm_up_epochs: int,
+    augmentation: Augmentation,
+    *,
+    epochs: int = 1,
+    policy_every: int = 4,
+    architectures: int = 1,
+) -> SearchConfig:
+    """Return a search whose policy learns for a short time after the warm-up (docs/ranking.md).
 
     The weights are trained on half of the images under hard architectures, and have their time
     before the policy begins: options without weights look best until the others have learned. The
-    policy then follows the other half. What makes an image hard cancels between eight architectures
-    that see the same images, so a hundred updates are enough, and it has no time to drift.
+    policy then follows the other half. What makes an image hard cancels between architectures that
+    see the same images, so a hundred updates are enough, and it has no time to drift.
 
     Args:
         warm_up_epochs: epochs that train the weights alone.
         augmentation: of the training images.
+        epochs: epochs that train the policy too.
+        policy_every: the steps of these from one update of the policy to the next.
+        architectures: how many share a batch. One is the fastest for the modules of a user's model;
+            the kernels of a built-in space take as long for several, and as many processes can
+            share the work.
     """
+    draws = 16 if architectures == 1 else 8
     return SearchConfig(
         warm_up_epochs=warm_up_epochs,
-        epochs=1,
+        epochs=epochs,
         batch_size=64,
-        architectures_per_batch=4,
+        architectures_per_batch=architectures,
         validation_fraction=0.5,
-        estimator=ReinforceLeaveOneOut(draws=8),
-        policy_every=4,
+        estimator=ReinforceLeaveOneOut(draws=draws),
+        policy_every=policy_every,
         policy_on="validation",
         objectives={"cross_entropy": CrossEntropy()},
         weights_on="hard",
-        balanced=True,
+        balanced=architectures > 1,
         weights=AdamConfig(lr=2e-3, final_lr=1e-4, weight_decay=3e-4),
         policy=AdamConfig(lr=1e-1, final_lr=5e-2, weight_decay=1e-6),
         augmentation=augmentation,

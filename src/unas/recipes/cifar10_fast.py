@@ -18,7 +18,7 @@ def cifar10_fast() -> Config:
         dataset=Cifar10(),
         space=DartsSpace(channels=16, layers=5, bn="routed"),
         network=DartsNetworkOptions(channels=16, layers=8, drop_path=0.1),
-        search=short_search(warm_up_epochs=8, augmentation=augmentation),
+        search=short_search(warm_up_epochs=8, augmentation=augmentation, architectures=8),
         training=TrainingConfig(
             epochs=30,
             warm_up_epochs=2,

@@ -18,6 +18,6 @@ def nasbench_macro() -> Config:
         dataset=Cifar10(),
         space=NasBenchMacroSpace(width=0.5, bn="routed"),
         network=NasBenchMacroNetworkOptions(width=1.0),
-        search=short_search(warm_up_epochs=3, augmentation=augmentation),
+        search=short_search(warm_up_epochs=4, augmentation=augmentation),
         training=TrainingConfig(epochs=50, warm_up_epochs=2, lr=0.1, augmentation=augmentation),
     )

@@ -149,12 +149,18 @@ class SearchConfig:
         if self.balanced and is_never_alone and self.policy_on == "both":
             raise UserError(
                 "search.balanced is True, but no architectures are drawn for the weights alone; "
-                "leave it out, or give a warm-up (--search.warm-up-epochs)"
+                "give --search.balanced false, or a warm-up (--search.warm-up-epochs)"
+            )
+        if self.balanced and self.architectures_per_batch == 1:
+            raise UserError(
+                "search.balanced is True, but a batch of one architecture has each option once at "
+                "most; give --search.balanced false, or raise search.architectures_per_batch"
             )
         if self.balanced and self.weights_on == "relaxed":
             raise UserError(
                 "search.balanced is True, but search.weights_on is 'relaxed', where every option "
-                "is trained in every step; leave one of them out, or set --search.weights-on hard"
+                "is trained in every step; give --search.balanced false, or "
+                "--search.weights-on hard"
             )
 
     def _require(self, is_right: bool, name: str, what: str) -> None:

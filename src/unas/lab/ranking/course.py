@@ -33,11 +33,14 @@ class Course:
     Attributes:
         parts: seconds of each part, by name.
         moments: in order.
+        steps_per_epoch: how many steps an epoch is cut to, so that the whole schedule fits into the
+            time; None: it isn't.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.parts: dict[str, float] = {}
         self.moments: list[Moment] = []
+        self.steps_per_epoch: int | None = None
         self._clock = clock
         self._earlier_seconds = 0.0
         self._began = clock()
@@ -61,7 +64,12 @@ class Course:
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later process needs to go on."""
         moments = [[moment.seconds, dict(moment.choices)] for moment in self.moments]
-        return {"seconds": self.seconds, "parts": dict(self.parts), "moments": moments}
+        return {
+            "seconds": self.seconds,
+            "parts": dict(self.parts),
+            "moments": moments,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned; what this process did before isn't counted."""
@@ -69,3 +77,4 @@ class Course:
         self._began = self._clock()
         self.parts = dict(state["parts"])
         self.moments = [Moment(seconds, choices) for seconds, choices in state["moments"]]
+        self.steps_per_epoch = state.get("steps_per_epoch")

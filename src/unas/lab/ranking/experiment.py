@@ -50,7 +50,7 @@ def ranking(
         table: the accuracies of all architectures of its space; see `read_table`.
         out: the directory for all of it.
         plan: what is measured.
-        seeds: how many; 0, 1, …
+        seeds: how many, from the recipe's on.
         rivals: names; see `unas.lab.ranking.rivals`.
         command: what made it, for the table's head and for whoever stops it.
         quiet: show no progress.
@@ -73,7 +73,7 @@ def ranking(
     kept = OutcomeFile(out / FILE, _setup(config, table, plan))
     methods = Methods(config, truth, plan, out, command or "the same command", quiet, clock)
     tell = say or (lambda line: say_on_screen(line, quiet=quiet))
-    for seed in range(seeds):
+    for seed in range(config.seed, config.seed + seeds):
         if (SEARCH, seed) not in kept.outcomes:
             _keep(kept, methods.search(seed), truth, tell)
         for name in rivals:

@@ -17,7 +17,14 @@ from unas.lab.ranking.agreement import agreement, some_validation_images
 from unas.lab.ranking.course import Clock, Course
 from unas.lab.ranking.from_scratch import Trainings
 from unas.lab.ranking.outcomes import Outcome, outcome
-from unas.lab.ranking.rivals import EVOLUTION, RANDOM, SEARCH, uniform_training, variant
+from unas.lab.ranking.rivals import (
+    EVOLUTION,
+    PUBLISHED,
+    RANDOM,
+    SEARCH,
+    uniform_training,
+    variant,
+)
 from unas.lab.ranking.timed_search import POLICY, WARM_UP, timed_search
 from unas.lab.ranking.truth import Truth
 from unas.pipeline.choosing import choose_architecture
@@ -36,7 +43,8 @@ class RankingPlan:
 
     Args:
         metric: the table's accuracy.
-        at: minutes of a method at which its mode is noted; each epoch's end if there are none.
+        at: minutes of a method at which its mode is noted; if there are none, it is at each epoch's
+            end, or ten times where there are fewer epochs.
         rival_epochs: how many epochs a random network is trained for.
         architectures: how many Kendall's τ is taken over, of all and of the best tenth; 0: it isn't
             measured.
@@ -101,10 +109,16 @@ class Methods:
         """Run another search until the time is up; its policy's mode counts."""
         course = Course(self.clock)
         with self._work(variant(self.config, name), name, seed) as work:
-            search = timed_search(work, course, at=self._at_seconds, limit=limit)
+            is_fitted = name == PUBLISHED
+            search = timed_search(
+                work, course, at=self._at_seconds, limit=limit, is_fitted=is_fitted
+            )
             choices, note = _answer(search)
             if search.policy_steps:
                 course.note(choices)
+            if is_fitted:
+                epochs = search.config.warm_up_epochs + search.config.epochs
+                note = note or f"{epochs} epochs in {search.steps:,} steps"
             measured = outcome(name, seed, choices, course, self.truth, note=note)
             return self._with_tau(measured, work, search)
 

@@ -50,7 +50,7 @@ def chosen_rivals(config: Config, text: str) -> tuple[str, ...]:
 def variant(config: Config, name: str) -> Config:
     """Return the configuration of a rival that is a search as well.
 
-    The images, the batch size and the epochs stay the recipe's.
+    The images, the batch size and but for the published one the epochs stay the recipe's.
     """
     if name == PUBLISHED:
         return _published(config)
@@ -67,12 +67,12 @@ def uniform_training(config: Config, epochs: int) -> Config:
 def _published(config: Config) -> Config:
     """Return the algorithm of UNAS (section 4): rebar, relaxed weights, one architecture an image.
 
+    Its epochs are the published 100, of which 15 warm the weights up, whatever an epoch's steps.
+
     The gap and the other published terms are those that mean something in the space.
     """
     search = config.search
     published = SearchConfig(
-        warm_up_epochs=search.warm_up_epochs,
-        epochs=search.epochs,
         batch_size=search.batch_size,
         validation_fraction=search.validation_fraction,
         augmentation=search.augmentation,

@@ -9,6 +9,7 @@ from typing import Any
 from unas.compute.finite import SkippedUpdates
 from unas.lab.ranking.course import Course
 from unas.pipeline.batches import search_streams
+from unas.pipeline.estimate import of_search
 from unas.pipeline.phases import new_search
 from unas.pipeline.work import Work
 from unas.runs.checkpoints import fitting
@@ -19,6 +20,7 @@ from unas.searching.step import SearchStep
 
 WARM_UP = "warm_up"
 POLICY = "policy"
+LEAST_MOMENTS = 10  # at which a policy's mode is noted; more where it has more epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,8 @@ class TimedSession(Session):
         course: counts the seconds, and is saved with the search.
         search: the policy whose mode is noted.
         epoch: how many steps an epoch has.
-        at: the seconds at which the mode is noted; at each epoch's end if there are none.
+        at: the seconds at which the mode is noted; if there are none, it is at each epoch's end, or
+            ten times where there are fewer epochs.
         limit: seconds after which no step begins.
     """
 
@@ -65,35 +68,46 @@ class TimedSession(Session):
             with self.course.part(WARM_UP if step < warm_up else POLICY):
                 yield step, log
             seconds = self.course.seconds
-            if step >= warm_up and self._is_moment(step + 1, noted_at, seconds):
+            if step >= warm_up and self._is_moment(step + 1 - warm_up, noted_at, seconds):
                 self.course.note(self.search.policy.mode())
             noted_at = seconds
 
     def _is_moment(self, done: int, before: float, now: float) -> bool:
-        """Return whether the mode is to be noted after so many steps."""
+        """Return whether the mode is to be noted so many steps after warm-up."""
         if not self.at:
-            return done % self.epoch == 0
+            epochs = self.search.config.epochs
+            return done % max(min(self.epoch, epochs * self.epoch // LEAST_MOMENTS), 1) == 0
         return any(before < mark <= now for mark in self.at)
 
 
 def timed_search(
-    work: Work, course: Course, *, at: tuple[float, ...] = (), limit: float = float("inf")
+    work: Work,
+    course: Course,
+    *,
+    at: tuple[float, ...] = (),
+    limit: float = float("inf"),
+    is_fitted: bool = False,
 ) -> SearchStep:
     """Run a search, or what is left of it, and return it with its supernet and its policy.
 
     Args:
         work: the run.
         course: gets the seconds of warm-up and of the policy, and the policy's modes.
-        at: the seconds at which the mode is noted; at each epoch's end if there are none.
+        at: the seconds at which the mode is noted; see `TimedSession`.
         limit: seconds of the course after which no step begins.
+        is_fitted: epochs get so few steps that all of them fit into the time.
     """
     train, validation = search_streams(work.config, work.data, work.ranks)
-    search = new_search(work, train.steps_per_epoch)
     session = work.session
     checkpoint = session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == SEARCH:
         with fitting(checkpoint):
             course.load_state_dict(checkpoint.state["course"])
+    elif is_fitted:
+        course.steps_per_epoch = _fitted_epoch(work, limit - course.seconds)
+    if course.steps_per_epoch is not None:
+        train.steps_per_epoch = min(course.steps_per_epoch, train.steps_per_epoch)
+    search = new_search(work, train.steps_per_epoch)
     timed = TimedSession(
         session.run,
         session.stop,
@@ -109,3 +123,11 @@ def timed_search(
     )
     search_loop(search, train, validation, timed)
     return search
+
+
+def _fitted_epoch(work: Work, seconds: float) -> int:
+    """Return how many steps an epoch may have for the whole search to take so long."""
+    config = work.config
+    pace = work.ranks.largest(of_search(config, work.data.size, work.runtime).seconds)
+    epochs = config.search.warm_up_epochs + config.search.epochs
+    return max(1, int(seconds / pace / epochs))
