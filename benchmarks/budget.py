@@ -36,6 +36,8 @@ from unas.costs.blocks import random_genotypes
 from unas.latency.fitting import fit_predictor
 from unas.objectives.latency import LatencyTerm
 from unas.runs.metrics import read_metrics
+from unas.searching.choosing import ChoosingConfig
+from unas.searching.config import AdamConfig, SearchConfig
 from unas.spaces import Blueprint
 
 mpl.use("Agg")
@@ -44,15 +46,28 @@ TOLERANCE = 0.05  # the share by which a file over the limit still counts as nea
 
 
 def short(arguments: argparse.Namespace) -> Config:
+    """Return digits with a search that stays as it was when docs/budget.md was measured."""
     config = unas.recipe("digits")
-    search = replace(
-        config.search, epochs=arguments.search_epochs, warm_up_epochs=arguments.warm_up_epochs
+    search = SearchConfig(
+        warm_up_epochs=arguments.warm_up_epochs,
+        epochs=arguments.search_epochs,
+        batch_size=64,
+        architectures_per_batch=8,
+        weights=AdamConfig(lr=2e-3, final_lr=2e-4, weight_decay=3e-4),
+        policy=AdamConfig(lr=5e-2, final_lr=1e-2, weight_decay=1e-6),
+        augmentation=config.search.augmentation,
     )
     warm_up = min(config.training.warm_up_epochs, arguments.training_epochs - 1)
     training = replace(
         config.training, epochs=arguments.training_epochs, warm_up_epochs=max(warm_up, 0)
     )
-    return replace(config, search=search, training=training)
+    return replace(
+        config,
+        space=replace(config.space, bn="batch"),  # type: ignore[call-arg]
+        search=search,
+        choosing=ChoosingConfig(candidates=8),
+        training=training,
+    )
 
 
 def blueprint(config: Config) -> Blueprint:
