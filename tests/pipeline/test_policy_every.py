@@ -16,13 +16,17 @@ from tiny import tiny_recipe
 from unas.pipeline import estimate
 from unas.pipeline.estimate import of_search
 from unas.runs.names import METRICS
+from unas.searching.loop import policy_updates
 from unas.searching.watching import watched
 
 
-def test_policy_learns_in_every_nth_step_after_warm_up(tmp_path: Path) -> None:
+def test_policy_learns_in_every_nth_step_after_warm_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = tiny_recipe()  # three steps of warm-up and six with the policy
     config = replace(recipe, search=replace(recipe.search, policy_every=2))
-    unas.search(config, tmp_path / "run", quiet=True)
+    unas.search(config, tmp_path / "run")
+    assert "the policy learns in 3 steps of this search" in capsys.readouterr().err
     lines = (tmp_path / "run" / METRICS).read_text().splitlines()
     logged = {entry["step"]: entry for entry in map(json.loads, lines)}
     assert [step for step, entry in logged.items() if "cross_entropy" in entry] == [4, 6, 8]
@@ -41,6 +45,12 @@ def test_between_updates_the_policy_rests_and_the_weights_learn() -> None:
         not before.equal(after) for before, after in zip(weights, search.weights, strict=True)
     )
     assert (search.steps, search.policy_steps) == (2, 2)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 6, 7])
+def test_updates_are_counted(every: int) -> None:
+    config = replace(CONFIG, epochs=2, policy_every=every)
+    assert policy_updates(config, 3) == sum(step % every == 0 for step in range(6))
 
 
 @pytest.mark.parametrize(("every", "share"), [(1, 0.75), (3, 0.25)])

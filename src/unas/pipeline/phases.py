@@ -34,11 +34,12 @@ from unas.runs.names import GENOTYPE, ONNX, TRAINING, WEIGHTS
 from unas.runs.network import save_network
 from unas.runs.progress import say
 from unas.searching.collapse import collapse
-from unas.searching.loop import search_loop, total_steps
+from unas.searching.loop import policy_updates, search_loop, total_steps
 from unas.searching.step import SearchStep
 from unas.training import Keep, TrainingStep, Watch, evaluate, training_loop
 
 ONNX_TOLERANCE = 1e-4  # of the largest logit
+FEW_UPDATES = 30  # of a policy, which are too few for most data
 
 
 def find_genotype(work: Work) -> Genotype:
@@ -80,6 +81,13 @@ def search_genotype(work: Work) -> Genotype:
     config = work.config
     train, validation = search_streams(config, work.data, work.ranks)
     step = new_search(work, train.steps_per_epoch)
+    updates = policy_updates(config.search, train.steps_per_epoch)
+    if 0 < updates < FEW_UPDATES:
+        say(
+            f"the policy learns in {updates} steps of this search, where most images need a "
+            "hundred: lower search.policy_every, or raise search.epochs and search.warm_up_epochs",
+            quiet=work.session.quiet,
+        )
     watch = watched_batches(work.data, validation.image_set, work.ranks)
     alarms = search_loop(step, train, validation, work.session, watch)
     chosen = choose_architecture(work, step)

@@ -24,6 +24,11 @@ def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
     return (config.warm_up_epochs + config.epochs) * steps_per_epoch
 
 
+def policy_updates(config: SearchConfig, steps_per_epoch: int) -> int:
+    """Return in how many steps of a search the policy learns."""
+    return -(-config.epochs * steps_per_epoch // config.policy_every)
+
+
 def search_loop(
     search: SearchStep,
     train: BatchStream,
