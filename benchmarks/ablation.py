@@ -20,6 +20,7 @@ import unas
 from unas.common.documents import read_json, write_json
 from unas.config import Config
 from unas.estimators.rebar import Rebar
+from unas.estimators.reinforce import Reinforce
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.lab.ranking import RankingPlan, ranking
 from unas.lab.ranking.summary import MODE, with_error
@@ -45,6 +46,11 @@ def in_space(**changes: Any) -> Change:
     return lambda config: replace(config, space=replace(config.space, **changes))
 
 
+def both(first: Change, second: Change) -> Change:
+    """Return what changes one thing and then the other."""
+    return lambda config: second(first(config))
+
+
 def gap(weight: float, kind: str) -> Change:
     """Return what adds the generalisation gap, which needs both kinds of images."""
     terms = {
@@ -61,23 +67,25 @@ def policy_rate(lr: float) -> Change:
 
 CHANGES: Mapping[str, Change] = {
     "the recipe": lambda config: config,
-    "1 draw": searching(estimator=ReinforceLeaveOneOut(draws=1)),
+    "1 draw, a running baseline": searching(estimator=Reinforce()),
     "2 draws": searching(estimator=ReinforceLeaveOneOut(draws=2)),
-    "16 draws": searching(estimator=ReinforceLeaveOneOut(draws=16)),
+    "8 draws": searching(estimator=ReinforceLeaveOneOut(draws=8)),
     "policy in every step": searching(policy_every=1),
     "policy on training images": searching(policy_on="both"),
     "gap, instance, λ 0.5": gap(0.5, "instance"),
     "gap, group, λ 0.5": gap(0.5, "group"),
     "softening 0.5": searching(softening=0.5),
     "a fifth of the policy's rate": policy_rate(0.02),
-    "warm-up of 1 epoch": searching(warm_up_epochs=1, epochs=5),
-    "options left to chance": searching(balanced=False),
+    "warm-up of 1 epoch": searching(warm_up_epochs=1, epochs=4),
     "averaged weights": searching(average=0.998),
-    "1 architecture a batch": searching(architectures_per_batch=1),
-    "32 architectures a batch": searching(architectures_per_batch=32),
-    "bn of the whole batch": in_space(bn="batch"),
-    "relaxed weights": searching(weights_on="relaxed", balanced=False),
-    "rebar": searching(estimator=Rebar(), weights_on="relaxed", balanced=False),
+    "4 architectures a batch": searching(architectures_per_batch=4, balanced=True),
+    "4, options left to chance": searching(architectures_per_batch=4),
+    "4, bn of the whole batch": both(
+        searching(architectures_per_batch=4, balanced=True), in_space(bn="batch")
+    ),
+    "32 architectures a batch": searching(architectures_per_batch=32, balanced=True),
+    "relaxed weights": searching(weights_on="relaxed"),
+    "rebar": searching(estimator=Rebar(), weights_on="relaxed"),
     "best of 8 draws": choosing(candidates=8),
     "best of 256 draws": choosing(candidates=256),
 }
