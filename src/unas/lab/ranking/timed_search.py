@@ -104,7 +104,10 @@ def timed_search(
         with fitting(checkpoint):
             course.load_state_dict(checkpoint.state["course"])
     elif is_fitted:
-        course.steps_per_epoch = _fitted_epoch(work, limit - course.seconds)
+        seconds_a_step = _seconds_a_step(work)
+        epochs = work.config.search.warm_up_epochs + work.config.search.epochs
+        fitting_steps = (limit - course.seconds) / seconds_a_step
+        course.steps_per_epoch = max(1, int(fitting_steps / epochs))
     if course.steps_per_epoch is not None:
         train.steps_per_epoch = min(course.steps_per_epoch, train.steps_per_epoch)
     search = new_search(work, train.steps_per_epoch)
@@ -125,9 +128,6 @@ def timed_search(
     return search
 
 
-def _fitted_epoch(work: Work, seconds: float) -> int:
-    """Return how many steps an epoch may have for the whole search to take so long."""
-    config = work.config
-    pace = work.ranks.largest(of_search(config, work.data.size, work.runtime).seconds)
-    epochs = config.search.warm_up_epochs + config.search.epochs
-    return max(1, int(seconds / pace / epochs))
+def _seconds_a_step(work: Work) -> float:
+    """Return what a step takes, from a few of them; the same on all processes."""
+    return work.ranks.largest(of_search(work.config, work.data.size, work.runtime).seconds)
