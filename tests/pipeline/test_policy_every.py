@@ -53,20 +53,33 @@ def test_updates_are_counted(every: int) -> None:
     assert policy_updates(config, 3) == sum(step % every == 0 for step in range(6))
 
 
-@pytest.mark.parametrize(("every", "share"), [(1, 0.75), (3, 0.25)])
-def test_estimate_is_the_mean_of_both_kinds_of_step(
-    every: int, share: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("every", "settling", "seconds"),
+    [
+        (1, 0, (3 * 4 + 9 * 8) / 12),
+        (3, 0, (9 * 4 + 3 * 8) / 12),
+        (1, 4, (3 * 4 + 9 * 8 + 4 * (8 - 4)) / 16),  # the policy alone
+    ],
+)
+def test_estimate_is_the_mean_of_all_kinds_of_step(
+    every: int, settling: int, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = estimate.Estimate(8.0, 5.0, "4")
     monkeypatch.setattr(estimate, "extended", lambda *_: both)
     small = iter([0.1, 0.2])  # without and with the policy
     monkeypatch.setattr(estimate, "_tried", lambda *_: replace(both, seconds=next(small)))
     recipe = tiny_recipe()
-    search = replace(recipe.search, warm_up_epochs=1, epochs=3, policy_every=every)
+    search = replace(
+        recipe.search,
+        warm_up_epochs=1,
+        epochs=3,
+        policy_every=every,
+        settling_steps=settling,
+    )
     config = replace(recipe, search=search)
     data = config.dataset.load(Path()).size
     said = of_search(config, data, config.runtime.build())
-    assert said.seconds == pytest.approx(share * 8 + (1 - share) * 4)
+    assert said.seconds == pytest.approx(seconds)
     assert said.memory_bytes == 5
 
 

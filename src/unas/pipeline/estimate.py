@@ -13,10 +13,11 @@ from unas.architecture.genotype import Genotype
 from unas.compute.peak_memory import peak_memory
 from unas.compute.runtime import Runtime
 from unas.config import Config
-from unas.data import DataSize
+from unas.data import DataSize, validation_count
 from unas.nn.lease import give_back
 from unas.objectives import PolicyTerm
 from unas.pipeline.trial import is_tested
+from unas.searching.loop import policy_updates, total_steps
 from unas.searching.step import SearchStep
 from unas.training import TrainingStep
 
@@ -74,7 +75,7 @@ def of_training(config: Config, data: DataSize, runtime: Runtime, genotype: Geno
 
 
 def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
-    """Return what a step of the search takes, warmed up: the mean of those with the policy and not.
+    """Return what a step of the search takes, warmed up: the mean over all of its steps.
 
     Terms that have nothing to do with images take no time to speak of in a step.
     """
@@ -89,13 +90,19 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     batch = search.batch_size
     smaller = sizes(batch, search.num_architectures(batch))
     estimate = extended(make, smaller, batch * divisor, runtime)
-    share = search.epochs / max(search.epochs + search.warm_up_epochs, 1) / search.policy_every
-    if share < 1:
-        # Small steps tell how much less the others take.
+    epoch = (data.train - validation_count(data.train, search.validation_fraction)) // batch
+    total = total_steps(search, epoch)
+    policy = policy_updates(search, epoch)
+    if total > policy or search.settling_steps:
+        # Small steps tell how much less the others take: those of the weights alone, and by
+        # difference those of the policy alone.
         make_alone = _steps(config, data, runtime, lambda step, x, y: step.warm_up(x, y))
         alone = _tried(make_alone, smaller[0], runtime).seconds
         ratio = min(alone / _tried(make, smaller[0], runtime).seconds, 1.0)
-        estimate = replace(estimate, seconds=estimate.seconds * (share + (1 - share) * ratio))
+        seconds = estimate.seconds * (
+            (total - policy) * ratio + policy - search.settling_steps * ratio
+        )
+        estimate = replace(estimate, seconds=seconds / total)
     if divisor == 1:
         return estimate
     return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")

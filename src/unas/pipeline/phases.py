@@ -34,7 +34,7 @@ from unas.runs.names import GENOTYPE, ONNX, TRAINING, WEIGHTS
 from unas.runs.network import save_network
 from unas.runs.progress import say
 from unas.searching.collapse import collapse
-from unas.searching.loop import policy_updates, search_loop, total_steps
+from unas.searching.loop import policy_updates, search_loop, weight_steps
 from unas.searching.step import SearchStep
 from unas.training import Keep, TrainingStep, Watch, evaluate, training_loop
 
@@ -71,7 +71,7 @@ def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
         work.data.image_shape[0],
         work.runtime,
         seed=config.seed,
-        total_steps=total_steps(config.search, steps_per_epoch),
+        total_steps=weight_steps(config.search, steps_per_epoch),
         policy_terms=work.costs.terms,
     )
 

@@ -14,20 +14,23 @@ def short_search(
     *,
     epochs: int = 1,
     policy_every: int = 4,
+    settling_steps: int = 0,
     architectures: int = 1,
 ) -> SearchConfig:
     """Return a search whose policy learns for a short time after the warm-up (docs/ranking.md).
 
     The weights are trained on half of the images under hard architectures, and have their time
     before the policy begins: options without weights look best until the others have learned. The
-    policy then follows the other half. What makes an image hard cancels between architectures that
-    see the same images, so a hundred updates are enough, and it has no time to drift.
+    policy then follows the other half, at last with the weights at rest. What makes an image hard
+    cancels between architectures that see the same images, so it is settled after some hundred
+    updates, however many images there are.
 
     Args:
         warm_up_epochs: epochs that train the weights alone.
         augmentation: of the training images.
         epochs: epochs that train the policy too.
         policy_every: the steps of these from one update of the policy to the next.
+        settling_steps: updates of the policy at the end, in which the weights rest.
         architectures: how many share a batch. One is the fastest for the modules of a user's model;
             the kernels of a built-in space take as long for several, and as many processes can
             share the work.
@@ -41,6 +44,7 @@ def short_search(
         validation_fraction=0.5,
         estimator=ReinforceLeaveOneOut(draws=draws),
         policy_every=policy_every,
+        settling_steps=settling_steps,
         policy_on="validation",
         objectives={"cross_entropy": CrossEntropy()},
         weights_on="hard",

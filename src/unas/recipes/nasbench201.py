@@ -19,6 +19,6 @@ def nasbench201() -> Config:
         dataset=Cifar10(),
         space=NasBench201Space(channels=16, cells=1, bn="routed"),
         network=NasBench201NetworkOptions(channels=16, cells=5),
-        search=short_search(warm_up_epochs=26, augmentation=augmentation),
+        search=short_search(warm_up_epochs=26, augmentation=augmentation, settling_steps=100),
         training=TrainingConfig(epochs=50, warm_up_epochs=2, lr=0.1, augmentation=augmentation),
     )

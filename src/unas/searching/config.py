@@ -80,6 +80,8 @@ class SearchConfig:
             policy's mode is watched and candidates are compared; 0: no average.
         policy_every: the policy learns in every so many-th step after warm-up, the weights in all;
             then its estimate may cost more, such as several draws on the same images.
+        settling_steps: how many updates of the policy follow at the end, in which the weights rest;
+            the policy's rate falls along a cosine of its own over them.
         relaxed_temperature: τ of the relaxed sample that trains the weights where the estimator
             makes none, as in warm-up.
         weights: optimiser of the supernet's weights.
@@ -110,6 +112,7 @@ class SearchConfig:
     balanced: bool = False
     average: float = 0.0
     policy_every: int = 1
+    settling_steps: int = 0
     relaxed_temperature: float = 0.4
     weights: AdamConfig = AdamConfig(lr=6e-4, final_lr=1e-4, weight_decay=3e-4)
     policy: AdamConfig = AdamConfig(lr=2e-3, final_lr=3e-4, weight_decay=1e-6)
@@ -120,7 +123,13 @@ class SearchConfig:
     max_skipped: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("warm_up_epochs", "epochs", "architectures_per_batch", "max_skipped"):
+        for name in (
+            "warm_up_epochs",
+            "epochs",
+            "architectures_per_batch",
+            "settling_steps",
+            "max_skipped",
+        ):
             self._require(getattr(self, name) >= 0, name, "be 0 or more")
         for name in ("batch_size", "policy_every"):
             self._require(getattr(self, name) >= 1, name, "be 1 or more")
@@ -181,8 +190,10 @@ class SearchConfig:
         Args:
             steps: steps done so far, those of warm-up included.
             policy_steps: those of them after warm-up.
-            total_steps: steps of the whole search.
+            total_steps: steps of the whole search, but for those in which the policy settles.
         """
+        if self.settling_steps and steps >= total_steps:
+            return min((steps - total_steps) / self.settling_steps, 1.0)
         if self.schedule == "whole":
             return steps / total_steps
         warm_up_steps = steps - policy_steps

@@ -1,7 +1,11 @@
-"""The search: first the weights alone, then policy and weights in turn (UNAS, algorithm 1)."""
+"""The search: first the weights alone, then policy and weights in turn (UNAS, algorithm 1).
+
+At last the policy may settle, with the weights at rest.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,14 +23,20 @@ from unas.searching.step import SearchStep
 from unas.searching.watching import mode_scores, watched
 
 
-def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
-    """Return how many steps a search has, with those that warm the weights up."""
+def weight_steps(config: SearchConfig, steps_per_epoch: int) -> int:
+    """Return in how many steps of a search the weights learn, those of warm-up included."""
     return (config.warm_up_epochs + config.epochs) * steps_per_epoch
+
+
+def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
+    """Return how many steps a search has, with those in which the policy settles."""
+    return weight_steps(config, steps_per_epoch) + config.settling_steps
 
 
 def policy_updates(config: SearchConfig, steps_per_epoch: int) -> int:
     """Return in how many steps of a search the policy learns."""
-    return -(-config.epochs * steps_per_epoch // config.policy_every)
+    beside_weights = -(-config.epochs * steps_per_epoch // config.policy_every)
+    return beside_weights + config.settling_steps
 
 
 def search_loop(
@@ -65,7 +75,7 @@ def search_loop(
         search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
         figures = _update(search, train, validation, step - warm_up)
         unshown = watched(search)
-        if (step + 1) % epoch:
+        if (step + 1) % epoch and step + 1 < total:
             log(unshown, **figures)
             continue
         log.end_step()
@@ -78,7 +88,8 @@ def search_loop(
         alarms = _new(signs.alarms(done), policies)
         _show(alarms, session)
         probabilities = search.policy.probabilities()
-        entry = {"epoch": (step + 1) // epoch, "probabilities": probabilities, "alarms": alarms}
+        number = math.ceil((step + 1) / epoch)
+        entry = {"epoch": number, "probabilities": probabilities, "alarms": alarms}
         policies.append(entry)
         session.run.write_json(POLICY, policies)
         if session.ranks.is_main:
@@ -89,11 +100,16 @@ def search_loop(
 def _update(
     search: SearchStep, train: BatchStream, validation: BatchStream, since: int
 ) -> dict[str, float]:
-    """Do a step, so many after warm-up, of the weights alone or of the policy too."""
+    """Do a step, so many after warm-up, of the weights alone, of the policy alone, or of both."""
     x, y = train.batch(search.steps)
     if since < 0:
         return search.warm_up(x, y)
-    number, rest = divmod(since, search.config.policy_every)
+    config = search.config
+    settled = since - config.epochs * train.steps_per_epoch
+    if settled >= 0:
+        number = policy_updates(config, train.steps_per_epoch) - config.settling_steps + settled
+        return search.settle(x, y, *validation.batch(number))
+    number, rest = divmod(since, config.policy_every)
     if rest:
         return search.between(x, y)
     return search(x, y, *validation.batch(number))

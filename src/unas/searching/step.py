@@ -50,8 +50,8 @@ class SearchStep:
         image_channels: channels of the images.
         runtime: device and precision.
         seed: of the weights and of all noise.
-        total_steps: steps of the whole search, over which learning rates fall; None keeps them
-            constant.
+        total_steps: steps of the search over which learning rates fall, in which the weights learn;
+            None keeps them constant.
         policy_terms: the started terms of the configuration that have nothing to do with images, by
             name.
 
@@ -59,6 +59,8 @@ class SearchStep:
         average: a copy of the supernet that holds the average of its weights; None without one.
         policy_steps: how many steps were done since warm-up.
         policy_norm: the norm of the policy's gradient in the last step; None where it had none.
+        weight_norm: the norm of the weights' gradient in the last step, before it was clipped; None
+            where they rested.
 
     Raises:
         UserError: a term of the cost means nothing in this space, or a policy term isn't started.
@@ -100,6 +102,7 @@ class SearchStep:
         self.steps = 0
         self.policy_steps = 0
         self.policy_norm: float | None = None
+        self.weight_norm: float | None = None
 
     def __call__(self, x: Images, y: Labels, x_val: Images, y_val: Labels) -> dict[str, float]:
         """Update the policy on both batches, then the weights on the training batch.
@@ -123,8 +126,11 @@ class SearchStep:
         self.steps += 1
         self.policy_steps += 1
         self.skipped.note(is_updated=is_policy_updated and are_weights_updated)
+        return {"train_loss": loss, **self._figures(cost)}
+
+    def _figures(self, cost: SupernetCost) -> dict[str, float]:
+        """Return what the log says of the policy's update."""
         figures = self.ranks.mean_figures(cost.figures())
-        figures["train_loss"] = loss
         figures["entropy"] = float(self.policy.entropy().detach())
         for term in self.policy_terms.values():
             figures |= term.figures(self.policy)
@@ -144,6 +150,18 @@ class SearchStep:
         if not is_updated:
             self.skipped.note(is_updated=False)
         return {"train_loss": loss, **self.skipped.figures()}
+
+    def settle(self, x: Images, y: Labels, x_val: Images, y_val: Labels) -> dict[str, float]:
+        """Update the policy alone, on both batches as `__call__` does; the weights rest."""
+        self._settle_layout(x, y)
+        self.weight_norm = None
+        with self.losses.noise(self.seed, self.steps):
+            cost = self.cost(Batches(x, y, x_val, y_val), self.config.estimator, keep=False)
+            is_updated = self._update_policy(cost)
+        self.steps += 1
+        self.policy_steps += 1
+        self.skipped.note(is_updated=is_updated)
+        return self._figures(cost)
 
     def _update_weights_alone(self, x: Images, y: Labels) -> tuple[float, bool]:
         self._settle_layout(x, y)
@@ -184,6 +202,7 @@ class SearchStep:
         *gradients, loss = self.ranks.mean([*own, loss.detach()])
         self._set(self.weight_optimiser, self.config.weights, gradients)
         mean_loss, is_updated = self._weight_updates(loss)
+        self.weight_norm = self._weight_updates.norm
         if self.average is not None and is_updated:
             self.average.update_parameters(self.supernet)
         return mean_loss, is_updated
@@ -200,8 +219,8 @@ class SearchStep:
         for parameter, gradient in zip(group["params"], gradients, strict=True):
             parameter.grad = laid_out_like(gradient, parameter)
 
-    def cost(self, batches: Batches, estimator: Estimator) -> SupernetCost:
-        """Return the cost of architectures on these batches, which keeps what the weights need."""
+    def cost(self, batches: Batches, estimator: Estimator, *, keep: bool = True) -> SupernetCost:
+        """Return the cost of architectures on these batches; it may keep what the weights need."""
         return SupernetCost(
             self.losses,
             self.space,
@@ -209,7 +228,7 @@ class SearchStep:
             batches,
             step=self.policy_steps,
             architectures=self._own_architectures(len(batches.x)),
-            kept=self.config.weights_on if estimator.draws_from_policy else None,
+            kept=self.config.weights_on if keep and estimator.draws_from_policy else None,
             on_validation=self.config.policy_on == "validation",
         )
 
@@ -271,11 +290,6 @@ class SearchStep:
         if self.average is None:
             return self.losses
         return Losses(self.average.module, self.runtime)
-
-    @property
-    def weight_norm(self) -> float:
-        """The norm of the weights' gradient in the last step, before it was clipped."""
-        return self._weight_updates.norm
 
     @property
     def ranks(self) -> Ranks:

@@ -17,12 +17,12 @@ from unas.searching.step import SearchStep
 def watched(search: SearchStep) -> dict[str, float]:
     """Return the learning rates, the norms of the gradients and τ of the last step.
 
-    What is the policy's is absent where it has not learned.
+    What is the policy's is absent where it has not learned, and what is the weights' likewise.
     """
-    figures = {
-        "weights_lr": search.weight_optimiser.param_groups[0]["lr"],
-        "weights_gradient_norm": search.weight_norm,
-    }
+    figures: dict[str, float] = {}
+    if search.weight_norm is not None:
+        figures["weights_lr"] = search.weight_optimiser.param_groups[0]["lr"]
+        figures["weights_gradient_norm"] = search.weight_norm
     if search.policy_norm is not None:
         figures["policy_lr"] = search.policy_optimiser.param_groups[0]["lr"]
         figures["policy_gradient_norm"] = search.policy_norm

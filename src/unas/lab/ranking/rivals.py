@@ -61,7 +61,7 @@ def variant(config: Config, name: str) -> Config:
 
 def uniform_training(config: Config, epochs: int) -> Config:
     """Return a search that only trains weights, under architectures drawn uniformly."""
-    return _with_search(config, warm_up_epochs=epochs, epochs=0)
+    return _with_search(config, warm_up_epochs=epochs, epochs=0, settling_steps=0)
 
 
 def _published(config: Config) -> Config:

@@ -75,8 +75,9 @@ class TimedSession(Session):
     def _is_moment(self, done: int, before: float, now: float) -> bool:
         """Return whether the mode is to be noted so many steps after warm-up."""
         if not self.at:
-            epochs = self.search.config.epochs
-            return done % max(min(self.epoch, epochs * self.epoch // LEAST_MOMENTS), 1) == 0
+            config = self.search.config
+            steps = config.epochs * self.epoch + config.settling_steps
+            return done % max(min(self.epoch, steps // LEAST_MOMENTS), 1) == 0
         return any(before < mark <= now for mark in self.at)
 
 
