@@ -192,8 +192,6 @@ class SearchConfig:
             policy_steps: those of them after warm-up.
             total_steps: steps of the whole search, but for those in which the policy settles.
         """
-        if self.settling_steps and steps >= total_steps:
-            return min((steps - total_steps) / self.settling_steps, 1.0)
         if self.schedule == "whole":
             return steps / total_steps
         warm_up_steps = steps - policy_steps

@@ -211,13 +211,20 @@ class SearchStep:
         self, optimiser: torch.optim.Adam, config: AdamConfig, gradients: Sequence[Tensor]
     ) -> None:
         """Set the learning rate of this step and the gradients."""
-        fraction = 0.0
-        if self.total_steps:
-            fraction = self.config.elapsed(self.steps, self.policy_steps, self.total_steps)
         group = optimiser.param_groups[0]
-        group["lr"] = config.lr_at(fraction)
+        group["lr"] = config.lr_at(self._elapsed)
         for parameter, gradient in zip(group["params"], gradients, strict=True):
             parameter.grad = laid_out_like(gradient, parameter)
+
+    @property
+    def _elapsed(self) -> float:
+        """How much of the learning rates' cosine is over; a settling policy has one of its own."""
+        if not self.total_steps:
+            return 0.0
+        settled = self.steps - self.total_steps
+        if settled >= 0 and self.config.settling_steps:
+            return settled / self.config.settling_steps
+        return self.config.elapsed(self.steps, self.policy_steps, self.total_steps)
 
     def cost(self, batches: Batches, estimator: Estimator, *, keep: bool = True) -> SupernetCost:
         """Return the cost of architectures on these batches; it may keep what the weights need."""
