@@ -21,11 +21,13 @@ from unas.spaces.nasbench201 import to_text
 def found(run: Path) -> dict[str, Any]:
     """Return the seed of a search, what it chose, its policy's mode, and how sure the policy is."""
     path = run / GENOTYPE
+    config = json.loads((run / "config.json").read_text())
     chosen = Genotype.from_json(path.read_text(), str(path))
     probabilities = json.loads((run / POLICY).read_text())[-1]["probabilities"]
     mode = {edge: max(options, key=options.get) for edge, options in probabilities.items()}
     return {
-        "seed": json.loads((run / "config.json").read_text())["seed"],
+        "seed": config["seed"],
+        "settling_steps": config["search"].get("settling_steps", 0),
         "chosen": to_text(chosen),
         "mode": to_text(Genotype(chosen.space, mode)),
         "normalised_entropy": json.loads((run / "summary.json").read_text())["normalised_entropy"],

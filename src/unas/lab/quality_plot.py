@@ -54,11 +54,9 @@ def write_plot(report: Mapping[str, Any], path: Path) -> None:
     axis.set_xlim(0.3, len(order) + 0.7)
     axis.xaxis.get_major_locator().set_params(integer=True)
     cells, seeds, trainings = report["cells"], report["seeds"], report["trainings"]
-    spread = "one seed"
-    if seeds > 1:
-        spread = f"means, a dot for each of {seeds} searches and {trainings} trainings"
+    counts = f"searches: {seeds}, trainings of a random cell: {trainings}"
     figure.suptitle(
-        f"Found cells among {cells} random ones of the same space ({spread})", fontsize=11
+        f"Found cells among {cells} random ones of the same space ({counts})", fontsize=11
     )
     figure.legend(loc="outside lower center", ncols=1, fontsize="small", frameon=False)
     save_figure(figure, path)
