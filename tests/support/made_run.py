@@ -18,6 +18,7 @@ from unas.budgets.budget import read_budgets
 from unas.config.document import config_to_json
 from unas.recipes import recipe
 from unas.report import write_report
+from unas.searching.config import SearchConfig
 
 Element = ElementTree.Element
 STAGES = ("started", "search", "found", "training", "trained", "tested", "finished")
@@ -138,7 +139,8 @@ def made_run(directory: Path, stage: str = "finished", seed: int = 0, **figures:
     """
     at = STAGES.index(stage)
     directory.mkdir(parents=True)
-    config = replace(recipe("digits"), budgets=read_budgets(BUDGETS), seed=seed)
+    search = SearchConfig(warm_up_epochs=2, epochs=10, batch_size=64)
+    config = replace(recipe("digits"), search=search, budgets=read_budgets(BUDGETS), seed=seed)
     (directory / "config.json").write_text(config_to_json(config))
     manifest = {
         "started": "2026-11-24T16:35:02+00:00", "command": ["/bin/unas", "run", "digits", "--out", str(directory)],
