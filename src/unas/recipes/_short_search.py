@@ -21,9 +21,9 @@ def short_search(
 
     The weights are trained on half of the images under hard architectures, and have their time
     before the policy begins: options without weights look best until the others have learned. The
-    policy then follows the other half, at last with the weights at rest. What makes an image hard
-    cancels between architectures that see the same images, so it is settled after some hundred
-    updates, however many images there are.
+    policy then follows the other half. What makes an image hard cancels between architectures that
+    see the same images, so a hundred updates do, and it has no time to drift; more may follow with
+    the weights at rest.
 
     Args:
         warm_up_epochs: epochs that train the weights alone.
