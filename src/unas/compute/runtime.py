@@ -16,6 +16,7 @@ from unas.common.errors import UserError
 from unas.compute.hardware import device_name
 from unas.compute.ranks import Ranks
 from unas.compute.seeds import step_seed
+from unas.compute.threads import MAX_THREADS, torch_threads
 from unas.compute.torchrun import local_rank, under_torchrun
 
 
@@ -27,27 +28,35 @@ class RuntimeConfig:
         device: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
         precision: precision of matrix products and convolutions; "auto" is bfloat16 on CUDA devices
             that compute in it, float32 elsewhere.
+        threads: CPU threads that search and train; 0 for as many as PyTorch takes. Latency is
+            measured with as many as PyTorch takes.
         ranks_compared_every: steps between two comparisons of what all processes of a run have; 0
             for none.
     """
 
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int = 0
     ranks_compared_every: int = 100
 
     def build(self) -> Runtime:
         """Return the runtime.
 
         Raises:
-            UserError: this machine has no such device, or the device can't compute in bfloat16.
+            UserError: this machine has no such device, the device can't compute in bfloat16, or
+                there are no such numbers of threads or steps.
         """
+        if not 0 <= self.threads <= MAX_THREADS:
+            raise UserError(f"threads is {self.threads}; it must be 0 to {MAX_THREADS}")
         if self.ranks_compared_every < 0:
             raise UserError(
                 f"ranks_compared_every is {self.ranks_compared_every}; it must be 0 or more"
             )
         device = find_device(_own_device(self.device))
         dtype = self._dtype(device)
-        return Runtime(device, dtype, Ranks.current(), self.ranks_compared_every)
+        return Runtime(
+            device, dtype, Ranks.current(), self.ranks_compared_every, self.threads or None
+        )
 
     def _dtype(self, device: torch.device) -> torch.dtype:
         if self.precision not in {"auto", "float32", "bfloat16"}:
@@ -74,12 +83,18 @@ class Runtime:
         dtype: torch.float32 or torch.bfloat16.
         ranks: the processes.
         ranks_compared_every: steps between two comparisons of what all processes have; 0 for none.
+        threads: CPU threads that compute; None for as many as PyTorch takes.
     """
 
     device: torch.device
     dtype: torch.dtype
     ranks: Ranks = Ranks()
     ranks_compared_every: int = 100
+    threads: int | None = None
+
+    def computing(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context for steps and evaluations; in it PyTorch has `threads`."""
+        return torch_threads(self.threads)
 
     def autocast(self) -> torch.autocast:
         """Return the context for forward passes; with float32 it changes nothing."""
@@ -120,7 +135,7 @@ class Runtime:
         """Return one line for people: device, threads of a CPU, precision."""
         where = str(self.device)
         if self.device.type == "cpu":
-            threads = torch.get_num_threads()
+            threads = self.threads or torch.get_num_threads()
             where += f", {threads} thread" if threads == 1 else f", {threads} threads"
         precision = str(self.dtype).removeprefix("torch.")
         return f"{device_name(self.device)} ({where}), {precision}"

@@ -110,7 +110,8 @@ class _Record:
 
     def take(self, batches: Batches, step: int) -> None:
         """Call the estimator, and take the weights' gradient as a step of the search does."""
-        with self.search.losses.noise(self.search.seed, step):
+        search = self.search
+        with search.runtime.computing(), search.losses.noise(search.seed, step):
             self._take(batches, step)
 
     def _take(self, batches: Batches, step: int) -> None:

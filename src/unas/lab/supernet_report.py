@@ -58,7 +58,7 @@ def lab_supernet(
     cases = named_estimators(estimators)
     make_directory(out)
     rows = supernet_gradients(config, cases, out, calls=calls, quiet=quiet)
-    threads = torch.get_num_threads()
+    threads = config.runtime.threads or torch.get_num_threads()
     result: dict[str, Any] = {
         "command": command,
         "hardware": f"{cpu_name()}, {threads} threads, device {config.runtime.device}",

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from unas.common.errors import UserError, first_line
+from unas.compute.threads import MAX_THREADS, torch_threads
 from unas.latency import backends
 from unas.latency.backends import Backend, Clock
 from unas.latency.fingerprint import Fingerprint
@@ -21,7 +22,6 @@ from unas.latency.latency import Latency
 
 WINDOW = 5  # runs whose median is compared with that of the runs before
 STEADY = 0.05  # relative difference of two such medians that counts as steady
-MAX_THREADS = 1024  # PyTorch starts as many as it is asked for
 SAMPLES = 50  # runs that a figure is taken from, unless the caller says otherwise
 MAX_SECONDS = 10.0  # that one measurement takes, unless the caller says otherwise
 MIN_SAMPLES = 6  # fewer have no confidence interval of 95 %
@@ -183,18 +183,6 @@ def take_samples(run: Callable[[], float], samples: int, max_seconds: float) -> 
             break
         times.append(run())
     return times
-
-
-@contextmanager
-def torch_threads(threads: int | None) -> Iterator[None]:
-    """Let PyTorch use this many CPU threads for a while; None changes nothing."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def torch_device(device: str | torch.device) -> torch.device:

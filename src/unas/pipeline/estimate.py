@@ -226,10 +226,11 @@ class _Tried:
 
 
 def _tried(make: Callable[[Size], Step], size: Size, runtime: Runtime) -> _Tried:
-    make(size)()  # kernels are made for each size; what they take isn't in proportion to it
+    with runtime.computing():
+        make(size)()  # kernels are made for each size; what they take isn't in proportion to it
     seconds: list[float] = []
     give_back()  # or the blocks of other sizes would serve this one
-    with peak_memory(runtime.device) as peak_bytes:
+    with runtime.computing(), peak_memory(runtime.device) as peak_bytes:
         step = make(size)
         # The first step makes the optimiser's averages, so there are two at least.
         while len(seconds) < 2 or (len(seconds) < MOST_TIMED and sum(seconds) < LONG_SECONDS):

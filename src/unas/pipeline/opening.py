@@ -81,7 +81,8 @@ def work_in(
             if goes_on and holds_run(directory):
                 return _resume(config, record, directory, manifest)
             check(config, data.size, runtime.ranks)
-            try_out(config, data.size, runtime, exports=verb != "search")
+            with runtime.computing():
+                try_out(config, data.size, runtime, exports=verb != "search")
             costs.require_possible()
             manifest[DATA] = asdict(record)
             return RunDirectory.create(directory, config_to_json(config), manifest)

@@ -51,7 +51,9 @@ class ShortTraining:
         A training that leaves out too many updates in a row ends there.
         """
         for step in range(self.total):
-            yield step + 1, self._step(step, *self._stream.batch(step))
+            with self._work.runtime.computing():
+                figures = self._step(step, *self._stream.batch(step))
+            yield step + 1, figures
             if self.is_given_up:
                 return
 

@@ -1,5 +1,6 @@
 """Digits: the whole line in minutes on two CPU cores."""
 
+from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data import Augmentation
 from unas.data.digits import Digits
@@ -28,4 +29,6 @@ def digits() -> Config:
         training=TrainingConfig(
             epochs=25, warm_up_epochs=2, batch_size=64, lr=0.1, augmentation=augmentation
         ),
+        # A layer of 8×8 images takes as long as threads take to start and wait for each other.
+        runtime=RuntimeConfig(threads=1),
     )

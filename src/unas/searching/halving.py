@@ -94,7 +94,7 @@ def compare(
     halvings = _halvings(len(draws), last, int(search.ranks.largest(len(batches))))
     unread = iter(batches)
     read = 0
-    with evaluation_mode(search.judging.supernet):
+    with evaluation_mode(search.judging.supernet), search.runtime.computing():
         for halving in range(halvings + 1):
             if halving:
                 draws = _better_half(draws, last, search.ranks)

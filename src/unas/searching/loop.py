@@ -73,7 +73,8 @@ def search_loop(
     )
     for step, log in steps:
         search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
-        figures = _update(search, train, validation, step - warm_up)
+        with search.runtime.computing():
+            figures = _update(search, train, validation, step - warm_up)
         unshown = watched(search)
         if (step + 1) % epoch and step + 1 < total:
             log(unshown, **figures)

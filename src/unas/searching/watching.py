@@ -41,7 +41,7 @@ def mode_scores(search: SearchStep, batches: Iterable[tuple[Tensor, Tensor]]) ->
     scoring = Scoring()
     is_empty = True
     losses = search.judging
-    with evaluation_mode(losses.supernet):
+    with evaluation_mode(losses.supernet), search.runtime.computing():
         for images, labels in batches:
             scoring.add(losses.logits(images, sample), labels)
             is_empty = False

@@ -40,7 +40,8 @@ def training_loop(
     )
     for step, log in steps:
         training.runtime.compare_ranks(training.named_tensors(), TRAINING, step)
-        figures = training(step, *train.batch(step))
+        with training.runtime.computing():
+            figures = training(step, *train.batch(step))
         log.end_step()
         epoch, left = divmod(step + 1, train.steps_per_epoch)
         if not left:

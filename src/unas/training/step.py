@@ -144,7 +144,7 @@ def evaluate(
     network.eval()
     scoring = Scoring()
     for images, labels in batches:
-        with runtime.autocast():
+        with runtime.computing(), runtime.autocast():
             logits = network(images).float()
         scoring.add(logits, labels)
     return scoring.result(runtime.ranks)
