@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from speed import accuracy, depthwise, memory, peers, scaling, searching, training, user_model
+from speed import accuracy, depthwise, host, memory, peers, scaling, searching, training, user_model
 from speed.section import Section, Settings, put_into
 from unas.common.documents import write_json
 from unas.compute.hardware import cpu_name, device_name
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "model": user_model.model,
     "training": training.training,
     "accuracy": accuracy.accuracy,
+    "host": host.host,
     "memory": memory.memory,
     "scaling": scaling.scaling,
     "depthwise": depthwise.depthwise,
