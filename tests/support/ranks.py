@@ -145,14 +145,14 @@ def disagreement(ranks: Ranks) -> str:
     """
     runtime = RuntimeConfig(device="cpu", ranks_compared_every=5).build()
     step = SearchStep(ModuleSpace(PlainModel), CONFIG, 10, 1, runtime)
-    runtime.compare_ranks(step.named_tensors(), "search", 5)  # nothing is wrong yet
+    runtime.compare_ranks(step.named_tensors, "search", 5)  # nothing is wrong yet
     if ranks.rank == ranks.size - 1:
         with torch.no_grad():
             weight = dict(step.supernet.named_parameters())["model.head.weight"]
             weight[2, 1] = torch.nextafter(weight[2, 1], torch.tensor(torch.inf))
-    runtime.compare_ranks(step.named_tensors(), "search", 7)  # not yet
+    runtime.compare_ranks(step.named_tensors, "search", 7)  # not yet
     try:
-        runtime.compare_ranks(step.named_tensors(), "search", 10)
+        runtime.compare_ranks(step.named_tensors, "search", 10)
     except UserError as error:
         return f"{type(error).__name__}: {error}"
     return "nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -115,14 +115,17 @@ class Runtime:
         finally:
             torch.set_float32_matmul_precision(before)
 
-    def compare_ranks(self, tensors: Mapping[str, Tensor], phase: str, step: int) -> None:
-        """Compare these tensors over all processes, if it is time to after `step` steps of a phase.
+    def compare_ranks(
+        self, tensors: Callable[[], Mapping[str, Tensor]], phase: str, step: int
+    ) -> None:
+        """Compare tensors over all processes, if it is time to after `step` steps of a phase.
 
         Raises:
             UserError: names the first tensor that differs, and the rank.
         """
-        if self.ranks_compared_every and step % self.ranks_compared_every == 0:
-            self.ranks.require_equal(tensors, f"after {phase} step {step}")
+        every = self.ranks_compared_every
+        if self.ranks.size > 1 and every and step % every == 0:
+            self.ranks.require_equal(tensors(), f"after {phase} step {step}")
 
     def synchronise(self) -> None:
         """Wait until the device has finished, as a clock must."""

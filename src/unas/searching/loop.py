@@ -22,6 +22,8 @@ from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
 from unas.searching.watching import mode_scores, watched
 
+PICTURES = 30  # of the policy, at most; one takes as long as a step of a small search
+
 
 def weight_steps(config: SearchConfig, steps_per_epoch: int) -> int:
     """Return in how many steps of a search the weights learn, those of warm-up included."""
@@ -67,12 +69,13 @@ def search_loop(
     epoch = train.steps_per_epoch
     total = total_steps(search.config, epoch)
     warm_up = search.config.warm_up_epochs * epoch
+    pictured_every = math.ceil(total / epoch / PICTURES)
     images = train.batch_size * session.ranks.size
     steps = session.steps(
         SEARCH, total, state, search.skipped, start=search.steps, images_a_step=images
     )
     for step, log in steps:
-        search.runtime.compare_ranks(search.named_tensors(), SEARCH, step)
+        search.runtime.compare_ranks(search.named_tensors, SEARCH, step)
         with search.runtime.computing():
             figures = _update(search, train, validation, step - warm_up)
         unshown = watched(search)
@@ -90,10 +93,11 @@ def search_loop(
         _show(alarms, session)
         probabilities = search.policy.probabilities()
         number = math.ceil((step + 1) / epoch)
+        is_pictured = number % pictured_every == 0 or step + 1 == total
         entry = {"epoch": number, "probabilities": probabilities, "alarms": alarms}
         policies.append(entry)
         session.run.write_json(POLICY, policies)
-        if session.ranks.is_main:
+        if session.ranks.is_main and is_pictured:
             session.run.draw(SEARCH, step + 1, "policy", draw_policy(probabilities))
     return _raised(policies)
 

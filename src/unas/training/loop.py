@@ -39,7 +39,7 @@ def training_loop(
         TRAINING, total, watched.state_dict, training.skipped, start, images_a_step=images
     )
     for step, log in steps:
-        training.runtime.compare_ranks(training.named_tensors(), TRAINING, step)
+        training.runtime.compare_ranks(training.named_tensors, TRAINING, step)
         with training.runtime.computing():
             figures = training(step, *train.batch(step))
         log.end_step()
