@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -59,8 +60,7 @@ def host(settings: Settings) -> Section:
             rounds.append(seconds)
             parts = ", ".join(f"{part} {seconds[part]:.2f} s" for part in PARTS)
             print(f"  {name}, {steps} steps: {parts}", flush=True)
-        total = {part: sorted(seconds[part] for seconds in rounds) for part in PARTS}
-        median = {part: ordered[len(ordered) // 2] for part, ordered in total.items()}
+        median = {part: statistics.median(seconds[part] for seconds in rounds) for part in PARTS}
         shares = [f"{100 * median[part] / median['step']:.1f} %" for part in PARTS[1:]]
         rows.append((name, f"{steps}", f"{1e3 * median['step'] / steps:.0f} ms", *shares))
         figures[name] = {"steps": steps, "rounds": rounds}
@@ -97,7 +97,7 @@ def _search(config: Config, device: torch.device) -> tuple[int, dict[str, float]
         train, validation = search_streams(config, work.data, work.ranks)
         search = new_search(work, train.steps_per_epoch)
         watch = watched_batches(work.data, validation.image_set, work.ranks)
-        search(*train.batch(0), *validation.batch(0))  # the first one settles the layout
+        search(*train.batch(0), *validation.batch(0))  # what is loaded once is no step's
         search = new_search(work, train.steps_per_epoch)
         with clock.watching():
             start = time.perf_counter()

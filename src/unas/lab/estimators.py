@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from unas.common.errors import UserError
 from unas.common.files import make_directory, write_text
 from unas.common.registry import one_of
 from unas.compute.hardware import cpu_name
+from unas.compute.threads import torch_threads
 from unas.estimators import Estimator
 from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
@@ -108,7 +108,7 @@ def lab_estimators(
     make_directory(out)
     rows: list[dict[str, Any]] = []
     with (
-        _one_thread(),
+        torch_threads(1),
         Progress("estimators", len(chosen) * len(cases), out, quiet=quiet) as progress,
     ):
         for problem in chosen:
@@ -191,14 +191,3 @@ def _rows(problem: Problem, cases: Mapping[str, Estimator], calls: int, seed: in
             ratio_high=high,
             microseconds=median_microseconds(case, problem, num_samples=GROUP, calls=timed),
         )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: the tensors are tiny."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
