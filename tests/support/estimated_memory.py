@@ -1,4 +1,4 @@
-"""What a dry run says that a search step takes, and what it takes, in a process of its own.
+"""What a dry run says that a step takes, and what it takes, in a process of its own.
 
 Prints both as JSON, in bytes: `python -m estimated_memory relaxed`.
 """
@@ -11,18 +11,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 import unas
 from unas.compute.peak_memory import peak_memory
 from unas.config import Config
+from unas.costs.blocks import random_genotypes
 from unas.data import DataSize
 from unas.estimators.reinforce import Reinforce
 from unas.nn.lease import give_back
 from unas.pipeline import estimate
-from unas.pipeline.estimate import of_search, sizes
+from unas.pipeline.estimate import of_search, of_training, sizes
 from unas.searching.config import SearchConfig
 from unas.searching.step import SearchStep
+from unas.training import TrainingStep
 
 DIGITS = DataSize(train=1437, test=360, num_classes=10, image_shape=(1, 8, 8))
 CPU = torch.device("cpu")
@@ -56,17 +59,40 @@ def memory_of(config: Config) -> int:
         return peak_bytes()
 
 
-def main(search: str) -> None:
-    """Print what is said from steps of at most 64 of 256 images, and what these take."""
-    torch.manual_seed(0)
-    # As if larger steps took too long, whatever else the machine does.
-    estimate.LONG_SECONDS = 10.0
+def of_a_search(changes: Mapping[str, Any]) -> tuple[float, float]:
+    """Return what is said from steps of at most 64 of 256 images, and what all take."""
+    # As if larger steps took too long.
     estimate.sizes = lambda *batch: sizes(*batch)[:-2]  # type: ignore[assignment]
-    config = digits(batch_size=256, **SEARCHES[search])
+    config = digits(batch_size=256, **changes)
     said = of_search(config, DIGITS, config.runtime.build())
     if said.tried != "4 and 64":
         raise SystemExit(f"{said.tried} images were tried")
-    print(json.dumps([said.memory_bytes, memory_of(config)]))
+    return said.memory_bytes, memory_of(config)
+
+
+def of_a_training() -> tuple[float, float]:
+    """Return what is said of a training, and what a few steps take."""
+    config = digits()
+    (genotype,) = random_genotypes(config.space, 1, np.random.default_rng(0))
+    runtime = config.runtime.build()
+    said = of_training(config, DIGITS, runtime, genotype)
+    if said.tried != "64":
+        raise SystemExit(f"{said.tried} images were tried")
+    network = config.blueprint(10, (1, 8, 8)).network(genotype)
+    x, y = torch.randn(64, 1, 8, 8), torch.randint(0, 10, (64,))
+    with peak_memory(CPU) as peak_bytes:
+        step = TrainingStep(network, config.training, runtime, 0, 1)
+        for _ in range(3):
+            step(0, x, y)
+        return said.memory_bytes, peak_bytes()
+
+
+def main(what: str) -> None:
+    """Print both figures of a search by its name, or of a training."""
+    torch.manual_seed(0)
+    estimate.LONG_SECONDS = 10.0  # whatever else the machine does
+    figures = of_a_training() if what == "training" else of_a_search(SEARCHES[what])
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":
