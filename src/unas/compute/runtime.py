@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +16,9 @@ from unas.compute.hardware import device_name
 from unas.compute.ranks import Ranks
 from unas.compute.seeds import step_seed
 from unas.compute.threads import MAX_THREADS, torch_threads
-from unas.compute.torchrun import local_rank, under_torchrun
+from unas.compute.torchrun import local_rank, local_size, under_torchrun
+
+Recompute = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,16 @@ class RuntimeConfig:
             measured with as many as PyTorch takes.
         ranks_compared_every: steps between two comparisons of what all processes of a run have; 0
             for none.
+        recompute: whether a search computes parts of its supernet again in the backward, instead
+            of keeping what that needs: less memory, more time, the same numbers up to rounding.
+            "auto": where a step would need more than is free; "always" or "never".
     """
 
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
     ranks_compared_every: int = 100
+    recompute: Recompute = "auto"
 
     def build(self) -> Runtime:
         """Return the runtime.
@@ -52,10 +57,17 @@ class RuntimeConfig:
             raise UserError(
                 f"ranks_compared_every is {self.ranks_compared_every}; it must be 0 or more"
             )
+        if self.recompute not in get_args(Recompute):
+            known = " or ".join(get_args(Recompute))
+            raise UserError(f"recompute is {self.recompute!r}; it must be {known}")
         device = find_device(_own_device(self.device))
-        dtype = self._dtype(device)
         return Runtime(
-            device, dtype, Ranks.current(), self.ranks_compared_every, self.threads or None
+            device,
+            self._dtype(device),
+            Ranks.current(),
+            self.ranks_compared_every,
+            self.threads or None,
+            recomputes=self.recompute == "always",
         )
 
     def _dtype(self, device: torch.device) -> torch.dtype:
@@ -84,6 +96,7 @@ class Runtime:
         ranks: the processes.
         ranks_compared_every: steps between two comparisons of what all processes have; 0 for none.
         threads: CPU threads that compute; None for as many as PyTorch takes.
+        recomputes: a search computes parts of its supernet again in the backward.
     """
 
     device: torch.device
@@ -91,6 +104,7 @@ class Runtime:
     ranks: Ranks = Ranks()
     ranks_compared_every: int = 100
     threads: int | None = None
+    recomputes: bool = False
 
     def computing(self) -> contextlib.AbstractContextManager[None]:
         """Return the context for steps and evaluations; in it PyTorch has `threads`."""
@@ -165,8 +179,7 @@ def _own_device(name: str) -> str:
         return name
     if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
         return f"cuda:{local_rank()}"
-    has_neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1
-    if has_neighbours and re.fullmatch(r"cuda:\d+", name):
+    if local_size() > 1 and re.fullmatch(r"cuda:\d+", name):
         raise UserError(
             f"device {name!r} would be that of every process; use --device cuda, one each"
         )

@@ -44,6 +44,11 @@ def local_rank() -> int:
     return _number("LOCAL_RANK")
 
 
+def local_size() -> int:
+    """Return how many processes this machine has, 1 for one that is alone."""
+    return _number("LOCAL_WORLD_SIZE") or 1
+
+
 def job() -> str | None:
     """Return what torchrun calls the job that this process belongs to, None when it is alone."""
     return os.environ.get("TORCHELASTIC_RUN_ID") if under_torchrun() else None

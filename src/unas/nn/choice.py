@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from unas.architecture.policy import Sample
 from unas.common.errors import UserError
@@ -23,6 +24,7 @@ from unas.nn.mixed import (
     spread,
     weighted_sum,
 )
+from unas.nn.recomputation import Recomputable, buffers_kept
 
 # What may return its input, or a view of it.
 _MAY_PASS_ON = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
@@ -119,7 +121,7 @@ class Choice(nn.Module):
                 )
 
 
-class OpChoice(Choice):
+class OpChoice(Recomputable, Choice):
     """A choice among operations on one input.
 
     A relaxed sample runs them all and weighs their outcomes; a hard one runs only what was picked,
@@ -206,8 +208,18 @@ class OpChoice(Choice):
 
     def _run(self, sample: Sample, inputs: Tensor, o: int) -> Tensor:
         version = _version(inputs)
-        with sample_scope(sample):  # for the choices inside of the operation
-            outcome: Tensor = self.candidates[o](inputs)
+        operation = self.candidates[o]
+        if self.recomputes and torch.is_grad_enabled():
+            outcome: Tensor = checkpoint(
+                self._outcome,
+                operation,
+                sample,
+                inputs,
+                use_reentrant=False,
+                context_fn=lambda: (nullcontext(), buffers_kept(operation)),
+            )
+        else:
+            outcome = self._outcome(operation, sample, inputs)
         if _version(inputs) != version:
             raise UserError(
                 f"OpChoice {self.name!r}: option {self.options[o]!r} changes its input in place, "
@@ -215,6 +227,11 @@ class OpChoice(Choice):
                 "F.relu(x) instead of F.relu_(x)"
             )
         return outcome
+
+    @staticmethod
+    def _outcome(operation: nn.Module, sample: Sample, inputs: Tensor) -> Tensor:
+        with sample_scope(sample):  # for the choices inside of the operation
+            return operation(inputs)  # type: ignore[no-any-return]
 
 
 def passes_on(operation: nn.Module) -> bool:

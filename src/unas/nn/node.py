@@ -19,6 +19,7 @@ from unas.nn.mixed import Routes
 from unas.nn.node_call import NodeCall, Wants, kernels
 from unas.nn.node_table import NodeTable
 from unas.nn.ops import FactorizedReduce
+from unas.nn.wanted import askable, is_reached, probe
 
 _MAX_CHANNELS = 1024  # wider matrices leave a core's cache, which node.c counts on
 
@@ -91,11 +92,10 @@ class NativeNode:
         parameters = call.parameters()
         if not (torch.is_grad_enabled() and _any_requires_grad(*states, weights, *parameters)):
             return call.forward(states, weights, parameters, keeps=False)
-        if weights.requires_grad and weights.is_leaf:
-            weights = weights.view_as(weights)  # a leaf can't be asked whether it is wanted
-        states = [state.view_as(state) if state.is_leaf else state for state in states]
-        probe = _Probe.apply(*parameters)
-        outcome: Tensor = _MixedNode.apply(call, weights, probe, *states, *parameters)
+        states = [askable(state) for state in states]
+        outcome: Tensor = _MixedNode.apply(
+            call, askable(weights), probe(parameters), *states, *parameters
+        )
         return outcome
 
 
@@ -129,18 +129,6 @@ def _any_requires_grad(*tensors: Tensor) -> bool:
     return any(tensor.requires_grad for tensor in tensors)
 
 
-class _Probe(torch.autograd.Function):
-    """Stands for all parameters of a node: whether it is reached says whether they are wanted."""
-
-    @staticmethod
-    def forward(_ctx: Any, *_parameters: Tensor) -> Tensor:
-        return torch.empty(0)
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> tuple[None, ...]:
-        return (None,) * len(ctx.needs_input_grad)
-
-
 class _MixedNode(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -158,19 +146,9 @@ class _MixedNode(torch.autograd.Function):
         weights, *tensors = ctx.saved_tensors
         num_states = len(call.state_sizes)
         nodes = [node for node, _ in ctx.next_functions[: 2 + num_states]]
-        reached = [_is_reached(node) for node in nodes]
+        reached = [is_reached(node) for node in nodes]
         wants = Wants(reached[0], reached[1], reached[2:])
         of_weights, of_states, of_parameters = call.backward(
             gradient, tensors[:num_states], weights, tensors[num_states:], wants
         )
         return None, of_weights, None, *of_states, *of_parameters
-
-
-def _is_reached(node: Any) -> bool:
-    """Return whether the backward that is running goes on to a node of the graph.
-
-    Autograd leaves out whole nodes that nobody asks for, but tells a Python node nothing about
-    which of its gradients are wanted. The policy's backward must not pay for the gradients of the
-    network's weights, nor theirs for the policy's.
-    """
-    return node is not None and bool(torch._C._will_engine_execute_node(node))

@@ -22,8 +22,9 @@ class _Zero(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight_gradient = ctx.gradient_of(gradient, *ctx.saved_tensors)
-        return weight_gradient, None, None, *(None for _ in ctx.saved_tensors)
+        saved = ctx.saved_tensors
+        weight_gradient = ctx.gradient_of(gradient, *saved)
+        return weight_gradient, None, None, *(None for _ in saved)
 
 
 def weight_path(

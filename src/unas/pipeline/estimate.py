@@ -108,6 +108,20 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
 
 
+def most_memory_of_search(config: Config, data: DataSize, runtime: Runtime) -> float:
+    """Return the bytes that a step of the search takes at most, from the smallest step alone.
+
+    It is in proportion to the images, which weights aren't.
+    """
+    search = config.search
+    smallest = sizes(search.batch_size, search.num_architectures(search.batch_size))[0]
+    make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
+    with runtime.computing(), peak_memory(runtime.device) as peak_bytes:
+        make(smallest)()
+        taken = peak_bytes()
+    return taken * search.batch_size / smallest.images
+
+
 def _steps(
     config: Config,
     data: DataSize,

@@ -29,6 +29,7 @@ from unas.pipeline.batches import (
     watched_batches,
 )
 from unas.pipeline.choosing import choose_architecture
+from unas.pipeline.room import with_room
 from unas.pipeline.work import Work, read_summary
 from unas.runs.names import GENOTYPE, ONNX, TRAINING, WEIGHTS
 from unas.runs.network import save_network
@@ -64,12 +65,13 @@ def find_genotype(work: Work) -> Genotype:
 def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
     """Return the supernet, the policy and their optimisers as they are before the first step."""
     config = work.config
+    runtime = with_room(config, work.data.size, work.runtime, quiet=work.session.quiet)
     return SearchStep(
         config.space,
         config.steered_search(),
         work.data.num_classes,
         work.data.image_shape[0],
-        work.runtime,
+        runtime,
         seed=config.seed,
         total_steps=weight_steps(config.search, steps_per_epoch),
         policy_terms=work.costs.terms,

@@ -20,6 +20,7 @@ from unas.pipeline.batches import count_trained
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.estimate import Estimate, of_search, of_training
+from unas.pipeline.room import with_room
 from unas.pipeline.rungs import count_steps, planned
 from unas.pipeline.trial import try_out
 from unas.runs.names import SEARCH, TRAINING
@@ -82,6 +83,7 @@ def _network(config: Config, data: DataSize) -> dict[str, Any]:
 def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
     """Return the steps of each phase, and what they take."""
     estimates: dict[str, Estimate] = {}
+    recomputes = False
     trained = count_trained(config, data.train)
     steps = {TRAINING: config.training.epochs * (trained // config.training.batch_size)}
     devices = [runtime.device] if runtime.device.type == "cuda" else []
@@ -93,12 +95,17 @@ def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
             finals = {FINALISTS: count_steps(config, plan, data.train)} if plan else {}
             steps = {SEARCH: of_search_alone} | finals | steps
             if steps[SEARCH]:
-                estimates[SEARCH] = of_search(config, data, runtime)
+                searching = with_room(config, data, runtime, quiet=True)
+                estimates[SEARCH] = of_search(config, data, searching)
+                recomputes = searching.recomputes
         if steps[TRAINING]:
             estimates[TRAINING] = of_training(config, data, runtime, _genotype(config))
             if FINALISTS in steps:
                 estimates[FINALISTS] = estimates[TRAINING]
-    return _figures(steps, estimates)
+    figures = _figures(steps, estimates)
+    if recomputes:
+        figures["search_recomputes"] = "parts of the supernet in the backward, to save memory"
+    return figures
 
 
 def _figures(steps: dict[str, int], estimates: dict[str, Estimate]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from unas.compute.seeds import generator_for
 from unas.compute.shapes import Images, Labels, PerImage, Scalar
 from unas.compute.weights import load_weights
 from unas.estimators import Estimator, draw_hard, draw_relaxed
+from unas.nn.recomputation import recompute_parts
 from unas.objectives import RunningTerm
 from unas.runs.checkpoints import load_into, whole
 from unas.searching.averaging import averaged
@@ -88,6 +89,8 @@ class SearchStep:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.supernet = space.supernet(num_classes, image_channels).to(runtime.device)
+        if runtime.recomputes:
+            recompute_parts(self.supernet)
         self.weights = [weight for weight in self.supernet.parameters() if weight.requires_grad]
         self.losses = Losses(self.supernet, runtime)
         self.average = averaged(self.supernet, config.average) if config.average else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import cast
 
@@ -20,6 +20,7 @@ from unas.nn.ops import (
     SeparableConv,
     build_operation,
 )
+from unas.nn.recomputation import Recomputable, recomputed
 from unas.spaces.darts.chain import CellShape, cell_shapes
 from unas.spaces.darts.choices import CELLS, slot_names
 from unas.spaces.darts.ends import CifarStem, ImageNetStem
@@ -181,7 +182,7 @@ class MixedEdge(nn.ModuleList):
         return images if rows is None else take(images, rows)
 
 
-class MixedCell(nn.Module):
+class MixedCell(Recomputable):
     """Preprocessing of two inputs, then nodes over all earlier states, concatenated."""
 
     def __init__(self, operations: Sequence[str], shape: CellShape, bn: BatchNormRows) -> None:
@@ -206,6 +207,17 @@ class MixedCell(nn.Module):
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the nodes' states [B, nodes·channels, H, W]."""
+        if not self.recomputes:
+            return self._run(before, previous, plans)
+
+        def run(before: Tensor, previous: Tensor, *weights: Tensor) -> Tensor:
+            of_nodes = zip(plans, weights, strict=True)
+            again = [replace(plan, weights=of_node) for plan, of_node in of_nodes]
+            return self._run(before, previous, again)
+
+        return recomputed(self, run, before, previous, *(plan.weights for plan in plans))
+
+    def _run(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         states = [CellState(self._inputs[0].run(before)), CellState(self._inputs[1].run(previous))]
         remaining = iter(cast("Iterable[MixedEdge]", self.edges))
         for plan, native in zip(plans, self._native_nodes, strict=True):

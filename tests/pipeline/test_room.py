@@ -1,0 +1,103 @@
+"""What a search does where a step of it doesn't fit into memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny import tiny_recipe
+from unas.common.errors import UserError
+from unas.compute.runtime import RuntimeConfig
+from unas.config import Config
+from unas.data import DataSize
+from unas.pipeline import room, search
+from unas.pipeline.estimate import Estimate
+from unas.pipeline.preflight import preflight
+from unas.pipeline.room import with_room
+from unas.runs.checkpoints import Checkpoints, read_checkpoint
+
+DATA = DataSize(1000, 100, 10, (1, 8, 8))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let a step need 1,000 MiB, and 400 where parts are computed again."""
+    needs = {False: 1000 * 2**20, True: 400 * 2**20}
+    monkeypatch.setattr(room, "most_memory_of_search", lambda *_: 5000 * 2**20)
+    monkeypatch.setattr(
+        room, "of_search", lambda _c, _d, runtime: Estimate(1.0, needs[runtime.recomputes], "2")
+    )
+    monkeypatch.setattr(room, "MOST_A_PIXEL", 2**30)
+    return monkeypatch
+
+
+def chosen(machine: pytest.MonkeyPatch, free: int | None, config: Config | None = None) -> bool:
+    bytes_free = None if free is None else free * 2**20
+    machine.setattr(room, "free_memory", lambda _: bytes_free)
+    config = config or tiny_recipe()
+    return with_room(config, DATA, config.runtime.build(), quiet=False).recomputes
+
+
+@pytest.mark.parametrize("free", [6000, 1200, None])
+def test_what_fits_is_left_as_it_is(
+    machine: pytest.MonkeyPatch, free: int | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not chosen(machine, free)
+    assert "memory" not in capfd.readouterr().err
+
+
+def test_what_does_not_fit_is_computed_again(
+    machine: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert chosen(machine, 600)
+    said = " ".join(capfd.readouterr().err.split())
+    assert "needs 1000.0 MiB of memory, and 600.0 MiB are free" in said
+    assert "computed again in the backward, which needs 400.0 MiB" in said
+    assert "search.batch_size" not in said
+
+
+def test_what_does_not_fit_even_so_says_what_to_lower(
+    machine: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert chosen(machine, 300)
+    assert "lower search.batch_size" in " ".join(capfd.readouterr().err.split())
+
+
+@pytest.mark.parametrize(("recompute", "expected"), [("always", True), ("never", False)])
+def test_who_decides_is_obeyed(
+    machine: pytest.MonkeyPatch,
+    recompute: str,
+    expected: bool,
+) -> None:
+    config = replace(tiny_recipe(), runtime=RuntimeConfig("cpu", recompute=recompute))  # type: ignore[arg-type]
+    assert chosen(machine, 300, config) == expected
+
+
+def test_a_small_step_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "free_memory", lambda _: 2**40)
+    monkeypatch.setattr(room, "most_memory_of_search", None)
+    config = tiny_recipe()
+    assert not with_room(config, DATA, config.runtime.build(), quiet=False).recomputes
+
+
+def test_a_search_that_recomputes_finds_the_same(tmp_path: Path) -> None:
+    ends = []
+    for recompute in ("never", "always"):
+        config = replace(tiny_recipe(), runtime=RuntimeConfig("cpu", recompute=recompute))  # type: ignore[arg-type]
+        search(config, out=tmp_path / recompute, quiet=True)
+        (*_, newest) = Checkpoints(tmp_path / recompute / "checkpoints").paths()
+        ends.append(read_checkpoint(newest).state["state"]["search"])
+    torch.testing.assert_close(ends[1]["policy"], ends[0]["policy"], rtol=1e-3, atol=1e-4)
+
+
+def test_a_dry_run_says_what_a_search_would_do(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(room, "free_memory", lambda _: 600 * 2**20)
+    assert "backward" in preflight(tiny_recipe())["search_recomputes"]
+
+
+def test_a_typo_is_refused() -> None:
+    with pytest.raises(UserError, match="recompute is 'sometimes'; it must be auto or always or n"):
+        RuntimeConfig("cpu", recompute="sometimes").build()  # type: ignore[arg-type]
