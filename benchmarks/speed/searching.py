@@ -41,12 +41,14 @@ def configs(settings: Settings) -> dict[str, Config]:
     plain = replace(recipe, space=space, runtime=replace(recipe.runtime, precision="float32"))
     routed = replace(plain, space=replace(space, bn="routed"))
     bfloat16 = replace(plain, runtime=replace(plain.runtime, precision="bfloat16"))
+    recomputed = replace(plain, runtime=replace(plain.runtime, recompute="always"))
     gumbel = replace(plain.search, estimator=GumbelSoftmax())
     hard = replace(plain.search, estimator=Reinforce(), weights_on="hard")
     shared = replace(hard, batch_size=settings.batch, architectures_per_batch=4)
     return {
         '`rebar`, `bn="batch"`': plain,
         '`rebar`, `bn="routed"`': routed,
+        '`rebar`, `bn="batch"`, cells computed again': recomputed,
         '`rebar`, `bn="batch"`, bfloat16': bfloat16,
         "`gumbel_softmax`": replace(plain, search=gumbel),
         "`reinforce`, hard weights, routed, one architecture an image": replace(
