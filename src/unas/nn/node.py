@@ -56,7 +56,7 @@ class NativeNode:
     def runs(self, states: Sequence[Tensor], weights: Tensor) -> bool:
         """Return whether node.c can run the node on these states as the modules would."""
         return (
-            self.table.is_uniform
+            self.is_as_built
             and self.table.channels <= _MAX_CHANNELS
             and all(_is_plain(tensor) for tensor in (*states, weights))
             and not torch.is_autocast_enabled("cpu")
@@ -64,9 +64,16 @@ class NativeNode:
             and not torch._C._functorch.maybe_current_level()
             and not torch._C._len_torch_dispatch_stack()  # who counts operations must see them
             and self._uses_batch_statistics()
+            and kernels() is not None
+        )
+
+    @property
+    def is_as_built(self) -> bool:
+        """Whether nobody has changed the modules, which must then be run one by one."""
+        return (
+            self.table.is_uniform
             and not any(self._hooks)  # whoever follows a module must see it run
             and self.table.has_plain_parameters
-            and kernels() is not None
         )
 
     def _uses_batch_statistics(self) -> bool:

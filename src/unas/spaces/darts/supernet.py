@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unas.architecture.policy import Sample
+from unas.nn.grouped import GroupedCell, pays_on
 from unas.nn.mixed import BatchNormRows, Routes, has_batch_norm, mix, routes, spread, take
 from unas.nn.node import NativeLayer, NativeNode
 from unas.nn.ops import (
@@ -204,6 +205,7 @@ class MixedCell(Recomputable):
             self.edges.extend(edges)
             numbered = [(j, operation) for j, edge in enumerate(edges) for operation in edge]
             self._native_nodes.append(NativeNode(numbered, channels, strides))
+        self._together = self._grouped(shape)
 
     def forward(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
         """Return the nodes' states [B, nodes·channels, H, W]."""
@@ -218,7 +220,10 @@ class MixedCell(Recomputable):
         return recomputed(self, run, before, previous, *(plan.weights for plan in plans))
 
     def _run(self, before: Tensor, previous: Tensor, plans: Sequence[NodePlan]) -> Tensor:
-        states = [CellState(self._inputs[0].run(before)), CellState(self._inputs[1].run(previous))]
+        inputs = [self._inputs[0].run(before), self._inputs[1].run(previous)]
+        if self._runs_grouped(plans):
+            return self._together(inputs, [plan.weights for plan in plans])
+        states = [CellState(images) for images in inputs]
         remaining = iter(cast("Iterable[MixedEdge]", self.edges))
         for plan, native in zip(plans, self._native_nodes, strict=True):
             edges = [next(remaining) for _ in states]
@@ -229,6 +234,21 @@ class MixedCell(Recomputable):
                 mixed = self._mix(plan, edges, states)
             states.append(CellState(mixed))
         return torch.cat([state.images for state in states[2:]], 1)
+
+    def _grouped(self, shape: CellShape) -> GroupedCell:
+        remaining = iter(cast("Iterable[MixedEdge]", self.edges))
+        operations = [
+            [list(next(remaining)) for _ in range(node + 2)] for node in range(shape.nodes)
+        ]
+        eps = self._native_nodes[0].table.eps
+        return GroupedCell(operations, shape.channels, shape.stride(0), eps)
+
+    def _runs_grouped(self, plans: Sequence[NodePlan]) -> bool:
+        return (
+            plans[0].rows_of is None
+            and pays_on(plans[0].weights.device)
+            and all(node.is_as_built for node in self._native_nodes)
+        )
 
     def _rows_of(self, plan: NodePlan) -> Routes | None:
         """Return the images that each operation of a node runs on."""

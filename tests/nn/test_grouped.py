@@ -1,0 +1,157 @@
+"""Cells whose operations run together, against the plain supernet and against the modules."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import supernet_comparison
+from unas.architecture.policy import Sample
+from unas.nn.recomputation import recompute_parts
+from unas.spaces.darts import DartsSpace, supernet
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Return what lets operations run together on a CPU too, or one by one again."""
+
+    def switch(is_on: bool) -> None:
+        monkeypatch.setattr(supernet, "pays_on", lambda _: is_on)
+
+    return switch
+
+
+@pytest.mark.parametrize(
+    ("changes", "stem", "size"),
+    [
+        ({"operations": 7, "layers": 5}, "cifar", 16),
+        ({"operations": 7, "layers": 5}, "imagenet", 64),
+        ({"operations": 1, "layers": 3}, "cifar", 12),
+        ({"operations": 2, "layers": 3}, "cifar", 12),
+        ({"operations": 4, "layers": 3, "nodes": 1}, "cifar", 12),
+        ({"operations": 4, "layers": 3, "nodes": 5}, "cifar", 12),
+        ({"operations": 3, "layers": 3, "channels": 6}, "cifar", 12),
+    ],
+)
+def test_outputs_and_all_gradients_equal_the_plain_supernet(
+    together: Callable[[bool], None], changes: dict[str, Any], stem: Any, size: int
+) -> None:
+    together(True)
+    space = DartsSpace(**{"channels": 4, **changes}, stem=stem)
+    found = supernet_comparison.compare(space, 4, False, batch=8, size=size)
+    assert found.largest < 1e-9
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operators that are called, but for those that only look at memory otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self,
+        function: Any,
+        types: Any,
+        arguments: tuple[Any, ...] = (),
+        keywords: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if not (function.is_view or "empty" in str(function) or "_view" in str(function)):
+            self.count[str(function)] += 1
+        return function(*arguments, **(keywords or {}))
+
+
+def gradients(
+    space: DartsSpace, sample: Sample, side: int, *, recomputes: bool = False
+) -> tuple[list[Tensor], int]:
+    """Return the logits and all gradients, and how many operators a GPU would run for them."""
+    torch.manual_seed(0)
+    net = space.supernet(10).double()
+    if recomputes:
+        recompute_parts(net)
+    images = torch.randn(4, 3, side, side, dtype=torch.float64)
+    with Calls() as calls:
+        logits = net(images, sample)
+        weights = [*sample.groups, *net.parameters()]
+        found = torch.autograd.grad(logits.square().sum(), weights)
+    return [logits, *found], calls.count.total()
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_odd_sizes_equal_the_modules(
+    together: Callable[[bool], None],
+    recomputes: bool,
+) -> None:
+    space = DartsSpace(channels=4, layers=3, operations=7)
+    sample = supernet_comparison.draw(space, 2, is_hard=False)
+    outcomes = []
+    for is_on in (True, False):
+        together(is_on)
+        outcomes.append(gradients(space, sample, 13, recomputes=is_on and recomputes)[0])
+    torch.testing.assert_close(*outcomes, rtol=1e-8, atol=1e-10)
+
+
+def test_a_gpu_gets_a_third_of_the_kernels(together: Callable[[bool], None]) -> None:
+    space = DartsSpace(channels=4, layers=5, operations=7)
+    sample = supernet_comparison.draw(space, 2, is_hard=False)
+    counts = []
+    for is_on in (True, False):
+        together(is_on)
+        counts.append(gradients(space, sample, 12)[1])
+    assert 3 * counts[0] < counts[1]
+
+
+def test_a_module_that_somebody_follows_is_run(together: Callable[[bool], None]) -> None:
+    together(True)
+    space = DartsSpace(channels=4, layers=3)
+    net: Any = space.supernet(10).double()
+    seen = []
+    net.cells[1].edges[0][1][1].register_forward_hook(lambda *_: seen.append(1))
+    sample = supernet_comparison.draw(space, 2, is_hard=False)
+    net(torch.randn(2, 3, 8, 8, dtype=torch.float64), sample)
+    assert seen == [1]
+
+
+def test_a_copy_uses_its_own_weights(together: Callable[[bool], None]) -> None:
+    together(True)
+    space = DartsSpace(channels=4, layers=3)
+    net = space.supernet(10).double()
+    sample = supernet_comparison.draw(space, 2, is_hard=False)
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    expected = net(images, sample)
+    with torch.no_grad():
+        for weight in copy.deepcopy(net).parameters():
+            weight.zero_()
+    torch.testing.assert_close(net(images, sample), expected)
+
+
+def test_bfloat16_is_near(together: Callable[[bool], None]) -> None:
+    space = DartsSpace(channels=4, layers=3)
+    torch.manual_seed(0)
+    net = space.supernet(10)
+    sample = supernet_comparison.draw(space, 2, is_hard=False).detach()
+    images = torch.randn(8, 3, 16, 16)
+    together(True)
+    with torch.autocast("cpu", torch.bfloat16):
+        outcome = net(images, sample)
+    together(False)
+    torch.testing.assert_close(outcome.float(), net(images, sample), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_what_a_cpu_gives() -> None:
+    space = DartsSpace(channels=4, layers=3, operations=7)
+    torch.manual_seed(0)
+    net = space.supernet(10).double()
+    sample = supernet_comparison.draw(space, 2, is_hard=False)
+    images = torch.randn(4, 3, 13, 13, dtype=torch.float64)
+    expected = net(images, sample)
+    found = net.to("cuda")(images.to("cuda"), sample)
+    torch.testing.assert_close(found.cpu(), expected)
