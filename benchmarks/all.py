@@ -19,7 +19,18 @@ from typing import Any
 
 import torch
 
-from speed import accuracy, depthwise, host, memory, peers, scaling, searching, training, user_model
+from speed import (
+    accuracy,
+    depthwise,
+    host,
+    kernels,
+    memory,
+    peers,
+    scaling,
+    searching,
+    training,
+    user_model,
+)
 from speed.section import Section, Settings, put_into
 from unas.common.documents import write_json
 from unas.compute.hardware import cpu_name, device_name
@@ -30,6 +41,7 @@ SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "training": training.training,
     "accuracy": accuracy.accuracy,
     "host": host.host,
+    "kernels": kernels.kernels,
     "memory": memory.memory,
     "scaling": scaling.scaling,
     "depthwise": depthwise.depthwise,

@@ -70,3 +70,14 @@ def test_what_the_kernel_has_no_way_for_is_left_to_the_plain_loop() -> None:
     assert not adam([spread_out], lr=0.1, weight_decay=0.0).param_groups[0]["fused"]
     complex_one = nn.Parameter(torch.ones(2, dtype=torch.complex64))
     assert not adam([complex_one], lr=0.1, weight_decay=0.0).param_groups[0]["fused"]
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 3, 3), (6, 6, 1, 1), (1, 5, 1, 3)])
+def test_what_lies_in_memory_alike_is_not_copied(shape: tuple[int, ...]) -> None:
+    model = torch.empty(shape).contiguous(memory_format=torch.channels_last)
+    values = torch.randn(shape)
+    found = laid_out_like(values, model)
+    assert found.stride() == model.stride()
+    torch.testing.assert_close(found, values, rtol=0, atol=0)
+    is_alike = shape != (1, 5, 1, 3)
+    assert (found.data_ptr() == values.data_ptr()) == is_alike
