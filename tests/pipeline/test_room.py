@@ -10,9 +10,11 @@ import torch
 
 from tiny import tiny_recipe
 from unas.common.errors import UserError
+from unas.compute.ranks import Ranks
 from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data import DataSize
+from unas.estimators.reinforce import Reinforce
 from unas.pipeline import room, search
 from unas.pipeline.estimate import Estimate
 from unas.pipeline.preflight import preflight
@@ -74,6 +76,15 @@ def test_who_decides_is_obeyed(
 ) -> None:
     config = replace(tiny_recipe(), runtime=RuntimeConfig("cpu", recompute=recompute))  # type: ignore[arg-type]
     assert chosen(machine, 300, config) == expected
+
+
+def test_what_one_of_several_processes_does_is_estimated() -> None:
+    config = tiny_recipe()
+    search = replace(config.search, estimator=Reinforce(), weights_on="hard", balanced=True)
+    config = replace(config, search=search)
+    four = replace(config.runtime.build(), ranks=Ranks(size=4))
+    own = room._of_one_process(config, four).search
+    assert (own.batch_size, own.architectures_per_batch) == (6, 1)
 
 
 def test_a_small_step_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:

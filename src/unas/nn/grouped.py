@@ -92,7 +92,7 @@ class GroupedCell:
         nodes: list[Tensor] = []
         for number, group in enumerate(self._groups):
             active = images.relu()
-            terms = to_come
+            terms = [*to_come]
             if of_convolutions:
                 stride = self.stride if number == 0 else 1
                 spread = self._for_each_edge(active, group, len(of_convolutions))

@@ -78,7 +78,12 @@ def _of_one_process(config: Config, runtime: Runtime) -> Config:
     search, ranks = config.search, runtime.ranks
     batch = search.batch_size // ranks.size
     architectures = search.num_architectures(search.batch_size) // ranks.size
-    own = replace(search, batch_size=batch, architectures_per_batch=architectures)
+    own = replace(
+        search,
+        batch_size=batch,
+        architectures_per_batch=architectures,
+        balanced=search.balanced and architectures > 1,  # of one it would be refused
+    )
     return replace(config, search=own)
 
 
