@@ -33,7 +33,7 @@ from unas.objectives.generalisation_gap import GeneralisationGap
 from unas.pipeline.batches import search_streams
 from unas.pipeline.opening import work_in
 from unas.runs.checkpoints import Checkpoints, read_checkpoint
-from unas.runs.names import holds_run
+from unas.runs.names import GENOTYPE
 from unas.runs.session import CheckpointConfig
 from unas.searching.config import AdamConfig
 
@@ -66,8 +66,8 @@ def gap(kind: str) -> Change:
         "cross_entropy": CrossEntropy(),
         "gap": GeneralisationGap(weight=0.5, gap=kind),  # type: ignore[arg-type]
     }
-    draws = ReinforceLeaveOneOut(draws=8)
-    return searching(objectives=terms, policy_on="both", estimator=draws)
+    half = ReinforceLeaveOneOut(draws=8)
+    return searching(objectives=terms, policy_on="both", estimator=half)
 
 
 def policy_rate(lr: float) -> Change:
@@ -176,21 +176,24 @@ def saved_after_warm_up(config: Config) -> Config:
 def begin_from(source: Path, shared: str, config: Config, folder: Path) -> None:
     """Make a run that goes on from the warm-up or the end of another; leave one that is there."""
     directory = folder / f"search-{config.seed}"
-    if holds_run(directory):
+    if Checkpoints(directory / "checkpoints").paths():
         return
-    warm_up = config.checkpoint.every_steps
     kept = [read_checkpoint(path) for path in Checkpoints(source / "checkpoints").paths()]
+    begun = kept[-1] if kept else None
     if shared == WARM_UP:
-        kept = [checkpoint for checkpoint in kept if checkpoint.step == warm_up]
-    if not kept:
-        raise UserError(f"{source} has no checkpoint of its warm-up; remove it, and search again")
-    begun = kept[-1]
+        warm_up = config.checkpoint.every_steps
+        begun = next((checkpoint for checkpoint in kept if checkpoint.step == warm_up), None)
+    if begun is None or not (source / GENOTYPE).exists():
+        raise UserError(
+            f"{source} is no finished search with the checkpoint of its warm-up; "
+            f"remove it if it is there, and begin with --only {RECIPE!r}"
+        )
     state = begun.state["state"]
     if shared == WARM_UP:
         policy = Policy(config.space.choices, config.search.softening)
         untaught = config.search.estimator.start(policy.layout).state_dict()
         state = state | {"search": state["search"] | {"estimator": untaught}}
-    with work_in(config, directory, "search", resume=False, quiet=True) as work:
+    with work_in(config, directory, "search", resume=True, quiet=True) as work:
         work.session.run.save_checkpoint(begun.phase, begun.step, state)
 
 

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import unas
 from speed.searching import PLAIN, configs, load_yardstick
 from speed.section import Section, Settings
+from unas.nn.depthwise import DepthwiseConv
 from unas.spaces.darts import supernet
 
 IMAGES = 4  # of a batch: the count doesn't depend on it
@@ -52,7 +53,10 @@ def kernels(settings: Settings) -> Section:
     for name in RELAXED:
         for together in (False, True):
             step = unas.search_step(configs(settings)[name], device="cpu")
-            with patch.object(supernet, "pays_on", lambda _, on=together: on):
+            with (
+                patch.object(supernet, "pays_on", lambda _, on=together: on),
+                patch.object(DepthwiseConv, "_uses_ours", lambda *_: False),
+            ):
                 step(*batch)  # the optimisers' averages are there from now on
                 with Operators() as operators:
                     step(*batch)

@@ -71,5 +71,5 @@ def test_another_choosing_takes_the_search_as_it_is(tmp_path: Path) -> None:
 def test_a_search_without_the_checkpoint_of_its_warm_up_is_refused(tmp_path: Path) -> None:
     config = recipe()
     search(replace(config, checkpoint=small().checkpoint), out=tmp_path / "whole", quiet=True)
-    with pytest.raises(UserError, match="no checkpoint of its warm-up"):
+    with pytest.raises(UserError, match="no finished search with the checkpoint of its warm-up"):
         begin_from(tmp_path / "whole", WARM_UP, config, tmp_path)

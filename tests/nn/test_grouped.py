@@ -145,13 +145,35 @@ def test_bfloat16_is_near(together: Callable[[bool], None]) -> None:
     torch.testing.assert_close(outcome.float(), net(images, sample), rtol=0.1, atol=0.1)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_gives_what_a_cpu_gives() -> None:
-    space = DartsSpace(channels=4, layers=3, operations=7)
-    torch.manual_seed(0)
+def test_a_pass_without_gradients_spoils_nothing(together: Callable[[bool], None]) -> None:
+    together(True)
+    space = DartsSpace(channels=4, layers=3)
     net = space.supernet(10).double()
     sample = supernet_comparison.draw(space, 2, is_hard=False)
-    images = torch.randn(4, 3, 13, 13, dtype=torch.float64)
-    expected = net(images, sample)
-    found = net.to("cuda")(images.to("cuda"), sample)
-    torch.testing.assert_close(found.cpu(), expected)
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    with torch.inference_mode():
+        net(images, sample)
+    torch.autograd.grad(net(images, sample).sum(), sample.groups)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
+def test_a_gpu_gives_what_its_modules_give(
+    together: Callable[[bool], None], dtype: torch.dtype, tolerance: float
+) -> None:
+    space = DartsSpace(channels=8, layers=3, operations=7)
+    torch.manual_seed(0)
+    net = space.supernet(10).cuda()
+    drawn = supernet_comparison.draw(space, 4, is_hard=False).detach()
+    groups = tuple(group.float().requires_grad_() for group in drawn.groups)
+    sample = Sample(drawn.layout, groups, is_hard=False)
+    images = torch.randn(16, 3, 13, 13, device="cuda")
+    outcomes = []
+    for is_on in (True, False):
+        together(is_on)
+        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+            logits = net(images, sample).float()
+        found = torch.autograd.grad(logits.square().sum(), [*groups, *net.parameters()])
+        outcomes.append([logits, *found])
+    for ours, modules in zip(*outcomes, strict=True):
+        assert (ours - modules).norm() <= tolerance * modules.norm()

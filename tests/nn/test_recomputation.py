@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from unas.architecture.policy import Policy, Sample
 from unas.compute.live_memory import LiveMemory
-from unas.estimators import draw_hard, draw_relaxed
+from unas.compute.runtime import RuntimeConfig
+from unas.estimators import Estimator, draw_hard, draw_relaxed
+from unas.estimators.gumbel_softmax import GumbelSoftmax
+from unas.estimators.rebar import Rebar
 from unas.nn.choice import OpChoice
 from unas.nn.recomputation import recompute_parts
+from unas.objectives import Term
+from unas.objectives.cross_entropy import CrossEntropy
+from unas.objectives.generalisation_gap import GeneralisationGap
+from unas.searching.config import SearchConfig
+from unas.searching.step import SearchStep
 from unas.spaces import SearchSpace
 from unas.spaces.darts import DartsSpace
 from unas.spaces.module import ModuleSpace
@@ -43,8 +53,11 @@ def run(
     if recomputes:
         assert recompute_parts(supernet)
     loss = F.cross_entropy(supernet(images, sample), torch.arange(4))
-    weights = [*sample.groups, *supernet.parameters()]
-    gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+    # As in a step: the policy's gradient first, then that of the weights, through the same graph.
+    gradients = torch.autograd.grad(
+        loss, sample.groups, retain_graph=True, materialize_grads=True, allow_unused=True
+    )
+    gradients += torch.autograd.grad(loss, list(supernet.parameters()), materialize_grads=True)
     return loss.detach(), list(gradients), dict(supernet.named_buffers())
 
 
@@ -83,8 +96,9 @@ class Tied(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
+        images = images * self.calls
         scale = self.of_stem[0].weight.mean((1, 2, 3)).view(-1, 1, 1)
-        return F.dropout(self.norm(images), 0.5) * scale
+        return F.dropout(self.norm(images), 0.5) * scale + images
 
 
 def test_a_users_options_may_count_draw_noise_and_use_weights_of_others() -> None:
@@ -97,8 +111,38 @@ def test_a_users_options_may_count_draw_noise_and_use_weights_of_others() -> Non
     assert again[2]["model.choice.candidates.1.calls"] == 1
 
 
+def test_an_option_may_have_a_spectral_norm() -> None:
+    def build() -> nn.Module:
+        layer = spectral_norm(nn.Conv2d(3, 8, 3))
+        return nn.Sequential(OpChoice({"conv": layer, "pool": nn.Conv2d(3, 8, 3)}, name="c"))
+
+    space = ModuleSpace(lambda **_: nn.Sequential(build(), nn.AvgPool2d(6), nn.Flatten()))
+    sample = sample_of(space, is_hard=False)
+    kept = run(lambda: space.supernet(10, 3), sample, 8, recomputes=False)
+    again = run(lambda: space.supernet(10, 3), sample, 8, recomputes=True)
+    torch.testing.assert_close(again, kept, rtol=1e-5, atol=1e-6)
+
+
 def test_a_model_without_choices_among_operations_has_nothing_to_recompute() -> None:
     assert not recompute_parts(nn.Sequential(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize("estimator", [Rebar(), GumbelSoftmax()])
+@pytest.mark.parametrize("space", [ProxylessSpace(width=0.1), SPACES["darts"][0]])
+def test_a_step_is_that_of_a_supernet_that_keeps_everything(
+    space: SearchSpace, estimator: Estimator
+) -> None:
+    terms: dict[str, Term] = {"cross_entropy": CrossEntropy(), "gap": GeneralisationGap()}
+    config = SearchConfig(batch_size=4, estimator=estimator, objectives=terms)
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    batch = (images, torch.arange(4), images.flip(0), torch.arange(4).flip(0))
+    figures = []
+    for recomputes in (False, True):
+        runtime = replace(RuntimeConfig("cpu").build(), recomputes=recomputes)
+        step = SearchStep(space, config, 10, 3, runtime)
+        figures.append([step(*batch) for _ in range(2)])
+    for kept, again in zip(*figures, strict=True):
+        assert again == pytest.approx(kept, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -15,8 +15,10 @@ from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data import DataSize
 from unas.estimators.reinforce import Reinforce
-from unas.pipeline import room, search
-from unas.pipeline.estimate import Estimate
+from unas.pipeline import estimate, room, search
+from unas.pipeline.estimate import Estimate, Size
+from unas.pipeline.opening import work_in
+from unas.pipeline.phases import searching_runtime
 from unas.pipeline.preflight import preflight
 from unas.pipeline.room import with_room
 from unas.runs.checkpoints import Checkpoints, read_checkpoint
@@ -37,13 +39,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def chosen(machine: pytest.MonkeyPatch, free: int | None, config: Config | None = None) -> bool:
-    bytes_free = None if free is None else free * 2**20
-    machine.setattr(room, "free_memory", lambda _: bytes_free)
+    usable = float("inf") if free is None else free * 2**20
+    machine.setattr(room, "usable_memory", lambda _: usable)
     config = config or tiny_recipe()
     return with_room(config, DATA, config.runtime.build(), quiet=False).recomputes
 
 
-@pytest.mark.parametrize("free", [6000, 1200, None])
+@pytest.mark.parametrize("free", [6000, 1000, None])
 def test_what_fits_is_left_as_it_is(
     machine: pytest.MonkeyPatch, free: int | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,7 +58,7 @@ def test_what_does_not_fit_is_computed_again(
 ) -> None:
     assert chosen(machine, 600)
     said = " ".join(capfd.readouterr().err.split())
-    assert "needs 1000.0 MiB of memory, and 600.0 MiB are free" in said
+    assert "needs 1000.0 MiB of memory, and may take 600.0 MiB" in said
     assert "computed again in the backward, which needs 400.0 MiB" in said
     assert "search.batch_size" not in said
 
@@ -88,7 +90,7 @@ def test_what_one_of_several_processes_does_is_estimated() -> None:
 
 
 def test_a_small_step_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "free_memory", lambda _: 2**40)
+    monkeypatch.setattr(room, "usable_memory", lambda _: 2.0**40)
     monkeypatch.setattr(room, "most_memory_of_search", None)
     config = tiny_recipe()
     assert not with_room(config, DATA, config.runtime.build(), quiet=False).recomputes
@@ -104,8 +106,38 @@ def test_a_search_that_recomputes_finds_the_same(tmp_path: Path) -> None:
     torch.testing.assert_close(ends[1]["policy"], ends[0]["policy"], rtol=1e-3, atol=1e-4)
 
 
+def test_a_search_that_recomputed_goes_on_so(
+    tmp_path: Path, machine: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_recipe()
+    machine.setattr(room, "usable_memory", lambda _: 600.0 * 2**20)
+    search(config, out=tmp_path, quiet=True)
+    (*_, newest) = Checkpoints(tmp_path / "checkpoints").paths()
+    assert read_checkpoint(newest).state["state"]["search"]["recomputes"]
+    machine.setattr(room, "usable_memory", lambda _: 2.0**40)
+    with work_in(config, tmp_path, "search", resume=True, quiet=False) as work:
+        assert searching_runtime(work).recomputes
+    assert "computed again" not in capfd.readouterr().err
+
+
+def test_no_step_is_tried_that_may_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_recipe()
+    runtime = config.runtime.build()
+    tried: list[int] = []
+
+    def take(make: object, size: Size, runtime: object) -> estimate._Tried:  # noqa: ARG001
+        tried.append(size.images)
+        return estimate._Tried(size, 0.01, size.images * 10.0)
+
+    monkeypatch.setattr(estimate, "_tried", take)
+    monkeypatch.setattr(estimate, "usable_memory", lambda _: 100.0)
+    found = estimate.of_search(config, DATA, runtime)
+    assert max(tried) <= 10
+    assert found.memory_bytes == pytest.approx(10 * config.search.batch_size)
+
+
 def test_a_dry_run_says_what_a_search_would_do(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(room, "free_memory", lambda _: 600 * 2**20)
+    machine.setattr(room, "usable_memory", lambda _: 600.0 * 2**20)
     assert "backward" in preflight(tiny_recipe())["search_recomputes"]
 
 

@@ -18,6 +18,15 @@ _FILES = (
 )
 
 
+SHARE = 0.9  # of what is free that a step may take
+
+
+def usable_memory(device: torch.device) -> float:
+    """Return how many bytes a step may take; infinite where nothing tells."""
+    free = free_memory(device)
+    return float("inf") if free is None else SHARE * free
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return how many bytes are free; None where nothing tells.
 

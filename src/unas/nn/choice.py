@@ -24,7 +24,7 @@ from unas.nn.mixed import (
     spread,
     weighted_sum,
 )
-from unas.nn.recomputation import Recomputable, buffers_kept
+from unas.nn.recomputation import BuffersRewound, Recomputable
 
 # What may return its input, or a view of it.
 _MAY_PASS_ON = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
@@ -216,7 +216,7 @@ class OpChoice(Recomputable, Choice):
                 sample,
                 inputs,
                 use_reentrant=False,
-                context_fn=lambda: (nullcontext(), buffers_kept(operation)),
+                context_fn=lambda: (nullcontext(), BuffersRewound(operation)),
             )
         else:
             outcome = self._outcome(operation, sample, inputs)

@@ -16,14 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unas.compute.shapes import Images
+from unas.nn.native import is_wanted
 from unas.nn.ops import DilatedConv, FactorizedReduce, SeparableConv
 
 LAYERS_OF_A_STAGE = 4  # ReLU, depthwise, pointwise, BatchNorm
 
 
 def pays_on(device: torch.device) -> bool:
-    """Return whether few large kernels are faster than many small ones there."""
-    return device.type == "cuda"
+    """Return whether the device gets few large kernels in place of many small ones.
+
+    That costs memory: the states are copied for each operation and edge. `UNAS_NATIVE=0` leaves the
+    modules as they are.
+    """
+    return device.type == "cuda" and is_wanted()
 
 
 class _Group:
@@ -154,7 +159,8 @@ class GroupedCell:
         """Return an iterator over the weights in the order of their use."""
         device = weights.device
         if device not in self._columns_on:
-            self._columns_on[device] = torch.tensor(self._columns, device=device)
+            with torch.inference_mode(mode=False):  # or it could never be trained with
+                self._columns_on[device] = torch.tensor(self._columns, device=device)
         ordered = weights.index_select(1, self._columns_on[device])
         return iter(torch.split(ordered, self._sizes, 1))
 
@@ -231,7 +237,8 @@ class GroupedCell:
         rows = outcomes.permute(0, 2, 3, 1)
         rows = rows.reshape(*rows.shape[:3], -1, len(group.nodes), self.channels)
         weights = factors.view(len(factors), 1, 1, -1, len(group.nodes), 1)
-        return (rows * weights).sum(3).permute(0, 3, 1, 2, 4)
+        total = (rows * weights).sum(3, dtype=rows.dtype)  # autocast would make it float32
+        return total.permute(0, 3, 1, 2, 4)
 
     def _mixed(self, images: Tensor, group: _Group, factors: Tensor) -> Tensor:
         """Return the sum for each node, [B, N, H, W, C], of what has no parameters.

@@ -26,6 +26,11 @@ _COMPILE_SECONDS = 60
 _OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
+def is_wanted() -> bool:
+    """Return whether what isn't PyTorch's own may be used."""
+    return os.environ.get("UNAS_NATIVE") != "0"
+
+
 @cache
 def kernels_of(name: str) -> ctypes.CDLL | None:
     """Return a file of C of this package, compiled; None where that can't be had.
@@ -33,7 +38,7 @@ def kernels_of(name: str) -> ctypes.CDLL | None:
     Args:
         name: of the file, without its suffix.
     """
-    if os.environ.get("UNAS_NATIVE") == "0":
+    if not is_wanted():
         return None
     try:
         return ctypes.CDLL(str(_compiled(name)))

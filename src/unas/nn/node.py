@@ -69,7 +69,10 @@ class NativeNode:
 
     @property
     def is_as_built(self) -> bool:
-        """Whether nobody has changed the modules, which must then be run one by one."""
+        """Whether nobody follows the modules or computes their weights from others.
+
+        Where somebody does, they are run one by one.
+        """
         return (
             self.table.is_uniform
             and not any(self._hooks)  # whoever follows a module must see it run

@@ -7,8 +7,7 @@ nets with sublinear memory cost").
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,16 +60,32 @@ def recomputed(part: nn.Module, run: Run, *inputs: Tensor) -> Tensor:
     return outcome
 
 
-@contextlib.contextmanager
-def buffers_kept(part: nn.Module) -> Iterator[None]:
-    """Undo what the block does to buffers: a BatchNorm has counted these images before."""
-    before = [(buffer, buffer.clone()) for buffer in part.buffers()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
+class BuffersRewound:
+    """Runs a part again from the buffers that it had before, and leaves them as they are now.
+
+    What a part counts of the images that it has seen (BatchNorm's statistics, the vectors of a
+    spectral norm) is then counted once. The block may be entered once for each backward.
+
+    Args:
+        part: about to run for the first time.
+    """
+
+    def __init__(self, part: nn.Module) -> None:
+        self._buffers = list(part.buffers())
+        self._before = [buffer.clone() for buffer in self._buffers]
+        self._now: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self._now = [buffer.clone() for buffer in self._buffers]
+        self._set(self._before)
+
+    def __exit__(self, *_: object) -> None:
+        self._set(self._now)
+
+    @torch.no_grad()
+    def _set(self, values: Sequence[Tensor]) -> None:
+        for buffer, value in zip(self._buffers, values, strict=True):
+            buffer.copy_(value)
 
 
 @dataclass

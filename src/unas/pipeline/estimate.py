@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unas.architecture.genotype import Genotype
+from unas.compute.free_memory import usable_memory
 from unas.compute.peak_memory import peak_memory
 from unas.compute.runtime import Runtime
 from unas.config import Config
@@ -116,6 +117,7 @@ def most_memory_of_search(config: Config, data: DataSize, runtime: Runtime) -> f
     search = config.search
     smallest = sizes(search.batch_size, search.num_architectures(search.batch_size))[0]
     make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
+    give_back()  # or the blocks of other sizes would serve this one
     with runtime.computing(), peak_memory(runtime.device) as peak_bytes:
         make(smallest)()
         taken = peak_bytes()
@@ -207,7 +209,8 @@ def _on_line(at: int, x0: int, y0: float, x1: int, y1: float) -> float:
 def _tried_sizes(
     make: Callable[[Size], Step], sizes: Sequence[Size], runtime: Runtime
 ) -> list[_Tried]:
-    """Return the smallest size, the next, and larger ones as long as they don't take long."""
+    """Return the smallest size, the next, and larger ones that don't take long and surely fit."""
+    room = usable_memory(runtime.device)
     tried = [_tried(make, sizes[0], runtime)]
     reached = 0
     while reached + 1 < len(sizes):
@@ -216,8 +219,10 @@ def _tried_sizes(
         bearable = last.size.images * LONG_SECONDS / last.seconds
         if len(tried) > 1 and tried[-2].size.architectures != last.size.architectures:
             bearable *= 2  # that line is too steep
-        following = max(reached + 1, _largest(sizes, bearable))
-        if sizes[following].images > bearable and len(tried) > 1:
+        fitting = last.size.images * room / max(last.memory_bytes, 1)
+        following = max(reached + 1, _largest(sizes, min(bearable, fitting)))
+        images = sizes[following].images
+        if images > fitting or (images > bearable and len(tried) > 1):
             break
         tried.append(_tried(make, sizes[following], runtime))
         reached = following

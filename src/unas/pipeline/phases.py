@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from unas.architecture.genotype import Genotype
 from unas.architecture.published import load_genotype
 from unas.budgets.verdicts import as_summary
 from unas.common.errors import UserError
+from unas.compute.runtime import Runtime
 from unas.compute.seeds import step_seed
 from unas.data import ImageData, ImageSet
 from unas.graphs.onnx import check_onnx, export_onnx
@@ -31,7 +32,8 @@ from unas.pipeline.batches import (
 from unas.pipeline.choosing import choose_architecture
 from unas.pipeline.room import with_room
 from unas.pipeline.work import Work, read_summary
-from unas.runs.names import GENOTYPE, ONNX, TRAINING, WEIGHTS
+from unas.runs.checkpoints import fitting
+from unas.runs.names import GENOTYPE, ONNX, SEARCH, TRAINING, WEIGHTS
 from unas.runs.network import save_network
 from unas.runs.progress import say
 from unas.searching.collapse import collapse
@@ -65,17 +67,29 @@ def find_genotype(work: Work) -> Genotype:
 def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
     """Return the supernet, the policy and their optimisers as they are before the first step."""
     config = work.config
-    runtime = with_room(config, work.data.size, work.runtime, quiet=work.session.quiet)
     return SearchStep(
         config.space,
         config.steered_search(),
         work.data.num_classes,
         work.data.image_shape[0],
-        runtime,
+        searching_runtime(work),
         seed=config.seed,
         total_steps=weight_steps(config.search, steps_per_epoch),
         policy_terms=work.costs.terms,
     )
+
+
+def searching_runtime(work: Work) -> Runtime:
+    """Return the runtime in which a step of the search fits into memory.
+
+    A run that has computed parts again in the backward goes on so, to the same bits.
+    """
+    checkpoint = work.session.run.checkpoint
+    if checkpoint is not None and checkpoint.phase == SEARCH:
+        with fitting(checkpoint):
+            if checkpoint.state["search"].get("recomputes"):
+                return replace(work.runtime, recomputes=True)
+    return with_room(work.config, work.data.size, work.runtime, quiet=work.session.quiet)
 
 
 def search_genotype(work: Work) -> Genotype:

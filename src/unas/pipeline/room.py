@@ -7,16 +7,16 @@ from dataclasses import replace
 import torch
 
 from unas.common.text import readable_size
-from unas.compute.free_memory import free_memory
+from unas.compute.free_memory import usable_memory
 from unas.compute.ranks import ONE_PROCESS
 from unas.compute.runtime import Runtime
 from unas.compute.torchrun import local_size
 from unas.config import Config
 from unas.data import DataSize
+from unas.nn.lease import give_back
 from unas.pipeline.estimate import most_memory_of_search, of_search
 from unas.runs.progress import say
 
-SHARE = 0.9  # of what is free that a step may take
 MOST_A_PIXEL = 2**20  # bytes; a DARTS supernet of 8 cells with 16 channels takes 66 KiB on a CPU
 
 
@@ -32,43 +32,42 @@ def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) 
         runtime: where it computes.
         quiet: say nothing.
     """
-    free = free_memory(runtime.device)
-    if free is None or config.runtime.recompute != "auto":
+    if config.runtime.recompute != "auto":
         return runtime
     ranks = runtime.ranks
-    if runtime.device.type == "cpu":
-        free //= local_size()
-    config = _of_one_process(config, runtime)
-    alone = replace(runtime, ranks=ONE_PROCESS)
-
-    def is_short(needed: float) -> bool:
-        return ranks.largest(needed - SHARE * free) > 0
-
-    # A whole estimate takes seconds; few searches need one.
-    if not is_short(_most(config, data)):
+    give_back()  # what an earlier search has left is free
+    usable = usable_memory(runtime.device)
+    if runtime.device.type == "cpu" and ranks.size > 1:
+        usable /= local_size()
+    usable = -ranks.largest(-usable)
+    own = _of_one_process(config, runtime)
+    # Most searches need no trial, and few a whole estimate, which takes seconds.
+    if _bytes_of_images(own, data) <= usable:
         return runtime
+    alone = replace(runtime, ranks=ONE_PROCESS)
     with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
-        if not is_short(most_memory_of_search(config, data, alone)):
+        if ranks.largest(most_memory_of_search(own, data, alone)) <= usable:
             return runtime
-        needed = of_search(config, data, alone).memory_bytes
-        if not is_short(needed):
+        needed = ranks.largest(of_search(own, data, alone).memory_bytes)
+        if needed <= usable:
             return runtime
-        less = of_search(config, data, replace(alone, recomputes=True)).memory_bytes
-    is_less = ranks.largest(less - needed) < 0
-    line = f"a step of the search needs {_size(needed)} of memory, and {_size(free)} are free"
-    if is_less:
+        estimate = of_search(own, data, replace(alone, recomputes=True))
+        less = ranks.largest(estimate.memory_bytes)
+    give_back()
+    line = f"a step of the search needs {_size(needed)} of memory, and may take {_size(usable)}"
+    if less < needed:
         line += (
             f": parts of the supernet are computed again in the backward, which needs "
             f"{_size(less)} and more time"
         )
-    if not is_less or is_short(less):
+    if min(less, needed) > usable:
         line += "; the system may stop it for want of memory: lower search.batch_size"
     say(line, quiet=quiet)
-    return replace(runtime, recomputes=is_less)
+    return replace(runtime, recomputes=less < needed)
 
 
-def _most(config: Config, data: DataSize) -> int:
-    """Return more bytes than the step of any supernet takes that could be trained at all."""
+def _bytes_of_images(config: Config, data: DataSize) -> int:
+    """Return more than what a step keeps of its images in any supernet that is at all usual."""
     _, height, width = data.image_shape
     return config.search.batch_size * height * width * MOST_A_PIXEL
 

@@ -320,6 +320,7 @@ class SearchStep:
         return {
             "supernet": self.supernet.state_dict(),
             "layout": layout,
+            "recomputes": self.runtime.recomputes,
             "average": self.average and self.average.state_dict(),
             "policy": self.policy.state_dict(),
             "estimator": self.estimator.state_dict(),

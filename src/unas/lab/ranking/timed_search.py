@@ -10,7 +10,7 @@ from unas.compute.finite import SkippedUpdates
 from unas.lab.ranking.course import Course
 from unas.pipeline.batches import search_streams
 from unas.pipeline.estimate import of_search
-from unas.pipeline.phases import new_search
+from unas.pipeline.phases import new_search, searching_runtime
 from unas.pipeline.work import Work
 from unas.runs.checkpoints import fitting
 from unas.runs.names import SEARCH
@@ -131,4 +131,5 @@ def timed_search(
 
 def _seconds_a_step(work: Work) -> float:
     """Return what a step takes, from a few of them; the same on all processes."""
-    return work.ranks.largest(of_search(work.config, work.data.size, work.runtime).seconds)
+    estimate = of_search(work.config, work.data.size, searching_runtime(work))
+    return work.ranks.largest(estimate.seconds)
