@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unas.compute.shapes import Images
 from unas.nn.native import is_wanted
 from unas.nn.ops import DilatedConv, FactorizedReduce, SeparableConv
 
@@ -81,7 +80,7 @@ class GroupedCell:
         self._columns, self._sizes = self._order_of_weights()
         self._columns_on: dict[torch.device, Tensor] = {}
 
-    def __call__(self, inputs: Sequence[Images], weights: Sequence[Tensor]) -> Images:
+    def __call__(self, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
         """Return the nodes' states side by side, [B, nodes·C, H, W].
 
         Args:
