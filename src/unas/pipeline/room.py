@@ -14,14 +14,23 @@ from unas.compute.torchrun import local_size
 from unas.config import Config
 from unas.data import DataSize
 from unas.nn.lease import give_back
-from unas.pipeline.estimate import most_memory_of_search, of_search
+from unas.pipeline.estimate import Estimate, most_memory_of_search, of_search
 from unas.runs.progress import say
 
 MOST_A_PIXEL = 2**20  # bytes; a DARTS supernet of 8 cells with 16 channels takes 66 KiB on a CPU
 
 
 def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) -> Runtime:
-    """Return the runtime in which a step of the search fits into memory, if there is one.
+    """Return the runtime of `roomy`."""
+    return roomy(config, data, runtime, quiet=quiet)[0]
+
+
+def roomy(
+    config: Config, data: DataSize, runtime: Runtime, *, quiet: bool
+) -> tuple[Runtime, Estimate | None]:
+    """Return the runtime in which a step of the search fits, if there is one, and an estimate.
+
+    The estimate is that of a step of this process in it; None where none was needed.
 
     Where a step would need more than is free, parts of the supernet are computed again in the
     backward. What is done is said, and what doesn't fit even so. All processes do the same.
@@ -33,7 +42,7 @@ def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) 
         quiet: say nothing.
     """
     if config.runtime.recompute != "auto":
-        return runtime
+        return runtime, None
     ranks = runtime.ranks
     give_back()  # what an earlier search has left is free
     usable = usable_memory(runtime.device)
@@ -43,16 +52,17 @@ def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) 
     own = _of_one_process(config, runtime)
     # Most searches need no trial, and few a whole estimate, which takes seconds.
     if _bytes_of_images(own, data) <= usable:
-        return runtime
+        return runtime, None
     alone = replace(runtime, ranks=ONE_PROCESS)
     with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
         if ranks.largest(most_memory_of_search(own, data, alone)) <= usable:
-            return runtime
-        needed = ranks.largest(of_search(own, data, alone).memory_bytes)
+            return runtime, None
+        estimate = of_search(own, data, alone)
+        needed = ranks.largest(estimate.memory_bytes)
         if needed <= usable:
-            return runtime
-        estimate = of_search(own, data, replace(alone, recomputes=True))
-        less = ranks.largest(estimate.memory_bytes)
+            return runtime, estimate
+        recomputed = of_search(own, data, replace(alone, recomputes=True))
+        less = ranks.largest(recomputed.memory_bytes)
     give_back()
     line = f"a step of the search needs {_size(needed)} of memory, and may take {_size(usable)}"
     if less < needed:
@@ -63,7 +73,9 @@ def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) 
     if min(less, needed) > usable:
         line += "; the system may stop it for want of memory: lower search.batch_size"
     say(line, quiet=quiet)
-    return replace(runtime, recomputes=less < needed)
+    if less < needed:
+        return replace(runtime, recomputes=True), recomputed
+    return runtime, estimate
 
 
 def _bytes_of_images(config: Config, data: DataSize) -> int:
