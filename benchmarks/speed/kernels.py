@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import unas
 from speed.searching import PLAIN, configs, load_yardstick
 from speed.section import Section, Settings
+from unas.compute.live_memory import LiveMemory
 from unas.nn.depthwise import DepthwiseConv
 from unas.spaces.darts import supernet
 
@@ -47,9 +48,10 @@ def kernels(settings: Settings) -> Section:
     yardstick = load_yardstick(settings.yardstick)
     batch: Sequence[Tensor] = yardstick.batch(IMAGES, "cpu")
     plain = yardstick.build(settings.channels, settings.layers, "cpu")
-    with Operators() as operators:
+    with LiveMemory() as memory, Operators() as operators:
         plain(*batch)
     counts: dict[str, Mapping[str, int]] = {PLAIN: operators.count}
+    peaks = {PLAIN: memory.peak_bytes}
     for name in RELAXED:
         for together in (False, True):
             step = unas.search_step(configs(settings)[name], device="cpu")
@@ -58,22 +60,25 @@ def kernels(settings: Settings) -> Section:
                 patch.object(DepthwiseConv, "_uses_ours", lambda *_: False),
             ):
                 step(*batch)  # the optimisers' averages are there from now on
-                with Operators() as operators:
+                with LiveMemory() as memory, Operators() as operators:
                     step(*batch)
             how = "edges together, as on a GPU" if together else "operations one by one"
             counts[f"{name}, {how}"] = operators.count
+            peaks[f"{name}, {how}"] = memory.peak_bytes
     rows: list[tuple[str, ...]] = []
     most = sum(counts[PLAIN].values())
     for name, count in counts.items():
         total = sum(count.values())
         convolutions = sum(number for op, number in count.items() if "convolution" in op)
-        rows.append((name, f"{total:,}", f"{most / total:.1f}", f"{convolutions:,}"))
+        peak = f"{peaks[name] / 2**20:.0f} MiB"
+        rows.append((name, f"{total:,}", f"{most / total:.1f}", f"{convolutions:,}", peak))
         print(f"  {name}: {total:,}", flush=True)
     return Section(
         "What a search step sends to a GPU",
         f"Operators of a whole step, C {settings.channels}, L {settings.layers}, counted on a CPU "
-        "without the kernels of its own; each is a kernel or a few.",
-        ("", "operators", "times fewer", "of them convolutions and their gradients"),
+        "without the kernels of its own; each is a kernel or a few. The peak is of the tensors "
+        f"that a step on {IMAGES} images makes, in float32.",
+        ("", "operators", "times fewer", "of them convolutions and their gradients", "peak"),
         rows,
-        {name: dict(count) for name, count in counts.items()},
+        {"operators": {name: dict(count) for name, count in counts.items()}, "peak_bytes": peaks},
     )

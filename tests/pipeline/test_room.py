@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from own_models import config_of
 from tiny import tiny_recipe
 from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
@@ -15,12 +17,14 @@ from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data import DataSize
 from unas.estimators.reinforce import Reinforce
+from unas.nn.choice import InputChoice
 from unas.pipeline import estimate, room, search
 from unas.pipeline.estimate import Estimate, Size
 from unas.pipeline.opening import work_in
 from unas.pipeline.phases import searching_runtime
 from unas.pipeline.preflight import preflight
 from unas.pipeline.room import with_room
+from unas.pipeline.trial import try_out
 from unas.runs.checkpoints import Checkpoints, read_checkpoint
 
 DATA = DataSize(1000, 100, 10, (1, 8, 8))
@@ -42,7 +46,7 @@ def chosen(machine: pytest.MonkeyPatch, free: int | None, config: Config | None 
     usable = float("inf") if free is None else free * 2**20
     machine.setattr(room, "usable_memory", lambda _: usable)
     config = config or tiny_recipe()
-    return with_room(config, DATA, config.runtime.build(), quiet=False).recomputes
+    return with_room(config, DATA, config.runtime.build(), quiet=False).runtime.recomputes
 
 
 @pytest.mark.parametrize("free", [6000, 1000, None])
@@ -93,7 +97,7 @@ def test_a_small_step_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(room, "usable_memory", lambda _: 2.0**40)
     monkeypatch.setattr(room, "most_memory_of_search", None)
     config = tiny_recipe()
-    assert not with_room(config, DATA, config.runtime.build(), quiet=False).recomputes
+    assert not with_room(config, DATA, config.runtime.build(), quiet=False).runtime.recomputes
 
 
 def test_a_search_that_recomputes_finds_the_same(tmp_path: Path) -> None:
@@ -144,3 +148,33 @@ def test_a_dry_run_says_what_a_search_would_do(machine: pytest.MonkeyPatch) -> N
 def test_a_typo_is_refused() -> None:
     with pytest.raises(UserError, match="recompute is 'sometimes'; it must be auto or always or n"):
         RuntimeConfig("cpu", recompute="sometimes").build()  # type: ignore[arg-type]
+
+
+class OneInput(nn.Module):
+    """A model that chooses among inputs alone."""
+
+    def __init__(self, num_classes: int, image_channels: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(image_channels, 4, 3)
+        self.choice = InputChoice(2)
+        self.classifier = nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outcome = self.stem(images)
+        picked = self.choice([outcome, outcome.relu()])
+        return self.classifier(picked.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_a_model_in_which_nothing_can_be_computed_again(
+    machine: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(OneInput)
+    always = replace(config, runtime=RuntimeConfig("cpu", recompute="always"))
+    with pytest.raises(
+        UserError, match=r"nothing in OneInput can be computed again.*recompute auto"
+    ):
+        try_out(always, DATA, always.runtime.build())
+    assert not chosen(machine, 600, config)
+    said = " ".join(capfd.readouterr().err.split())
+    assert "lower search.batch_size" in said
+    assert "computed again" not in said

@@ -16,8 +16,6 @@ _FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-
-
 SHARE = 0.9  # of what is free that a step may take
 
 

@@ -89,7 +89,7 @@ def searching_runtime(work: Work) -> Runtime:
         with fitting(checkpoint):
             if checkpoint.state["search"].get("recomputes"):
                 return replace(work.runtime, recomputes=True)
-    return with_room(work.config, work.data.size, work.runtime, quiet=work.session.quiet)
+    return with_room(work.config, work.data.size, work.runtime, quiet=work.session.quiet).runtime
 
 
 def search_genotype(work: Work) -> Genotype:

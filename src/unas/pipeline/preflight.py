@@ -20,7 +20,7 @@ from unas.pipeline.batches import count_trained
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.estimate import Estimate, of_search, of_training
-from unas.pipeline.room import roomy
+from unas.pipeline.room import with_room
 from unas.pipeline.rungs import count_steps, planned
 from unas.pipeline.trial import try_out
 from unas.runs.names import SEARCH, TRAINING
@@ -95,7 +95,7 @@ def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
             finals = {FINALISTS: count_steps(config, plan, data.train)} if plan else {}
             steps = {SEARCH: of_search_alone} | finals | steps
             if steps[SEARCH]:
-                searching, estimate = roomy(config, data, runtime, quiet=True)
+                searching, estimate = with_room(config, data, runtime, quiet=True)
                 estimates[SEARCH] = estimate or of_search(config, data, searching)
                 recomputes = searching.recomputes
         if steps[TRAINING]:

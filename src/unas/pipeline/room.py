@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import torch
 
@@ -14,23 +16,28 @@ from unas.compute.torchrun import local_size
 from unas.config import Config
 from unas.data import DataSize
 from unas.nn.lease import give_back
+from unas.nn.recomputation import recompute_parts
 from unas.pipeline.estimate import Estimate, most_memory_of_search, of_search
 from unas.runs.progress import say
+from unas.spaces import without_memory
 
 MOST_A_PIXEL = 2**20  # bytes; a DARTS supernet of 8 cells with 16 channels takes 66 KiB on a CPU
 
 
-def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) -> Runtime:
-    """Return the runtime of `roomy`."""
-    return roomy(config, data, runtime, quiet=quiet)[0]
+class Room(NamedTuple):
+    """Where a step of the search fits.
+
+    Args:
+        runtime: where it does, if it does anywhere.
+        estimate: of a step of this process in it; None where none was needed.
+    """
+
+    runtime: Runtime
+    estimate: Estimate | None = None
 
 
-def roomy(
-    config: Config, data: DataSize, runtime: Runtime, *, quiet: bool
-) -> tuple[Runtime, Estimate | None]:
-    """Return the runtime in which a step of the search fits, if there is one, and an estimate.
-
-    The estimate is that of a step of this process in it; None where none was needed.
+def with_room(config: Config, data: DataSize, runtime: Runtime, *, quiet: bool) -> Room:
+    """Find the runtime in which a step of the search fits into memory.
 
     Where a step would need more than is free, parts of the supernet are computed again in the
     backward. What is done is said, and what doesn't fit even so. All processes do the same.
@@ -42,7 +49,7 @@ def roomy(
         quiet: say nothing.
     """
     if config.runtime.recompute != "auto":
-        return runtime, None
+        return Room(runtime)
     ranks = runtime.ranks
     give_back()  # what an earlier search has left is free
     usable = usable_memory(runtime.device)
@@ -52,16 +59,18 @@ def roomy(
     own = _of_one_process(config, runtime)
     # Most searches need no trial, and few a whole estimate, which takes seconds.
     if _bytes_of_images(own, data) <= usable:
-        return runtime, None
+        return Room(runtime)
     alone = replace(runtime, ranks=ONE_PROCESS)
     with torch.random.fork_rng([runtime.device] if runtime.device.type == "cuda" else []):
         if ranks.largest(most_memory_of_search(own, data, alone)) <= usable:
-            return runtime, None
+            return Room(runtime)
         estimate = of_search(own, data, alone)
         needed = ranks.largest(estimate.memory_bytes)
         if needed <= usable:
-            return runtime, estimate
-        recomputed = of_search(own, data, replace(alone, recomputes=True))
+            return Room(runtime, estimate)
+        recomputed = estimate
+        if _has_parts(config, data):
+            recomputed = of_search(own, data, replace(alone, recomputes=True))
         less = ranks.largest(recomputed.memory_bytes)
     give_back()
     line = f"a step of the search needs {_size(needed)} of memory, and may take {_size(usable)}"
@@ -74,8 +83,14 @@ def roomy(
         line += "; the system may stop it for want of memory: lower search.batch_size"
     say(line, quiet=quiet)
     if less < needed:
-        return replace(runtime, recomputes=True), recomputed
-    return runtime, estimate
+        return Room(replace(runtime, recomputes=True), recomputed)
+    return Room(runtime, estimate)
+
+
+def _has_parts(config: Config, data: DataSize) -> bool:
+    """Return whether anything in the supernet can be computed again."""
+    build = partial(config.space.supernet, data.num_classes, data.image_shape[0])
+    return recompute_parts(without_memory(build))
 
 
 def _bytes_of_images(config: Config, data: DataSize) -> int:

@@ -26,6 +26,7 @@ from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.data import DataSize
 from unas.graphs.onnx import check_onnx, export_onnx
+from unas.nn.recomputation import recompute_parts
 from unas.pipeline.own_code import (
     name_of,
     names_not_taken,
@@ -106,6 +107,11 @@ class _Trial:
             with one_line(f"{self.name} can't be made", self._hint()):
                 supernet = self.config.space.supernet(*self._classes_and_channels())
             require_weights(self.name, supernet)
+            if self.runtime.recomputes and not recompute_parts(supernet):
+                raise UserError(
+                    f"recompute is 'always', but nothing in {self.name} can be computed again: it "
+                    "has no OpChoice; use --recompute auto"
+                )
             self._search(supernet.to(self.runtime.device), self.runtime.device)
         for genotype in self.genotypes():
             with one_line(f"{self.name} can't be made", self._hint()):
