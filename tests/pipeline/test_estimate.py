@@ -12,7 +12,7 @@ from estimated_memory import CPU, DIGITS, SEARCHES, digits
 from processes import fresh
 from unas.compute.runtime import Runtime
 from unas.pipeline import estimate
-from unas.pipeline.estimate import Size, Step, extended, of_search, sizes
+from unas.pipeline.estimate import Size, Step, extended, of_search, sizes, tried_sizes
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_planted_time_is_found(batch: int, monkeypatch: pytest.MonkeyPatch) ->
         return step
 
     monkeypatch.setattr(time, "perf_counter", lambda: clock.seconds)
-    said = extended(make, sizes(batch, 8), batch, Runtime(CPU, torch.float32))
+    said = extended(tried_sizes(make, sizes(batch, 8), Runtime(CPU, torch.float32)), batch)
     assert said.seconds == pytest.approx(clock.step(Size(batch, 8)))
 
 

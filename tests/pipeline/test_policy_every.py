@@ -66,8 +66,9 @@ def test_estimate_is_the_mean_of_all_kinds_of_step(
 ) -> None:
     both = estimate.Estimate(8.0, 5.0, "4")
     monkeypatch.setattr(estimate, "extended", lambda *_: both)
-    small = iter([0.1, 0.2])  # without and with the policy
-    monkeypatch.setattr(estimate, "_tried", lambda *_: replace(both, seconds=next(small)))
+    with_policy, without = replace(both, seconds=0.2), replace(both, seconds=0.1)
+    monkeypatch.setattr(estimate, "tried_sizes", lambda *_: [with_policy])
+    monkeypatch.setattr(estimate, "_tried", lambda *_: without)
     recipe = tiny_recipe()
     search = replace(
         recipe.search,

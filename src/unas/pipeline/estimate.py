@@ -72,7 +72,7 @@ def of_training(config: Config, data: DataSize, runtime: Runtime, genotype: Geno
         step = TrainingStep(blueprint.network(genotype), training, runtime, config.seed, 1)
         return lambda: step(0, x, y)
 
-    return extended(make, sizes(batch, 1), batch, runtime)
+    return extended(tried_sizes(make, sizes(batch, 1), runtime), batch)
 
 
 def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
@@ -81,16 +81,12 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     Terms that have nothing to do with images take no time to speak of in a step.
     """
     search = config.search
-    divisor = 1
-    _, height, width = data.image_shape
-    if is_tested(config.space) and min(height, width) >= LARGE_SIDE:
-        # Its layers are convolutions, and take a time and memory in proportion to the area.
-        data = replace(data, image_shape=(data.image_shape[0], height // 2, width // 2))
-        divisor = 4
-    make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
     batch = search.batch_size
+    data, divisor = _handy(config, data)
+    make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
     smaller = sizes(batch, search.num_architectures(batch))
-    estimate = extended(make, smaller, batch * divisor, runtime)
+    tried = tried_sizes(make, smaller, runtime)
+    estimate = extended(tried, batch * divisor)
     epoch = (data.train - validation_count(data.train, search.validation_fraction)) // batch
     total = total_steps(search, epoch)
     policy = policy_updates(search, epoch)
@@ -99,14 +95,24 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
         # difference those of the policy alone.
         make_alone = _steps(config, data, runtime, lambda step, x, y: step.warm_up(x, y))
         alone = _tried(make_alone, smaller[0], runtime).seconds
-        ratio = min(alone / _tried(make, smaller[0], runtime).seconds, 1.0)
+        ratio = min(alone / tried[0].seconds, 1.0)
         seconds = estimate.seconds * (
             (total - policy) * ratio + policy - search.settling_steps * ratio
         )
         estimate = replace(estimate, seconds=seconds / total)
     if divisor == 1:
         return estimate
-    return replace(estimate, tried=f"{estimate.tried} of {height // 2}×{width // 2}")
+    _, height, width = data.image_shape
+    return replace(estimate, tried=f"{estimate.tried} of {height}×{width}")
+
+
+def _handy(config: Config, data: DataSize) -> tuple[DataSize, int]:
+    """Return the data with images of half the side where they are large, and what that divides."""
+    channels, height, width = data.image_shape
+    if not is_tested(config.space) or min(height, width) < LARGE_SIDE:
+        return data, 1
+    # Its layers are convolutions, and take a time and memory in proportion to the area.
+    return replace(data, image_shape=(channels, height // 2, width // 2)), 4
 
 
 def most_memory_of_search(config: Config, data: DataSize, runtime: Runtime) -> float:
@@ -116,12 +122,13 @@ def most_memory_of_search(config: Config, data: DataSize, runtime: Runtime) -> f
     """
     search = config.search
     smallest = sizes(search.batch_size, search.num_architectures(search.batch_size))[0]
+    data, divisor = _handy(config, data)
     make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
     give_back()  # or the blocks of other sizes would serve this one
     with runtime.computing(), peak_memory(runtime.device) as peak_bytes:
         make(smallest)()
         taken = peak_bytes()
-    return taken * search.batch_size / smallest.images
+    return taken * search.batch_size * divisor / smallest.images
 
 
 def _steps(
@@ -168,16 +175,13 @@ def sizes(batch: int, architectures: int) -> list[Size]:
     return [*growing, Size(batch, architectures)]
 
 
-def extended(
-    make: Callable[[Size], Step], sizes: Sequence[Size], batch: int, runtime: Runtime
-) -> Estimate:
+def extended(tried: Sequence[_Tried], batch: int) -> Estimate:
     """Return the estimate for a batch, along the line through the two largest steps that are tried.
 
     A step has a part that is the same for any batch, and one in proportion to the images. How large
     the former is depends on how many architectures there are: where the line can be of steps with
     as many as the batch has, it is.
     """
-    tried = _tried_sizes(make, sizes, runtime)
     smallest, last = tried[0], tried[-1]
     times = batch / last.size.images
     # In proportion, all of a step would be about images, so it is never more.
@@ -206,7 +210,7 @@ def _on_line(at: int, x0: int, y0: float, x1: int, y1: float) -> float:
     return y1 + (at - x1) / (x1 - x0) * max(y1 - y0, 0.0)
 
 
-def _tried_sizes(
+def tried_sizes(
     make: Callable[[Size], Step], sizes: Sequence[Size], runtime: Runtime
 ) -> list[_Tried]:
     """Return the smallest size, the next, and larger ones that don't take long and surely fit."""
