@@ -21,6 +21,7 @@ import torch
 
 from speed import (
     accuracy,
+    curve,
     depthwise,
     host,
     kernels,
@@ -37,6 +38,7 @@ from unas.compute.hardware import cpu_name, device_name
 
 SECTIONS: dict[str, Callable[[Settings], Section]] = {
     "step": searching.step,
+    "curve": curve.curve,
     "model": user_model.model,
     "training": training.training,
     "accuracy": accuracy.accuracy,

@@ -26,7 +26,8 @@ The first of two figures is the recipe's, after so many epochs; the second is th
 - Search, published: the weights' rate is constant in warm-up; after it both optimisers start anew,
   and both rates fall along a cosine over the search epochs alone, from the full rate to a floor
   that is not scaled with the batch (`search.schedule` is `restarted`).
-- Search, digits, Fashion-MNIST and NAS-Bench, ours: both cosines run over all epochs (`whole`).
+- Search, `cifar10-fast`, digits, Fashion-MNIST and NAS-Bench, ours: both cosines run over all
+  epochs (`whole`).
 - Training, CIFAR, published, and ours: linear warm-up, then a cosine to 0 over the other epochs
   (`training.cosine` is `after_warm_up`).
 - Training, ImageNet, published: linear warm-up, then the beginning of a cosine that is as long as

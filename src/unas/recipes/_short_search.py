@@ -32,7 +32,7 @@ def short_search(
         policy_every: the steps of these from one update of the policy to the next.
         settling_steps: updates of the policy at the end, in which the weights rest.
         architectures: how many share a batch. One is the fastest for the modules of a user's model;
-            the kernels of a built-in space take as long for several, and as many processes can
+            the kernels of the DARTS space take as long for several, and as many processes can
             share the work.
     """
     draws = 16 if architectures == 1 else 8
