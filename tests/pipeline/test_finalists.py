@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,20 +22,22 @@ import unas
 from tiny import tiny_recipe
 from unas.common.errors import Interrupted, UserError
 from unas.config import Config
+from unas.costs.blocks import random_genotypes
 from unas.pipeline.finalists import Finals
+from unas.pipeline.opening import work_in
 from unas.pipeline.preflight import preflight
-from unas.pipeline.rungs import Rung, rungs
+from unas.pipeline.rungs import Rung, count_steps, rungs
 from unas.pipeline.short_training import ShortTraining
 from unas.runs.names import CANDIDATES, FINALISTS, GENOTYPE, METRICS
 from unas.searching.choosing import ChoosingConfig
 
 
 def with_finalists() -> Config:
-    """Return the tiny recipe with three finalists: 3 for an epoch, then 2 for two epochs."""
+    """Return the tiny recipe with three finalists: 3 for an epoch, 3 steps, then 2 for two."""
     recipe = tiny_recipe()
     return replace(
         recipe,
-        choosing=ChoosingConfig(candidates=3, finalists=3, finalist_share=0.7),
+        choosing=ChoosingConfig(candidates=3, finalists=3, finalist_share=0.53),
         training=replace(recipe.training, epochs=10),
     )
 
@@ -51,25 +54,46 @@ def trainings(run: Path) -> list[dict[str, Any]]:
     return json.loads((run / FINALISTS).read_text())["trainings"]  # type: ignore[no-any-return]
 
 
-@given(st.integers(2, 50), st.floats(2, 200))
-def test_rungs_halve_double_and_stay_within_the_share(finalists: int, epochs: float) -> None:
-    plan = rungs(finalists, epochs)
-    total = sum(rung.networks * rung.epochs for rung in plan)
-    assert total <= epochs * (1 + 1e-6)  # 0.2 of 35 is 7, whatever a float says
+@given(st.integers(2, 50), st.integers(40, 9000), st.integers(1, 500))
+def test_rungs_halve_double_and_stay_within_the_share(
+    finalists: int, steps: int, epoch: int
+) -> None:
+    plan = rungs(finalists, steps, epoch)
+    assert count_steps(plan) <= steps
     assert plan[0].networks <= finalists
-    assert plan[0].epochs >= 1
+    assert plan[0].steps >= min(20, epoch)
+    assert plan[0].steps < epoch or plan[0].steps % epoch == 0
     assert plan[-1].networks == 2
     for before, after in itertools.pairwise(plan):
-        assert after.epochs == 2 * before.epochs
+        assert after.steps == 2 * before.steps
         assert after.networks == (before.networks + 1) // 2
 
 
 def test_rungs_by_hand() -> None:
-    assert rungs(8, 120) == [Rung(8, 5), Rung(4, 10), Rung(2, 20)]
-    assert rungs(3, 7) == [Rung(3, 1), Rung(2, 2)]
-    assert rungs(8, 7) == [Rung(3, 1), Rung(2, 2)]  # 4 would have 8 epochs at least
-    assert rungs(8, 1.9) == []
-    assert rungs(1, 100) == []
+    assert rungs(8, 1205, 10) == [Rung(8, 50), Rung(4, 100), Rung(2, 200)]
+    assert rungs(8, 1205, 100) == [Rung(8, 50), Rung(4, 100), Rung(2, 200)]
+    assert rungs(8, 1205, 40) == [Rung(8, 40), Rung(4, 80), Rung(2, 160)]  # whole epochs
+    assert rungs(3, 7, 1) == [Rung(3, 1), Rung(2, 2)]
+    assert rungs(8, 7, 1) == [Rung(3, 1), Rung(2, 2)]  # 4 would have 8 epochs at least
+    assert rungs(8, 159, 100) == [Rung(3, 22), Rung(2, 44)]  # 4 would have 19 steps
+    assert rungs(2, 39, 100) == []
+    assert rungs(8, 1, 1) == []
+    assert rungs(1, 1000, 10) == []
+
+
+def test_less_than_an_epoch_is_a_whole_schedule(tmp_path: Path) -> None:
+    """In two of the three steps of an epoch the learning rate falls along a cosine to zero."""
+    config = with_finalists()
+    with work_in(config, tmp_path / "run", "search", resume=False, quiet=True) as work:
+        (genotype,) = random_genotypes(config.space, 1, np.random.default_rng(0))
+        training = ShortTraining(work, genotype, 2, seed=0)
+        optimiser = training._step.optimiser
+        rates = [optimiser.param_groups[0]["lr"] for _ in training.steps()]
+        assert rates == pytest.approx([config.training.lr / 2, 0.0])
+        wrong = 24 * (1 - training.scores().top1)
+        assert wrong == pytest.approx(round(wrong))  # of all validation images
+        wrong = 5 * (1 - training.scores(5).top1)
+        assert wrong == pytest.approx(round(wrong))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +113,7 @@ def test_mistakes_are_one_line(fields: dict[str, Any], says: str) -> None:
 
 def test_the_best_of_the_last_rung_goes_on(whole: Path) -> None:
     done = trainings(whole)
-    assert [training["epochs"] for training in done] == [1, 1, 1, 2, 2]
+    assert [training["steps"] for training in done] == [3, 3, 3, 6, 6]
 
     def order(training: dict[str, Any]) -> tuple[float, float]:
         return -training["validation_accuracy"], training["validation_loss"]
@@ -168,14 +192,14 @@ def test_a_damaged_file_is_one_line(whole: Path, tmp_path: Path) -> None:
         unas.search(with_finalists(), run, resume=True, quiet=True)
 
 
-def test_too_few_epochs_train_nothing_and_say_so(
+def test_too_few_steps_train_nothing_and_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = with_finalists()
-    config = replace(config, choosing=replace(config.choosing, finalist_share=0.1))
+    config = replace(config, choosing=replace(config.choosing, finalist_share=0.13))
     unas.search(config, tmp_path / "run")
     assert (
-        "no finalists are trained: their share of epochs, 1, is not one for each of two"
+        "no finalists are trained: their share of steps, 5, is too small for two"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "run" / FINALISTS).exists()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unas.compute.ranks import ONE_PROCESS, Ranks
+from unas.compute.seeds import generator_for
 from unas.config import Config
 from unas.data import (
     BatchStream,
@@ -50,6 +51,17 @@ def search_streams(
         ranks=ranks,
     )
     return train_stream, validation_stream
+
+
+def drawn(config: Config, validation: ImageSet, most: int) -> ImageSet:
+    """Return so many of the search's validation images at most, drawn by the run's seed; 0: all.
+
+    Candidates are compared on them. A part of images that are sorted by class would be of a few
+    classes.
+    """
+    generator = generator_for(config.seed, "choosing/images", 0)
+    order = torch.randperm(len(validation), generator=generator)
+    return validation.subset(order[: most or None].to(validation.labels.device))
 
 
 def training_parts(config: Config, data: ImageData) -> tuple[ImageSet, ImageSet | None]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
-from unas.compute.seeds import generator_for
-from unas.pipeline.batches import EvaluationBatches, search_streams
+from unas.pipeline.batches import EvaluationBatches, drawn, search_streams
 from unas.pipeline.finalists import best_finalist
 from unas.pipeline.work import Work
 from unas.runs.names import CANDIDATES
@@ -23,12 +20,8 @@ def choose_architecture(work: Work, search: SearchStep) -> Chosen:
     """
     config = work.config
     _, validation = search_streams(config, work.data, work.ranks)
-    images = validation.image_set
-    # A part of images that are sorted by class would be of a few classes.
-    generator = generator_for(config.seed, "choosing/images", 0)
-    order = torch.randperm(len(images), generator=generator)
-    rows = order[: config.choosing.images or None].to(images.labels.device)
-    batches = EvaluationBatches(work.data, images.subset(rows), work.ranks)
+    images = drawn(config, validation.image_set, config.choosing.images)
+    batches = EvaluationBatches(work.data, images, work.ranks)
     stoppable = work.session.stoppable(batches)
     chosen = choose(search, config.choosing, stoppable, work.costs.budgets)
     run = work.session.run

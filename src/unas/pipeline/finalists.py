@@ -13,7 +13,7 @@ from unas.common.errors import UserError
 from unas.compute.seeds import step_seed
 from unas.config import Config
 from unas.nn.lease import give_back
-from unas.pipeline.rungs import Rung, count_steps, planned, steps_per_epoch
+from unas.pipeline.rungs import Rung, count_steps, planned, steps_together
 from unas.pipeline.short_training import ShortTraining
 from unas.pipeline.work import Work
 from unas.runs.names import FINALISTS, FINALISTS_FORMAT
@@ -25,18 +25,20 @@ from unas.searching.choosing import Chosen
 def best_finalist(work: Work, chosen: Chosen) -> Chosen:
     """Train the best candidates; return what was chosen, with the best of them as the best.
 
-    Where there are not two of them, or no epochs for two, nothing is trained, which is said.
+    Where there are not two of them, or too few steps for two, nothing is trained, which is said.
     """
     config = work.config
     finalists = finalists_of(chosen, config.choosing.finalists, work.costs.budgets)
-    plan = planned(config, len(finalists))
-    say(_about(config, plan, len(finalists)), quiet=work.session.quiet)
+    images = len(work.data.train)
+    plan = planned(config, len(finalists), images)
+    steps = steps_together(config, images)
+    say(_about(config, plan, len(finalists), steps), quiet=work.session.quiet)
     if not plan:
         return chosen
     give_back()  # the search's blocks of memory fit nothing in a training
     finals = Finals(work, plan)
     best = finals.best_of(finalists)
-    accuracy = finals.scores[plan[-1].epochs, best.genotype].accuracy
+    accuracy = finals.scores[plan[-1].steps, best.genotype].accuracy
     work.report(finalists=plan[0].networks, finalist_accuracy=accuracy)
     return replace(chosen, best=best)
 
@@ -66,27 +68,26 @@ def finalists_of(chosen: Chosen, count: int, budgets: RunBudgets) -> list[Candid
     return finalists
 
 
-def _about(config: Config, plan: Sequence[Rung], found: int) -> str:
+def _about(config: Config, plan: Sequence[Rung], found: int, steps: int) -> str:
     """Return in one line what is trained, and why that is less than was asked for."""
-    epochs = config.choosing.finalist_share * config.training.epochs
     if not plan:
         if found < 2:
             return "no finalists are trained: there is one candidate; raise choosing.candidates"
         return (
-            f"no finalists are trained: their share of epochs, {epochs:g}, is not one for each of "
-            "two; raise choosing.finalist_share or training.epochs"
+            f"no finalists are trained: their share of steps, {steps:,}, is too small for two; "
+            "raise choosing.finalist_share or training.epochs"
         )
-    words = [f"{rung.networks} for {rung.epochs}" for rung in plan]
-    line = f"finalists are trained from scratch: {', then '.join(words)} epochs"
+    words = [f"{rung.networks} for {rung.steps:,}" for rung in plan]
+    line = f"finalists are trained from scratch: {', then '.join(words)} steps"
     if plan[0].networks == config.choosing.finalists:
         return line
     asked = config.choosing.finalists
-    return f"{line} ({asked} were asked for; {found} are there, and {epochs:g} epochs)"
+    return f"{line} ({asked} were asked for; {found} are there, and {steps:,} steps)"
 
 
 @dataclass(frozen=True)
 class FinalistScore:
-    """How a finalist's network does on the search's validation images.
+    """How a finalist's network does on the validation images that candidates are compared on.
 
     Args:
         accuracy: share of right answers, from 0 to 1.
@@ -112,7 +113,7 @@ class Finals:
         plan: the rungs.
 
     Attributes:
-        scores: by epochs and architecture, of what is trained.
+        scores: by steps and architecture, of what is trained.
     """
 
     def __init__(self, work: Work, plan: Sequence[Rung]) -> None:
@@ -122,58 +123,54 @@ class Finals:
         for entry in work.ranks.on_main(self._saved):
             genotype = Genotype(work.config.space.registry_name, entry["choices"])
             score = FinalistScore(entry["validation_accuracy"], entry["validation_loss"])
-            self.scores[entry["epochs"], genotype] = score
+            self.scores[entry["steps"], genotype] = score
 
     def best_of(self, finalists: Sequence[Candidate]) -> Candidate:
         """Return the best by validation accuracy in the last rung, by loss where that is equal."""
         work = self.work
-        images = len(work.data.train)
-        total = count_steps(work.config, self.plan, images)
-        epochs_done = sum(epochs for epochs, _ in self.scores)
-        start = epochs_done * steps_per_epoch(work.config, images)
         left = list(finalists)
         with Progress(
             "finalists",
-            total,
+            count_steps(self.plan),
             work.session.run.directory,
-            start_step=start,
+            start_step=sum(steps for steps, _ in self.scores),
             quiet=work.session.quiet,
         ) as progress:
             for rung in self.plan:
                 left = left[: rung.networks]
                 for candidate in left:
-                    self._train(candidate.genotype, rung.epochs, progress)
-                left.sort(key=lambda candidate: self.scores[rung.epochs, candidate.genotype].order)
+                    self._train(candidate.genotype, rung.steps, progress)
+                left.sort(key=lambda candidate: self.scores[rung.steps, candidate.genotype].order)
         return left[0]
 
-    def _train(self, genotype: Genotype, epochs: int, progress: Progress) -> None:
+    def _train(self, genotype: Genotype, steps: int, progress: Progress) -> None:
         """Train a finalist and write its score down, if that isn't done."""
-        if (epochs, genotype) in self.scores:
+        if (steps, genotype) in self.scores:
             return
         work = self.work
         before = progress.step
-        seed = step_seed(work.config.seed, "choosing/finalist", epochs)
-        training = ShortTraining(work, genotype, epochs, seed)
+        seed = step_seed(work.config.seed, "choosing/finalist", steps)
+        training = ShortTraining(work, genotype, steps, seed)
         for done, figures in training.steps():
-            progress.update(before + done, **figures, epochs=epochs)
+            progress.update(before + done, **figures, steps=steps)
             work.session.stop_together_if_asked()
         if training.is_given_up:
             say(
-                f"a finalist's training for {epochs} epochs ended after {progress.step - before} "
-                f"of {training.total} steps: too many updates in a row were not finite",
+                f"a finalist's training ended after {progress.step - before} of {steps} steps: "
+                "too many updates in a row were not finite",
                 quiet=work.session.quiet,
             )
-        scores = training.scores()
+        scores = training.scores(work.config.choosing.images)
         loss = scores.loss if math.isfinite(scores.loss) else math.inf
-        self.scores[epochs, genotype] = FinalistScore(scores.top1, loss)
+        self.scores[steps, genotype] = FinalistScore(scores.top1, loss)
         work.session.run.write_json(FINALISTS, self._to_json())
 
     def _to_json(self) -> dict[str, Any]:
         trainings = []
-        for (epochs, genotype), score in self.scores.items():
+        for (steps, genotype), score in self.scores.items():
             trainings.append(
                 {
-                    "epochs": epochs,
+                    "steps": steps,
                     "validation_accuracy": score.accuracy,
                     "validation_loss": score.loss,
                     "choices": dict(genotype.choices),
@@ -196,7 +193,7 @@ def _checked(entry: Any) -> dict[str, Any]:
     """Return an entry of finalists.json, in which null is a loss that isn't finite."""
     loss = entry["validation_loss"]
     return {
-        "epochs": int(entry["epochs"]),
+        "steps": int(entry["steps"]),
         "validation_accuracy": float(entry["validation_accuracy"]),
         "validation_loss": math.inf if loss is None else float(loss),
         "choices": {str(name): str(option) for name, option in entry["choices"].items()},

@@ -91,8 +91,8 @@ def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
         if config.genotype is None:
             images = data.train - validation_count(data.train, config.search.validation_fraction)
             of_search_alone = total_steps(config.search, images // config.search.batch_size)
-            plan = planned(config, config.choosing.finalists)
-            finals = {FINALISTS: count_steps(config, plan, data.train)} if plan else {}
+            plan = planned(config, config.choosing.finalists, data.train)
+            finals = {FINALISTS: count_steps(plan)} if plan else {}
             steps = {SEARCH: of_search_alone} | finals | steps
             if steps[SEARCH]:
                 searching, estimate = with_room(config, data, runtime, quiet=True)

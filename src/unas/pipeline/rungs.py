@@ -1,4 +1,4 @@
-"""How many epochs finalists are trained for: successive halving within a share of a training."""
+"""How long finalists are trained: successive halving within a share of a training's steps."""
 
 from __future__ import annotations
 
@@ -8,47 +8,61 @@ from dataclasses import dataclass
 
 from unas.config import Config
 from unas.data import validation_count
+from unas.pipeline.batches import count_trained
+
+LEAST_STEPS = 20  # of a training; fewer than these, or than an epoch, say nothing of a network
 
 
 @dataclass(frozen=True)
 class Rung:
-    """Networks that are trained for as many epochs each.
+    """Networks that are trained for as many steps each.
 
     Args:
         networks: how many.
-        epochs: of each, a whole schedule of the learning rate.
+        steps: of each, a whole schedule of the learning rate.
     """
 
     networks: int
-    epochs: int
+    steps: int
 
 
-def rungs(finalists: int, epochs: float) -> list[Rung]:
+def rungs(finalists: int, steps: int, epoch: int) -> list[Rung]:
     """Return the rungs: the better half of the networks of each is trained anew, twice as long.
 
-    Where there isn't an epoch for each of the first, there are fewer finalists.
+    Where there aren't 20 steps, or an epoch, for each of the first, there are fewer finalists. From
+    an epoch on, they are whole ones.
 
     Args:
         finalists: how many networks begin.
-        epochs: of all networks of all rungs together, at most.
+        steps: of all networks of all rungs together, at most.
+        epoch: the steps of an epoch.
 
     Returns:
-        no rung where the epochs aren't enough for two networks.
+        no rung where the steps aren't enough for two networks.
     """
     for count in range(finalists, 1, -1):
         sizes = [count]
         while sizes[-1] > 2:
             sizes.append((sizes[-1] + 1) // 2)
         least = sum(size * 2**number for number, size in enumerate(sizes))
-        epochs_at_first = math.floor(epochs / least + 1e-9)
-        if epochs_at_first:
-            return [Rung(size, epochs_at_first * 2**number) for number, size in enumerate(sizes)]
+        first = steps // least
+        if first > epoch:
+            first -= first % epoch
+        if first >= min(LEAST_STEPS, epoch):
+            return [Rung(size, first * 2**number) for number, size in enumerate(sizes)]
     return []
 
 
-def planned(config: Config, finalists: int) -> list[Rung]:
-    """Return the rungs of a run that has so many finalists."""
-    return rungs(finalists, config.choosing.finalist_share * config.training.epochs)
+def planned(config: Config, finalists: int, images: int) -> list[Rung]:
+    """Return the rungs of a run that has so many finalists, and training images in all."""
+    return rungs(finalists, steps_together(config, images), steps_per_epoch(config, images))
+
+
+def steps_together(config: Config, images: int) -> int:
+    """Return how many steps all finalists may have together, of so many training images in all."""
+    training = config.training
+    whole = training.epochs * (count_trained(config, images) // training.batch_size)
+    return math.floor(config.choosing.finalist_share * whole + 1e-9)
 
 
 def steps_per_epoch(config: Config, images: int) -> int:
@@ -57,7 +71,6 @@ def steps_per_epoch(config: Config, images: int) -> int:
     return (images - validation) // config.training.batch_size
 
 
-def count_steps(config: Config, plan: Sequence[Rung], images: int) -> int:
-    """Return how many steps all rungs have together, of so many training images in all."""
-    epochs = sum(rung.networks * rung.epochs for rung in plan)
-    return epochs * steps_per_epoch(config, images)
+def count_steps(plan: Sequence[Rung]) -> int:
+    """Return how many steps all rungs have together."""
+    return sum(rung.networks * rung.steps for rung in plan)

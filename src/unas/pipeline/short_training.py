@@ -1,4 +1,4 @@
-"""A network from scratch for a few epochs, on the images that a search learns from."""
+"""A network from scratch for a short time, on the images that a search learns from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import torch
 from unas.architecture.genotype import Genotype
 from unas.compute.scores import Scores
 from unas.data import split
-from unas.pipeline.batches import EvaluationBatches, training_stream
+from unas.pipeline.batches import EvaluationBatches, drawn, training_stream
+from unas.pipeline.rungs import steps_per_epoch
 from unas.pipeline.work import Work
 from unas.training import TrainingConfig, TrainingStep, evaluate
 
-WARM_UP_SHARE = 5  # the learning rate rises over at most a fifth of the epochs
+WARM_UP_SHARE = 5  # the learning rate rises over at most a fifth of whole epochs
 
 
 class ShortTraining:
@@ -23,27 +24,27 @@ class ShortTraining:
     Args:
         work: the run.
         genotype: the architecture.
-        epochs: of a whole schedule of the learning rate.
+        total: the number of its steps, a whole schedule of the learning rate.
         seed: of the network's first weights.
-
-    Attributes:
-        total: the number of its steps.
     """
 
-    def __init__(self, work: Work, genotype: Genotype, epochs: int, seed: int) -> None:
+    def __init__(self, work: Work, genotype: Genotype, total: int, seed: int) -> None:
         self._work = work
-        training = _short(work.config.training, epochs)
-        config = replace(work.config, training=training)
+        self.total = total
+        config = work.config
+        epochs, rest = divmod(total, steps_per_epoch(config, len(work.data.train)))
+        if rest:
+            epochs = 1  # of the schedule, which counts no images
+        training = _short(config.training, epochs)
         images, self._validation = split(
             work.data.train, config.search.validation_fraction, config.seed
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = work.blueprint.network(genotype)
+        config = replace(config, training=training)
         self._stream = training_stream(config, replace(work.data, train=images), work.ranks)
-        epoch = self._stream.steps_per_epoch
-        self._step = TrainingStep(network, training, work.runtime, config.seed, epoch)
-        self.total = epochs * epoch
+        self._step = TrainingStep(network, training, work.runtime, config.seed, total // epochs)
 
     def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Train; yield after each step how many are done, and its figures.
@@ -62,16 +63,17 @@ class ShortTraining:
         """Whether it ended early, for too many of its updates in a row were left out."""
         return self._step.skipped.are_too_many
 
-    def scores(self) -> Scores:
-        """Return how well the network does on the validation images."""
+    def scores(self, most: int = 0) -> Scores:
+        """Return how well the network does on the validation images, on so many at most; 0: all."""
         self._step.share_statistics()
-        batches = EvaluationBatches(self._work.data, self._validation, self._work.ranks)
+        images = drawn(self._work.config, self._validation, most)
+        batches = EvaluationBatches(self._work.data, images, self._work.ranks)
         stoppable = self._work.session.stoppable(batches)
         return evaluate(self._step.network, stoppable, self._work.runtime)
 
 
 def _short(training: TrainingConfig, epochs: int) -> TrainingConfig:
-    """Return how a network is trained for a few epochs; the search's validation images tell."""
+    """Return how a network is trained for so many epochs; the search's validation images tell."""
     warm_up = min(training.warm_up_epochs, epochs // WARM_UP_SHARE)
     return replace(
         training, epochs=epochs, warm_up_epochs=warm_up, validation_fraction=0.0, keep="last"

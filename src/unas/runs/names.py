@@ -19,7 +19,7 @@ TRAINING = "training"
 CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
 CANDIDATES_FORMAT = Format("unas.candidates", 1, "a list of candidates")
-FINALISTS_FORMAT = Format("unas.finalists", 1, "a list of finalists", ("trainings",))
+FINALISTS_FORMAT = Format("unas.finalists", 2, "a list of finalists", ("trainings",))
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"

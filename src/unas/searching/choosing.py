@@ -45,9 +45,9 @@ class ChoosingConfig:
             at least 8 that may meet them are compared.
         images: how many validation images candidates are compared on at most; 0: all.
         finalists: how many of the best candidates, the mode among them, are trained from scratch
-            for a few epochs; the best by validation accuracy goes on. 0: the best in the supernet
-            does.
-        finalist_share: how many epochs all finalists have together, as a share of training.epochs.
+            for a short time; the best by accuracy on these images goes on. 0: the best in the
+            supernet does.
+        finalist_share: how many steps all finalists have together, as a share of the training's.
     """
 
     candidates: int = 0
@@ -68,10 +68,9 @@ class ChoosingConfig:
                 "candidates and the policy's mode; "
                 f"make choosing.candidates {self.finalists - 1} or more"
             )
-        if not 0 < self.finalist_share <= 1:
+        if not 0 < self.finalist_share < math.inf:
             raise UserError(
-                f"choosing.finalist_share is {self.finalist_share}; "
-                "it must be above 0 and at most 1"
+                f"choosing.finalist_share is {self.finalist_share}; it must be above 0 and finite"
             )
 
     @property

@@ -10,6 +10,7 @@ from unas.common.errors import UserError
 from unas.compute.seeds import step_seed
 from unas.lab.ranking.course import Course
 from unas.lab.ranking.truth import Truth
+from unas.pipeline.rungs import steps_per_epoch
 from unas.pipeline.short_training import ShortTraining
 from unas.pipeline.work import Work
 from unas.runs.names import TRAINING
@@ -38,7 +39,7 @@ class Trainings:
         self.course = course
         self.limit = limit
         self.accuracies: list[float] = []
-        self.epochs = epochs
+        self._steps = epochs * steps_per_epoch(work.config, len(work.data.train))
         seed = step_seed(work.config.seed, "ranking/random", 0)
         self._order = truth.draw(len(truth), np.random.default_rng(seed)).tolist()
         self._resume()
@@ -67,7 +68,7 @@ class Trainings:
         """Return the validation accuracy of a network; None if the time is up before."""
         work = self.work
         seed = step_seed(work.config.seed, "ranking/weights", number)
-        training = ShortTraining(work, self.truth.genotype(self._order[number]), self.epochs, seed)
+        training = ShortTraining(work, self.truth.genotype(self._order[number]), self._steps, seed)
         directory = work.session.run.directory
         name = f"network {number + 1}"
         with Progress(name, training.total, directory, quiet=work.session.quiet) as progress:
