@@ -115,12 +115,11 @@ def test_the_best_of_the_last_rung_goes_on(whole: Path) -> None:
     done = trainings(whole)
     assert [training["steps"] for training in done] == [3, 3, 3, 6, 6]
 
-    def order(training: dict[str, Any]) -> tuple[float, float]:
-        return -training["validation_accuracy"], training["validation_loss"]
-
-    better = sorted(done[:3], key=order)[:2]
+    assert {training["validation_accuracy"] for training in done[:3]} == {None}
+    better = sorted(done[:3], key=lambda training: training["training_loss"])[:2]  # type: ignore[no-any-return]
     assert [training["choices"] for training in done[3:]] == [one["choices"] for one in better]
-    best = min(done[3:], key=order)
+    last = [(-one["validation_accuracy"], one["validation_loss"]) for one in done[3:]]
+    best = done[3 + last.index(min(last))]
     assert json.loads((whole / GENOTYPE).read_text())["choices"] == best["choices"]
     candidates = json.loads((whole / CANDIDATES).read_text())["candidates"]
     (chosen,) = [candidate for candidate in candidates if candidate["chosen"]]

@@ -45,8 +45,7 @@ class ChoosingConfig:
             at least 8 that may meet them are compared.
         images: how many validation images candidates are compared on at most; 0: all.
         finalists: how many of the best candidates, the mode among them, are trained from scratch
-            for a short time; the best by accuracy on these images goes on. 0: the best in the
-            supernet does.
+            for a short time; the one goes on that learns best. 0: the best in the supernet does.
         finalist_share: how many steps all finalists have together, as a share of the training's.
     """
 
