@@ -15,10 +15,12 @@ from torch import Tensor
 
 import unas
 from speed.section import Section, Settings
+from unas.common.errors import UserError
 from unas.data import BatchStream
 from unas.data.digits import Digits
 from unas.nn.depthwise import DepthwiseConv
 from unas.nn.node import NativeNode
+from unas.nn.node_call import kernels
 from unas.searching.step import SearchStep
 
 STEPS = 200
@@ -28,19 +30,23 @@ CHANNELS, LAYERS, BATCH = 4, 3, 16
 
 def curve(_settings: Settings) -> Section:
     """Search digits with `rebar`, every search with the same seed and batches."""
+    if kernels() is None:
+        raise UserError("our kernels need a C compiler, and there is none here")
     ours, followed, alone, nudged = (_search() for _ in range(4))
     _add_an_ulp(nudged.weights)
     reference: list[float] = []
     losses: dict[str, list[float]] = {
-        "PyTorch's layers, each step from the state of ours": [],
+        "PyTorch's layers, each step from the state of ours before it": [],
         "PyTorch's layers, a search of their own": [],
         "our kernels, half of the first weights an ulp larger": [],
     }
     followers, others, nudges = losses.values()
     for step, batch in enumerate(_batches()):
-        followed.load_state_dict(copy.deepcopy(ours.state_dict()))
         with _layers_of_torch():
+            # A loss is of before the update: this one tells of the update of the step before.
             followers.append(followed(*batch)["train_loss"])
+            followed.load_state_dict(copy.deepcopy(ours.state_dict()))
+            followed(*batch)
             others.append(alone(*batch)["train_loss"])
         nudges.append(nudged(*batch)["train_loss"])
         reference.append(ours(*batch)["train_loss"])

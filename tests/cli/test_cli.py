@@ -225,6 +225,18 @@ def test_a_mistake_leaves_no_run_behind(
     assert not (place / "runs").exists()
 
 
+def test_what_one_process_does_is_refused_to_several(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["lab", "ranking", "nasbench-macro", "--table", "t.json"]) == 2
+    assert "error: unas lab ranking is for one process" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert main(["list", "recipes"]) == 0
+
+
 def test_a_download_is_told_before_it_fails(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ import unas
 from tiny import tiny_recipe
 from unas.budgets.budget import read_budgets
 from unas.cli import main
+from unas.common.errors import UserError
 from unas.lab.quality import percentile, quality, random_genotypes
 from unas.lab.quality_plot import write_plot
 
@@ -128,6 +129,16 @@ def test_cells_are_trained_once_and_a_second_call_goes_on(
     }
 
 
+def test_another_configuration_is_not_given_these_results(
+    measured: tuple[dict[str, Any], Path, list[str]],
+) -> None:
+    _, out, _ = measured
+    config = tiny_recipe()
+    longer = replace(config, training=replace(config.training, epochs=3))
+    with pytest.raises(UserError, match=r"config\.json is not this run's .*use another --out"):
+        quality(longer, out, cells=2, seeds=1, quiet=True, say=lambda _: None)
+
+
 def test_found_cells_come_with_what_would_tell_a_collapse(
     measured: tuple[dict[str, Any], Path, list[str]],
 ) -> None:
@@ -171,6 +182,7 @@ def test_the_command_line_shows_alarms_and_where_the_plot_is(
         "alarms": {"skips": "all of them", "unmoved": "nothing"},
     }
     report = report_of(1) | {
+        "first_seed": 3,
         "collapse": {"found": [one, {**one, "skip_share": 0.25, "alarms": {}}]},
         "random_skip_share": 0.2,
         "bought": {
@@ -187,6 +199,6 @@ def test_the_command_line_shows_alarms_and_where_the_plot_is(
     assert (
         "found, skip connections 50 % of the choices that can be one; of random cells 20 %" in out
     )
-    assert "found, seed 0: alarm all of them found, seed 0: alarm nothing" in out
+    assert "found, seed 3: alarm all of them found, seed 3: alarm nothing" in out
     assert "best of 2 random 87.50 % test accuracy; a search took 2 min 10 s" in out
     assert "plot somewhere.png" in out

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, rankdata
 
+import unas
 from fake_clock import SPACE
 from small_run import small
 from unas.cli import main
 from unas.common.errors import Interrupted, UserError
 from unas.config import Config
-from unas.data import validation_count
+from unas.data import DataSize, validation_count
 from unas.estimators.rebar import Rebar
 from unas.lab.ranking import RankingPlan, ranking, timed_search
 from unas.lab.ranking.agreement import kendall_tau
@@ -30,8 +31,9 @@ from unas.lab.ranking.experiment import read_truth
 from unas.lab.ranking.methods import Methods
 from unas.lab.ranking.outcomes import Outcome
 from unas.lab.ranking.plot import mean_rank
-from unas.lab.ranking.rivals import chosen_rivals, variant
+from unas.lab.ranking.rivals import chosen_rivals, rival_names, variant
 from unas.lab.ranking.summary import mean_and_error
+from unas.pipeline.checks import check
 from unas.pipeline.estimate import Estimate
 from unas.pipeline.short_training import ShortTraining
 from unas.searching.choosing import ChoosingConfig
@@ -293,12 +295,23 @@ def test_wrong_tables_are_one_line(tmp_path: Path) -> None:
 def test_the_mean_rank_is_of_the_newest_ranks() -> None:
     class Run:
         def __init__(self, *pairs: tuple[float, int]) -> None:
-            self.moments = [{"seconds": seconds, "rank": rank} for seconds, rank in pairs]
+            *moments, (self.seconds, self.rank) = pairs
+            self.moments = [{"seconds": seconds, "rank": rank} for seconds, rank in moments]
 
-    runs: Any = [Run((1, 10), (4, 2)), Run((2, 30), (3, 6))]
+    runs: Any = [Run((1, 10), (4, 2), (5, 2)), Run((2, 30), (3, 6), (5, 4))]
     seconds, ranks = mean_rank(runs)
-    assert seconds.tolist() == [2, 3, 4]
-    assert ranks.tolist() == [20, 8, 4]
+    assert seconds.tolist() == [2, 3, 4, 5]
+    assert ranks.tolist() == [20, 8, 4, 3]  # and at the end, of what was chosen
+
+
+def test_every_rival_can_be_made_of_every_recipe_of_a_table() -> None:
+    for name in ("nasbench-macro", "nasbench201"):
+        recipe = unas.recipe(name)
+        four = replace(recipe.search, architectures_per_batch=4, balanced=True)
+        for config in (recipe, replace(recipe, search=four)):
+            for rival in set(rival_names(config)) - {"random", "evolution"}:
+                made = variant(config, rival)
+                check(made, DataSize(50_000, 10_000, 10, (3, 32, 32)))
 
 
 def test_rivals_by_name() -> None:

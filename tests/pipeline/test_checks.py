@@ -8,6 +8,7 @@ from unas.common.errors import UserError
 from unas.compute.ranks import Ranks
 from unas.config import Config
 from unas.data import DataSize
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.pipeline.checks import check
 from unas.recipes import recipe as named
 from unas.spaces.proxylessnas import ProxylessSpace
@@ -37,6 +38,18 @@ def test_what_is_advised_for_processes_is_taken(
         check(recipe(fix), DATA, ranks)
     else:
         error.match(r"training\.batch_size is 96.*; make it 100$")
+
+
+def test_a_policy_without_others_to_compare_is_refused() -> None:
+    """One architecture a batch has no others, unless several are drawn for the same images."""
+    config = recipe(1)
+    alone = replace(config.search, estimator=ReinforceLeaveOneOut(draws=1))
+    with pytest.raises(UserError, match=r"architectures_per_batch is 1, .* make it 2 or more"):
+        check(replace(config, search=alone), DATA)
+    check(replace(config, search=replace(alone, epochs=0)), DATA)  # its policy learns nothing
+    check(replace(config, search=replace(alone, architectures_per_batch=2)), DATA)
+    drawn = replace(alone, estimator=ReinforceLeaveOneOut(draws=2))
+    check(replace(config, search=drawn), DATA)
 
 
 def test_bfloat16_is_refused_where_it_is_slower() -> None:

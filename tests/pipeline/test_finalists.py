@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +26,7 @@ from tiny import tiny_recipe
 from unas.common.errors import Interrupted, UserError
 from unas.config import Config
 from unas.costs.blocks import random_genotypes
-from unas.pipeline.finalists import Finals
+from unas.pipeline.finalists import FinalistScore, Finals, _checked
 from unas.pipeline.opening import work_in
 from unas.pipeline.preflight import preflight
 from unas.pipeline.rungs import Rung, count_steps, rungs
@@ -90,10 +93,56 @@ def test_less_than_an_epoch_is_a_whole_schedule(tmp_path: Path) -> None:
         optimiser = training._step.optimiser
         rates = [optimiser.param_groups[0]["lr"] for _ in training.steps()]
         assert rates == pytest.approx([config.training.lr / 2, 0.0])
+        longer = ShortTraining(work, genotype, 7, seed=0)  # of two epochs and a third
+        rates = [longer._step.optimiser.param_groups[0]["lr"] for _ in longer.steps()]
+        assert rates == sorted(rates, reverse=True)
+        assert rates[-1] == pytest.approx(0.0)
         wrong = 24 * (1 - training.scores().top1)
         assert wrong == pytest.approx(round(wrong))  # of all validation images
         wrong = 5 * (1 - training.scores(5).top1)
         assert wrong == pytest.approx(round(wrong))
+
+
+def test_a_network_that_gives_nan_is_the_last() -> None:
+    """All its answers are the first class, which may be the largest one."""
+    scores = [
+        FinalistScore(1.0, 0.70, math.inf),
+        FinalistScore(1.0, 0.60, 1.2),
+        FinalistScore(1.0, 0.65, 1.1),
+    ]
+    assert [score.validation_accuracy for score in sorted(scores, key=_order)] == [0.65, 0.6, 0.7]
+    early = [FinalistScore(1.5), FinalistScore(math.inf), FinalistScore(1.4)]
+    assert [score.training_loss for score in sorted(early, key=_order)] == [1.4, 1.5, math.inf]
+
+
+def _order(score: FinalistScore) -> tuple[bool, float, float]:
+    return score.order
+
+
+def test_steps_that_were_left_out_are_not_held_against_a_finalist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that gives NaN is skipped in a training, as in any other."""
+    steps = ShortTraining.steps
+
+    def with_one_nan(self: ShortTraining) -> Iterator[tuple[int, dict[str, float]]]:
+        for done, figures in steps(self):
+            yield done, {**figures, "loss": math.nan if done == self.total else 2.0 + done}
+
+    monkeypatch.setattr(ShortTraining, "steps", with_one_nan)
+    unas.search(with_finalists(), tmp_path / "run", quiet=True)
+    losses = [training["training_loss"] for training in trainings(tmp_path / "run")]
+    # Of 3 steps the second, of 6 the fourth and fifth.
+    assert losses == [4.0, 4.0, 4.0, 6.5, 6.5]
+
+
+def test_what_is_read_of_a_file_travels_between_processes(whole: Path) -> None:
+    """Rank 0 reads it, and sends plain values."""
+    entries = [_checked(entry) for entry in trainings(whole)]
+    sent = io.BytesIO()
+    torch.save(entries, sent)
+    sent.seek(0)
+    assert torch.load(sent, weights_only=True) == entries
 
 
 @pytest.mark.parametrize(
@@ -103,6 +152,7 @@ def test_less_than_an_epoch_is_a_whole_schedule(tmp_path: Path) -> None:
         ({"finalists": -2}, "choosing.finalists is -2"),
         ({"finalists": 4, "candidates": 2}, "make choosing.candidates 3 or more"),
         ({"finalist_share": 0.0}, "choosing.finalist_share is 0.0; it must be above 0"),
+        ({"finalist_share": 1e305}, "choosing.finalist_share is 1e\\+305; .* at most 100"),
         ({"finalist_share": float("nan")}, "choosing.finalist_share is nan"),
     ],
 )

@@ -14,8 +14,9 @@ from unas.cli.help import HELP, HelpAskedError, command_help, group_help, overvi
 from unas.cli.messages import log_on_standard_error, tell, tell_error
 from unas.common.errors import Interrupted, RankZeroError, UserError, kind_and_line
 from unas.common.registry import one_of
-from unas.compute.torchrun import rank
+from unas.compute.torchrun import rank, size
 
+_OF_SEVERAL = ("run", "search", "train")  # commands that several processes do together
 _USAGE_ERROR = 2
 _FAULT = 70  # of unas: "internal software error" in sysexits.h
 _INTERRUPTED = 130
@@ -97,6 +98,12 @@ def _dispatch(words: list[str]) -> int:
     command, words = _take_command(words)
     if HELP & set(words) and words[0].startswith("-"):
         raise HelpAskedError(command_help(command))
+    if size() > 1 and command.name not in _OF_SEVERAL:
+        one = ", ".join(_OF_SEVERAL)
+        raise UserError(
+            f"unas {command.name} is for one process, and torchrun has started several: it is for "
+            f"{one}; start this without it"
+        )
     module, _, function = command.function.partition(":")
     code = getattr(importlib.import_module(f"unas.cli.{module}"), function)(command, words)
     return code or 0

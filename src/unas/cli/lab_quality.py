@@ -76,6 +76,6 @@ def _collapse(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
             share = f"{100 * sum(shares) / len(shares):.0f} % of the choices that can be one"
             random = f"of random cells {100 * report['random_skip_share']:.0f} %"
             yield f"{label}, skip connections", f"{share}; {random}"
-        for seed, search in enumerate(searches):
+        for seed, search in enumerate(searches, report["first_seed"]):
             for alarm in search["alarms"].values():
                 yield f"{label}, seed {seed}: alarm", alarm

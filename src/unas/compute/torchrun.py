@@ -39,6 +39,11 @@ def rank() -> int:
     return _number("RANK")
 
 
+def size() -> int:
+    """Return how many processes the job has, 1 for one that is alone."""
+    return (_number("WORLD_SIZE") or 1) if under_torchrun() else 1
+
+
 def local_rank() -> int:
     """Return the number of this process among those of its machine, 0 when it is alone."""
     return _number("LOCAL_RANK")

@@ -23,7 +23,7 @@ from unas.estimators.base import Estimator
 from unas.lab._figure import plotted
 from unas.lab.quality_plot import write_plot
 from unas.lab.quality_time import Seconds, expected_best
-from unas.pipeline.opening import work_in
+from unas.pipeline.opening import require_same, work_in
 from unas.pipeline.phases import train_network
 from unas.runs.names import GENOTYPE, SUMMARY
 from unas.searching.collapse import collapse
@@ -75,7 +75,8 @@ def quality(
     """Search with each seed, train what it gave and random cells alike, and compare them.
 
     Every search and training is a run directory below `out`; those that are there already are not
-    repeated, so the same call goes on where it was stopped.
+    repeated, so the same call goes on where it was stopped; of another configuration, they are
+    refused.
 
     Args:
         config: the recipe.
@@ -107,6 +108,7 @@ def quality(
     report = {
         "cells": len(drawn),
         "seeds": seeds,
+        "first_seed": config.seed,
         "trainings": trainings or seeds,
         "test_accuracy": dict(trials.accuracies),
         **_placed(trials.accuracies, cells_of),
@@ -214,11 +216,11 @@ def random_genotypes(config: Config, count: int) -> list[Genotype]:
 def _search(
     config: Config, directory: Path, estimator: Estimator, seed: int, *, quiet: bool
 ) -> Genotype:
-    if not (directory / SUMMARY).exists():
-        search = replace(config.search, estimator=estimator)
-        pipeline.search(
-            replace(config, search=search, seed=seed), directory, resume=True, quiet=quiet
-        )
+    seeded = replace(config, search=replace(config.search, estimator=estimator), seed=seed)
+    if (directory / SUMMARY).exists():
+        require_same(seeded, directory)
+    else:
+        pipeline.search(seeded, directory, resume=True, quiet=quiet)
     return Genotype.from_json(files.read_text(directory / GENOTYPE), str(directory / GENOTYPE))
 
 
@@ -248,16 +250,15 @@ def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet
 
     A budget is what the search was to meet; an architecture drawn at random needn't.
     """
-    if not (directory / SUMMARY).exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        path = directory.with_suffix(".json")
+    path = directory.with_suffix(".json")
+    seeded = replace(
+        config, seed=step_seed(seed, "quality", 0) % 2**31, genotype=str(path), budgets=()
+    )
+    if (directory / SUMMARY).exists():
+        require_same(seeded, directory)
+    else:
+        make_directory(directory.parent)
         files.write_text(path, genotype.to_json())
-        seeded = replace(
-            config,
-            seed=step_seed(seed, "quality", 0) % 2**31,
-            genotype=str(path),
-            budgets=(),
-        )
         with work_in(seeded, directory, "train", resume=True, quiet=quiet) as work:
             train_network(work, genotype)
     return float(documents.read_json(directory / SUMMARY)["test_accuracy"])

@@ -53,13 +53,20 @@ def search_streams(
     return train_stream, validation_stream
 
 
-def drawn(config: Config, validation: ImageSet, most: int) -> ImageSet:
+def drawn(
+    config: Config, validation: ImageSet, most: int, stream: str = "choosing/images"
+) -> ImageSet:
     """Return so many of the search's validation images at most, drawn by the run's seed; 0: all.
 
-    Candidates are compared on them. A part of images that are sorted by class would be of a few
-    classes.
+    A part of images that are sorted by class would be of a few classes.
+
+    Args:
+        config: the run.
+        validation: all of the images.
+        most: how many; 0 for all.
+        stream: which draw; candidates are compared on the images of the default one.
     """
-    generator = generator_for(config.seed, "choosing/images", 0)
+    generator = generator_for(config.seed, stream, 0)
     order = torch.randperm(len(validation), generator=generator)
     return validation.subset(order[: most or None].to(validation.labels.device))
 
@@ -76,6 +83,11 @@ def count_trained(config: Config, images: int) -> int:
     """Return how many of the training images a training from scratch learns from."""
     fraction = config.training.validation_fraction
     return images - validation_count(images, fraction) if fraction else images
+
+
+def count_searched(config: Config, images: int) -> int:
+    """Return how many of the training images a search's weights learn from."""
+    return images - validation_count(images, config.search.validation_fraction)
 
 
 def training_stream(config: Config, data: ImageData, ranks: Ranks = ONE_PROCESS) -> BatchStream:

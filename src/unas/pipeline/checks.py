@@ -7,7 +7,9 @@ from unas.common.errors import UserError
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.config import Config
 from unas.data import DataSize, validation_count
-from unas.pipeline.batches import count_trained
+from unas.pipeline.batches import count_searched, count_trained
+from unas.searching.config import SearchConfig
+from unas.searching.loop import policy_updates
 
 
 def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
@@ -40,12 +42,24 @@ def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:
     for term in search.objectives.values():
         term.check(config.space)
     validation = validation_count(data.train, search.validation_fraction)
-    images = data.train - validation
+    images = count_searched(config, data.train)
     _check_batch("search", search.batch_size, images, "training", ranks)
     if config.choosing.finalists:
         _check_batch("training", config.training.batch_size, images, "finalists' training", ranks)
     _check_batch("search", search.batch_size, validation, "validation", ranks)
     _check_architectures(search.num_architectures(search.batch_size), search.batch_size, ranks)
+    _check_comparison(search, images // search.batch_size)
+
+
+def _check_comparison(search: SearchConfig, steps_per_epoch: int) -> None:
+    """Refuse a policy whose estimator has too few architectures to compare."""
+    count = search.num_architectures(search.batch_size)
+    fewest = search.estimator.fewest_samples
+    if count < fewest and policy_updates(search, steps_per_epoch):
+        raise UserError(
+            f"search.architectures_per_batch is {count}, but the estimator compares {fewest} "
+            f"architectures at least; make it {fewest} or more, or give the estimator more draws"
+        )
 
 
 def _check_architectures(count: int, batch_size: int, ranks: Ranks) -> None:

@@ -14,9 +14,10 @@ from unas.compute.free_memory import usable_memory
 from unas.compute.peak_memory import peak_memory
 from unas.compute.runtime import Runtime
 from unas.config import Config
-from unas.data import DataSize, validation_count
+from unas.data import DataSize
 from unas.nn.lease import give_back
 from unas.objectives import PolicyTerm
+from unas.pipeline.batches import count_searched
 from unas.pipeline.trial import is_tested
 from unas.searching.loop import policy_updates, total_steps
 from unas.searching.step import SearchStep
@@ -87,7 +88,7 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     smaller = sizes(batch, search.num_architectures(batch))
     tried = tried_sizes(make, smaller, runtime)
     estimate = extended(tried, batch * divisor)
-    epoch = (data.train - validation_count(data.train, search.validation_fraction)) // batch
+    epoch = count_searched(config, data.train) // batch
     total = total_steps(search, epoch)
     policy = policy_updates(search, epoch)
     if total > policy or search.settling_steps:

@@ -40,7 +40,10 @@ def best_finalist(work: Work, chosen: Chosen) -> Chosen:
     finals = Finals(work, plan)
     best = finals.best_of(finalists)
     score = finals.scores[plan[-1].steps, best.genotype]
-    work.report(finalists=plan[0].networks, finalist_accuracy=score.validation_accuracy)
+    work.summary |= {
+        "finalists": plan[0].networks,
+        "finalist_accuracy": score.validation_accuracy,
+    }
     return replace(chosen, best=best)
 
 
@@ -73,7 +76,10 @@ def _about(config: Config, plan: Sequence[Rung], found: int, steps: int) -> str:
     """Return in one line what is trained, and why that is less than was asked for."""
     if not plan:
         if found < 2:
-            return "no finalists are trained: there is one candidate; raise choosing.candidates"
+            return (
+                "no finalists are trained: one candidate is within the budgets and has a finite "
+                "loss; raise choosing.candidates, or the limits"
+            )
         return (
             f"no finalists are trained: their share of steps, {steps:,}, is too small for two; "
             "raise choosing.finalist_share or training.epochs"
@@ -93,22 +99,25 @@ class FinalistScore:
     Args:
         training_loss: mean over the second half of its steps. All finalists have the same batches,
             and in the first epoch an image is new when its loss is taken (the training speed of Ru
-            et al. 2021, arXiv:2006.04492). Infinite where it isn't finite, as the next.
+            et al. 2021, arXiv:2006.04492). Steps that were left out don't count; infinite where
+            none is left.
         validation_accuracy: share of the validation images that candidates are compared on; None
             before the last rung.
-        validation_loss: mean cross-entropy on them.
+        validation_loss: mean cross-entropy on them; infinite where it isn't finite, and before.
     """
 
     training_loss: float
     validation_accuracy: float | None = None
-    validation_loss: float | None = None
+    validation_loss: float = math.inf
 
     @property
-    def order(self) -> tuple[float, float]:
+    def order(self) -> tuple[bool, float, float]:
         """What finalists of a rung are sorted by, the best first."""
-        if self.validation_accuracy is None or self.validation_loss is None:
-            return self.training_loss, 0.0
-        return -self.validation_accuracy, self.validation_loss
+        if self.validation_accuracy is None:
+            return False, self.training_loss, 0.0
+        # A network that gives NaN may still be right about a class.
+        has_diverged = not math.isfinite(self.validation_loss)
+        return has_diverged, -self.validation_accuracy, self.validation_loss
 
 
 class Finals:
@@ -130,7 +139,9 @@ class Finals:
         self.scores: dict[tuple[int, Genotype], FinalistScore] = {}
         for entry in work.ranks.on_main(self._saved):
             genotype = Genotype(work.config.space.registry_name, entry["choices"])
-            self.scores[entry["steps"], genotype] = entry["score"]
+            self.scores[entry["steps"], genotype] = FinalistScore(
+                entry["training_loss"], entry["validation_accuracy"], entry["validation_loss"]
+            )
 
     def best_of(self, finalists: Sequence[Candidate]) -> Candidate:
         """Return the best by validation accuracy in the last rung, by loss where that is equal.
@@ -172,12 +183,14 @@ class Finals:
                 "too many updates in a row were not finite",
                 quiet=work.session.quiet,
             )
-        loss = math.inf if training.is_given_up else fmean(losses[len(losses) // 2 :])
-        score = FinalistScore(_or_infinite(loss))
+        known = [loss for loss in losses[len(losses) // 2 :] if math.isfinite(loss)]
+        score = FinalistScore(fmean(known) if known and not training.is_given_up else math.inf)
         if steps == self.plan[-1].steps:
             scores = training.scores(work.config.choosing.images)
             score = replace(
-                score, validation_accuracy=scores.top1, validation_loss=_or_infinite(scores.loss)
+                score,
+                validation_accuracy=scores.top1,
+                validation_loss=scores.loss if math.isfinite(scores.loss) else math.inf,
             )
         self.scores[steps, genotype] = score
         work.session.run.write_json(FINALISTS, self._to_json())
@@ -195,26 +208,20 @@ class Finals:
             return []
         try:
             return [_checked(entry) for entry in FINALISTS_FORMAT.read(path)["trainings"]]
+        except UserError as error:
+            raise UserError(f"{error}; remove the file, and go on") from error
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise UserError(f"{path} is not what unas writes; remove it, and go on") from error
 
 
-def _or_infinite(loss: float) -> float:
-    return loss if math.isfinite(loss) else math.inf
-
-
 def _checked(entry: Any) -> dict[str, Any]:
-    """Return an entry of finalists.json with its score."""
-    score = FinalistScore(_loss_in(entry, "training_loss"))
-    if entry["validation_accuracy"] is not None:
-        score = replace(
-            score,
-            validation_accuracy=float(entry["validation_accuracy"]),
-            validation_loss=_loss_in(entry, "validation_loss"),
-        )
+    """Return the plain values of an entry of finalists.json."""
+    accuracy = entry["validation_accuracy"]
     return {
         "steps": int(entry["steps"]),
-        "score": score,
+        "training_loss": _loss_in(entry, "training_loss"),
+        "validation_accuracy": None if accuracy is None else float(accuracy),
+        "validation_loss": _loss_in(entry, "validation_loss"),
         "choices": {str(name): str(option) for name, option in entry["choices"].items()},
     }
 

@@ -125,7 +125,7 @@ def _resume(
     config: Config, record: DataRecord, directory: Path, manifest: dict[str, Any]
 ) -> RunDirectory:
     """Go on with the run in a directory, if it is the same run on the same data."""
-    _require_same(config, directory)
+    require_same(config, directory)
     began = recorded_data(RunDirectory.open(directory))
     if began is None:
         manifest[DATA] = asdict(record)  # to be compared from now on
@@ -175,7 +175,12 @@ def _load_in_turn(config: Config, ranks: Ranks) -> ImageData:
     return _load(config)
 
 
-def _require_same(config: Config, directory: Path) -> None:
+def require_same(config: Config, directory: Path) -> None:
+    """Refuse a configuration that is not that of the run in a directory.
+
+    Raises:
+        UserError: says which file has another.
+    """
     path = directory / CONFIG
     text = read_text(path)
     if text != config_to_json(config) and not _means(text, config):

@@ -56,8 +56,11 @@ def find_genotype(work: Work) -> Genotype:
     if work.config.genotype is None:
         return search_genotype(work)
     kept = run.path(GENOTYPE)  # of a run that was stopped before its first checkpoint
-    source = kept if kept.exists() else work.config.genotype
-    genotype = load_genotype(str(source))
+    source = str(work.config.genotype)
+    text = work.ranks.on_main(
+        lambda: load_genotype(str(kept) if kept.exists() else source).to_json()
+    )
+    genotype = Genotype.from_json(text)
     # A wrong one is refused before anything is spent on it.
     work.blueprint.skeleton(genotype)
     run.write_text(GENOTYPE, genotype.to_json())

@@ -14,9 +14,9 @@ from unas.compute.ranks import ONE_PROCESS
 from unas.compute.runtime import Runtime
 from unas.config import Config
 from unas.costs.blocks import random_genotypes
-from unas.data import DataSize, validation_count
+from unas.data import DataSize
 from unas.graphs.size import count_parameters, macs_if_known
-from unas.pipeline.batches import count_trained
+from unas.pipeline.batches import count_searched, count_trained
 from unas.pipeline.checks import check
 from unas.pipeline.deployed import DeployedCosts
 from unas.pipeline.estimate import Estimate, of_search, of_training
@@ -89,7 +89,7 @@ def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
     devices = [runtime.device] if runtime.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         if config.genotype is None:
-            images = data.train - validation_count(data.train, config.search.validation_fraction)
+            images = count_searched(config, data.train)
             of_search_alone = total_steps(config.search, images // config.search.batch_size)
             plan = planned(config, config.choosing.finalists, data.train)
             finals = {FINALISTS: count_steps(plan)} if plan else {}

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unas.config import Config
-from unas.data import validation_count
-from unas.pipeline.batches import count_trained
+from unas.pipeline.batches import count_searched, count_trained
 
-LEAST_STEPS = 20  # of a training; fewer than these, or than an epoch, say nothing of a network
+LEAST_STEPS = 20  # of a training, unless an epoch has fewer; less says nothing of a network
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Rung:
 def rungs(finalists: int, steps: int, epoch: int) -> list[Rung]:
     """Return the rungs: the better half of the networks of each is trained anew, twice as long.
 
-    Where there aren't 20 steps, or an epoch, for each of the first, there are fewer finalists. From
-    an epoch on, they are whole ones.
+    Where there aren't 20 steps, or an epoch, for each of the first, there are fewer finalists. If
+    the first have more than an epoch, they have whole ones.
 
     Args:
         finalists: how many networks begin.
@@ -67,8 +66,7 @@ def steps_together(config: Config, images: int) -> int:
 
 def steps_per_epoch(config: Config, images: int) -> int:
     """Return how many steps an epoch of a finalist has, of so many training images in all."""
-    validation = validation_count(images, config.search.validation_fraction)
-    return (images - validation) // config.training.batch_size
+    return count_searched(config, images) // config.training.batch_size
 
 
 def count_steps(plan: Sequence[Rung]) -> int:

@@ -11,7 +11,6 @@ from unas.architecture.genotype import Genotype
 from unas.compute.scores import Scores
 from unas.data import split
 from unas.pipeline.batches import EvaluationBatches, drawn, training_stream
-from unas.pipeline.rungs import steps_per_epoch
 from unas.pipeline.work import Work
 from unas.training import TrainingConfig, TrainingStep, evaluate
 
@@ -26,24 +25,31 @@ class ShortTraining:
         genotype: the architecture.
         total: the number of its steps, a whole schedule of the learning rate.
         seed: of the network's first weights.
+
+    Attributes:
+        total: the same.
+
+    Raises:
+        UserError: there are not enough images for one batch.
     """
 
     def __init__(self, work: Work, genotype: Genotype, total: int, seed: int) -> None:
         self._work = work
         self.total = total
         config = work.config
-        epochs, rest = divmod(total, steps_per_epoch(config, len(work.data.train)))
-        if rest:
-            epochs = 1  # of the schedule, which counts no images
-        training = _short(config.training, epochs)
         images, self._validation = split(
             work.data.train, config.search.validation_fraction, config.seed
         )
+        data = replace(work.data, train=images)
+        whole = replace(config, training=_short(config.training, 1))
+        self._stream = training_stream(whole, data, work.ranks)
+        epochs, rest = divmod(total, self._stream.steps_per_epoch)
+        if rest:
+            epochs = 1  # of the schedule, which counts no images
+        training = _short(config.training, epochs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = work.blueprint.network(genotype)
-        config = replace(config, training=training)
-        self._stream = training_stream(config, replace(work.data, train=images), work.ranks)
         self._step = TrainingStep(network, training, work.runtime, config.seed, total // epochs)
 
     def steps(self) -> Iterator[tuple[int, dict[str, float]]]:

@@ -197,8 +197,9 @@ def _end(run: RunData) -> Markup | None:
     finalists = summary.number("finalists")
     finalist_accuracy = summary.number("finalist_accuracy")
     if finalists is not None and finalist_accuracy is not None:
-        says = f"{readable_count(finalists)}; the best, {100 * finalist_accuracy:.2f} %, goes on"
-        rows.append(("finalists trained for a short time, on validation images", says))
+        share = f"{100 * finalist_accuracy:.2f} % of validation images"
+        says = f"{readable_count(finalists)}; the best, right about {share}, goes on"
+        rows.append(("finalists trained for a short time", says))
     entropy = summary.number("normalised_entropy")
     if entropy is not None:
         says = f"{entropy:.3f} (0: decided, 1: uniform)"

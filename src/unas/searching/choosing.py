@@ -26,6 +26,7 @@ from unas.searching.step import SearchStep
 LEAST_CANDIDATES = 8  # how many that meet the budgets are compared at least
 DRAWS = 512  # how many architectures are drawn to find so many
 MEASURED = 8  # how many are measured before cheaper ones are drawn
+MOST_SHARE = 100  # trainings that finalists may have together
 CONTROLS = 8  # architectures drawn at random, which candidates are held against
 # The part of its choices that a candidate has from the cheapest architecture, one after the other.
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -45,7 +46,8 @@ class ChoosingConfig:
             at least 8 that may meet them are compared.
         images: how many validation images candidates are compared on at most; 0: all.
         finalists: how many of the best candidates, the mode among them, are trained from scratch
-            for a short time; the one goes on that learns best. 0: the best in the supernet does.
+            for a short time: those that learn fastest stay, and of the last two the one goes on
+            that has the best accuracy on these images. 0: the best in the supernet does.
         finalist_share: how many steps all finalists have together, as a share of the training's.
     """
 
@@ -67,9 +69,10 @@ class ChoosingConfig:
                 "candidates and the policy's mode; "
                 f"make choosing.candidates {self.finalists - 1} or more"
             )
-        if not 0 < self.finalist_share < math.inf:
+        if not 0 < self.finalist_share <= MOST_SHARE:
             raise UserError(
-                f"choosing.finalist_share is {self.finalist_share}; it must be above 0 and finite"
+                f"choosing.finalist_share is {self.finalist_share}; "
+                f"it must be above 0 and at most {MOST_SHARE}"
             )
 
     @property

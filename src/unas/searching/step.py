@@ -222,7 +222,7 @@ class SearchStep:
     @property
     def _elapsed(self) -> float:
         """How much of the learning rates' cosine is over; a settling policy has one of its own."""
-        if not self.total_steps:
+        if self.total_steps is None:
             return 0.0
         settled = self.steps - self.total_steps
         if settled >= 0 and self.config.settling_steps:

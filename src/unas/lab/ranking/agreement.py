@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from unas.compute.seeds import generator_for, step_seed
+from unas.compute.seeds import step_seed
 from unas.lab.ranking.truth import Truth
-from unas.pipeline.batches import EvaluationBatches, search_streams
+from unas.pipeline.batches import EvaluationBatches, drawn, search_streams
 from unas.pipeline.work import Work
 from unas.searching.halving import supernet_losses
 from unas.searching.step import SearchStep
@@ -31,10 +30,8 @@ def kendall_tau(x: Sequence[float], y: Sequence[float]) -> float | None:
 def some_validation_images(work: Work, count: int) -> EvaluationBatches:
     """Return batches of so many of the search's validation images, drawn by the run's seed."""
     _, validation = search_streams(work.config, work.data, work.ranks)
-    images = validation.image_set
-    generator = generator_for(work.config.seed, "ranking/images", 0)
-    drawn = torch.randperm(len(images), generator=generator)[:count]
-    return EvaluationBatches(work.data, images.subset(drawn), work.ranks)
+    images = drawn(work.config, validation.image_set, count, "ranking/images")
+    return EvaluationBatches(work.data, images, work.ranks)
 
 
 def agreement(

@@ -20,7 +20,7 @@ from unas.lab.ranking.course import Clock
 from unas.lab.ranking.methods import Methods, RankingPlan
 from unas.lab.ranking.outcomes import FILE, Outcome, OutcomeFile
 from unas.lab.ranking.plot import write_plot
-from unas.lab.ranking.rivals import SEARCH
+from unas.lab.ranking.rivals import EVOLUTION, RANDOM, SEARCH, variant
 from unas.lab.ranking.summary import summaries, to_markdown
 from unas.lab.ranking.truth import Truth
 from unas.lab.table_files import read_table
@@ -68,6 +68,9 @@ def ranking(
         raise UserError(
             f"--genotype is {config.genotype}, but a search finds its own; leave it out"
         )
+    for name in rivals:
+        if name not in {RANDOM, EVOLUTION}:
+            variant(config, name)  # what can't be is refused now, and not after the search
     truth = read_truth(table, plan.metric, config)
     make_directory(out)
     kept = OutcomeFile(out / FILE, _setup(config, table, plan))

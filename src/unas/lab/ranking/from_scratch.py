@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from unas.architecture.genotype import Genotype
@@ -72,17 +74,13 @@ class Trainings:
         directory = work.session.run.directory
         name = f"network {number + 1}"
         with Progress(name, training.total, directory, quiet=work.session.quiet) as progress:
-            steps = training.steps()
-            for _ in range(training.total):
+            for done, figures in training.steps():
+                progress.update(done, **figures)
                 work.session.stop_if_asked()
                 if self.course.seconds >= self.limit:
                     return None
-                step = next(steps, None)
-                if step is None:
-                    break
-                done, figures = step
-                progress.update(done, **figures)
-        return training.scores().top1
+        scores = training.scores()
+        return scores.top1 if math.isfinite(scores.loss) else 0.0
 
     def _resume(self) -> None:
         """Go on from what an earlier process has trained."""

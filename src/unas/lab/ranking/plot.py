@@ -60,8 +60,9 @@ def mean_rank(runs: Sequence[Outcome]) -> tuple[Array, Array]:
     """
     curves = []
     for run in runs:
-        times = np.array([moment["seconds"] for moment in run.moments])
-        ranks = np.array([moment["rank"] for moment in run.moments])
+        # Choosing may change the last answer.
+        times = np.array([*(moment["seconds"] for moment in run.moments), run.seconds])
+        ranks = np.array([*(moment["rank"] for moment in run.moments), run.rank])
         curves.append((times, ranks))
     begin = max(times[0] for times, _ in curves)
     grid_seconds = np.unique(np.concatenate([times for times, _ in curves]))

@@ -56,7 +56,10 @@ def variant(config: Config, name: str) -> Config:
         return _published(config)
     if name == ONE_PATH:
         return _one_path(config)
-    return _with_search(config, estimator=estimators.get(name)())
+    estimator = estimators.get(name)()
+    if config.search.num_architectures(config.search.batch_size) < estimator.fewest_samples:
+        estimator = estimator.with_fewest_draws()
+    return _with_search(config, estimator=estimator)
 
 
 def uniform_training(config: Config, epochs: int) -> Config:
@@ -97,6 +100,7 @@ def _one_path(config: Config) -> Config:
     return _with_search(
         config,
         architectures_per_batch=1,
+        balanced=False,
         estimator=Reinforce(),
         weights_on="hard",
         policy_on="validation",
