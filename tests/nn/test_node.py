@@ -274,6 +274,12 @@ def test_modules_do_what_node_c_can_not() -> None:
     assert not node.runs([images], weights)
     handle.remove()
     assert node.runs([images], weights)
+    separable: Any = operations[4][1]
+    norm = separable[3]
+    separable[3] = nn.GroupNorm(1, 16)
+    assert not node.runs([images], weights)
+    separable[3] = norm
+    assert node.runs([images], weights)
     prune.random_unstructured(operations[1][1][1], "weight", 0.5)  # type: ignore[index]
     assert not node.runs([images], weights)
     prune.remove(operations[1][1][1], "weight")  # type: ignore[index]

@@ -44,8 +44,10 @@ class NativeNode:
     ) -> None:
         self.table = NodeTable(operations, channels, stride_of, channels_in or channels)
         self._hooks: list[Mapping[int, Any]] = []
+        self._layers: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []  # now and as built
         for _, operation in operations:
             for module in operation.modules():
+                self._layers.append((module._modules, dict(module._modules)))
                 self._hooks += [
                     module._forward_hooks,
                     module._forward_pre_hooks,
@@ -69,13 +71,14 @@ class NativeNode:
 
     @property
     def is_as_built(self) -> bool:
-        """Whether nobody follows the modules or computes their weights from others.
+        """Whether nobody has replaced layers, follows them or computes their weights from others.
 
         Where somebody does, they are run one by one.
         """
         return (
             self.table.is_uniform
             and not any(self._hooks)  # whoever follows a module must see it run
+            and all(now == built for now, built in self._layers)
             and self.table.has_plain_parameters
         )
 
