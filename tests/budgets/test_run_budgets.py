@@ -19,6 +19,7 @@ from unas.config.document import config_from_json
 from unas.costs.blocks import random_genotypes
 from unas.pipeline import Result
 from unas.pipeline.opening import finished
+from unas.pipeline.preflight import preflight
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -87,6 +88,8 @@ def test_an_impossible_budget_is_refused_before_the_search(tmp_path: Path) -> No
         unas.UserError, match=f"budget macs<=2k: the least possible is {least}, of the cheapest"
     ):
         unas.search(small(budgets=("macs<=2k",)), tmp_path / "run", quiet=True)
+    with pytest.raises(unas.UserError, match=f"budget macs<=2k: the least possible is {least}"):
+        preflight(small(budgets=("macs<=2k",)))
     with pytest.raises(unas.UserError, match="budget memory<=1kB: the least possible is"):
         unas.search(small(budgets=("memory<=1kB",)), tmp_path / "run", quiet=True)
     with pytest.raises(

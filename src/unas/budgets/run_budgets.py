@@ -95,16 +95,21 @@ class RunBudgets:
             UserError: says what the least possible is.
         """
         for budget in self.budgets:
-            least = self.least(budget)
-            if least.low > budget.limit:
-                interval = ""
-                if least.low < least.value:
-                    interval = f" (95 %: from {budget.show(least.low)})"
-                raise UserError(
-                    f"budget {budget}: the least possible is {budget.show(least.value)}{interval}, "
-                    "of the cheapest architecture's network; "
-                    "raise the limit, or make the network smaller"
-                )
+            self._possible(budget)
+
+    def _possible(self, budget: Budget) -> Reading:
+        """Return the least that an architecture costs; refuse a budget that is below it."""
+        least = self.least(budget)
+        if least.low > budget.limit:
+            interval = ""
+            if least.low < least.value:
+                interval = f" (95 %: from {budget.show(least.low)})"
+            raise UserError(
+                f"budget {budget}: the least possible is {budget.show(least.value)}{interval}, "
+                "of the cheapest architecture's network; "
+                "raise the limit, or make the network smaller"
+            )
+        return least
 
     def require_met(self, genotype: Genotype) -> None:
         """Refuse an architecture whose untrained network breaks a budget by more than noise.
@@ -124,12 +129,16 @@ class RunBudgets:
                 )
 
     def preview(self) -> dict[str, str]:
-        """Return what can be said in seconds of the least possible, by budget."""
+        """Return what can be said in seconds of the least possible, by budget.
+
+        Raises:
+            UserError: it is over the limit.
+        """
         says = {}
         for budget in self.budgets:
             says[str(budget)] = "measured before the search"
             if self.gauges[budget].is_exact and budget in self.costs:
-                says[str(budget)] = f"least possible {budget.show(self.least(budget).value)}"
+                says[str(budget)] = f"least possible {budget.show(self._possible(budget).value)}"
         return says
 
     def least(self, budget: Budget) -> Reading:
