@@ -216,6 +216,8 @@ def tried_sizes(
 ) -> list[_Tried]:
     """Return the smallest size, the next, and larger ones that don't take long and surely fit."""
     room = usable_memory(runtime.device)
+    with runtime.computing():
+        make(sizes[0])()  # what a first step of a process takes isn't in proportion to its size
     tried = [_tried(make, sizes[0], runtime)]
     reached = 0
     while reached + 1 < len(sizes):
@@ -250,13 +252,11 @@ class _Tried:
 
 
 def _tried(make: Callable[[Size], Step], size: Size, runtime: Runtime) -> _Tried:
-    with runtime.computing():
-        make(size)()  # kernels are made for each size; what they take isn't in proportion to it
     seconds: list[float] = []
     give_back()  # or the blocks of other sizes would serve this one
     with runtime.computing(), peak_memory(runtime.device) as peak_bytes:
         step = make(size)
-        # The first step makes the optimiser's averages, so there are two at least.
+        # The first step makes kernels for its size, and the optimiser's averages.
         while len(seconds) < 2 or (len(seconds) < MOST_TIMED and sum(seconds) < LONG_SECONDS):
             runtime.synchronise()
             start = time.perf_counter()
