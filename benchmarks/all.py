@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ def main() -> None:
         section = SECTIONS[name](settings)
         figures[name] = section.figures
         document = arguments.markdown or Path("docs/benchmarks.md")
-        text = section.markdown(machine, command(name), document)
+        text = section.markdown(machine, command(name, arguments, parser), document)
         print(text, flush=True)
         if arguments.markdown:
             put_into(document, name, text)
@@ -104,13 +103,13 @@ def machine_of(device: torch.device) -> str:
     return f"{where}; {versions}; {datetime.date.today()}."
 
 
-def command(name: str) -> list[str]:
+def command(name: str, arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
     """Return the words that measure one section again."""
     words = ["benchmarks/all.py", "YARDSTICK", "--only", name]
-    options = sys.argv[1:]
-    for option in ("--pairs", "--channels", "--layers", "--batch", "--device"):
-        if option in options:
-            words += [option, options[options.index(option) + 1]]
+    for option in ("pairs", "channels", "layers", "batch", "device"):
+        value = getattr(arguments, option)
+        if value != parser.get_default(option):
+            words += [f"--{option}", str(value)]
     return words
 
 

@@ -1,6 +1,6 @@
 """Damage what a run has saved, fill its disk, forbid it to write; see what is lost and said.
 
-    python benchmarks/damage.py [--steps 20] [--every 5]
+    python benchmarks/damage.py [--steps 23] [--every 5]
 
 The disk full and the read-only directory are a small tmpfs, which needs root; without it they are
 left out. The run is a loop of steps with a state of 1 MiB, saved every so many steps, killed after

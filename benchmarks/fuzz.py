@@ -60,6 +60,7 @@ NAMES_CODE = (
     "sweep",
     "latency fit",
     "lab quality",
+    "lab ranking",
     "lab table",
     "lab estimators",
 )

@@ -5,14 +5,13 @@
 
 As many architectures are drawn from all of the table and from its best tenth, and each is trained
 for so many steps, as finalists are. Kendall's τ is that of minus their mean training loss, in one
-part of the steps after the other, with the table's accuracy. Prints it; writes every loss to --out,
-a line of JSON for each architecture, and the same command goes on where it was stopped.
+part of the steps after the other, with the table's accuracy. Prints it, and writes every loss
+to --out; the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import unas
-from unas.common.documents import parse_json
+from unas.common.documents import read_json, write_json
 from unas.lab.ranking.agreement import kendall_tau
 from unas.lab.ranking.experiment import read_truth
 from unas.pipeline.opening import work_in
@@ -50,35 +49,27 @@ def main() -> None:
     generator = np.random.default_rng(config.seed)
     drawn = truth.draw(arguments.architectures, generator).tolist()
     best = truth.draw(arguments.architectures, generator, among_best=True).tolist()
-    kept = read_lines(arguments.out)
+    kept: dict[str, Any] = read_json(arguments.out) if arguments.out.exists() else {}
     with (
         tempfile.TemporaryDirectory() as folder,
         work_in(config, Path(folder) / "run", "search", resume=False, quiet=True) as work,
-        arguments.out.open("a") as file,
     ):
         # In turn, so that a stop leaves as many of each.
         for position in (one for pair in zip(drawn, best, strict=True) for one in pair):
-            if position in kept:
+            if str(position) in kept:
                 continue
             training = ShortTraining(work, truth.genotype(position), arguments.steps, WEIGHTS_SEED)
             losses = [figures["loss"] for _, figures in training.steps()]
             place = truth.place_at(position)
-            kept[position] = {"accuracy": place.accuracy, "rank": place.rank, "losses": losses}
-            file.write(json.dumps({"position": position, **kept[position]}) + "\n")
-            file.flush()
+            entry = {"accuracy": place.accuracy, "rank": place.rank, "losses": losses}
+            kept[str(position)] = entry
+            write_json(arguments.out, kept)
             print(f"{len(kept)}: rank {place.rank}, loss {losses[-1]:.3f}", flush=True)
     print(to_markdown({"all": drawn, "best tenth": best}, kept, arguments.steps))
 
 
-def read_lines(path: Path) -> dict[int, dict[str, Any]]:
-    """Return what an earlier process has written, by the architecture's position in the table."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    entries = [parse_json(line, str(path)) for line in lines]
-    return {entry.pop("position"): entry for entry in entries}
-
-
 def to_markdown(
-    groups: dict[str, Sequence[int]], trained: dict[int, dict[str, Any]], steps: int
+    groups: dict[str, Sequence[int]], trained: dict[str, dict[str, Any]], steps: int
 ) -> str:
     """Return a table of τ: a row for each part of the steps, a column for each group."""
     names = [f"{name} ({len(positions)})" for name, positions in groups.items()]
@@ -87,7 +78,7 @@ def to_markdown(
         begin, end = steps * part // PARTS, steps * (part + 1) // PARTS
         cells = []
         for positions in groups.values():
-            entries = [trained[position] for position in positions]
+            entries = [trained[str(position)] for position in positions]
             scores = [-fmean(entry["losses"][begin:end]) for entry in entries]
             tau = kendall_tau(scores, [entry["accuracy"] for entry in entries])
             cells.append("" if tau is None else f"{tau:.2f}")

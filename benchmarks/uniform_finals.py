@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from unas.common.documents import read_json
-from unas.common.files import read_text, write_text
+from unas.common.errors import UserError
+from unas.common.files import make_directory, read_text, write_text
 from unas.compute.seeds import step_seed
 from unas.config import Config
 from unas.config.document import config_from_json
 from unas.costs.blocks import random_genotypes
+from unas.lab.quality_time import Seconds
 from unas.pipeline import train
 from unas.pipeline.finalists import Finals
 from unas.pipeline.opening import work_in
@@ -41,25 +42,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="(default: 3)")
     arguments = parser.parse_args()
     config = config_from_json(read_text(arguments.run / CONFIG))
+    make_directory(arguments.out)
+    seconds = Seconds(arguments.out / "seconds.json")
     for seed in range(arguments.seeds):
-        accuracy, seconds = best_of_uniform(replace(config, seed=seed), arguments.out)
-        print(f"seed {seed}: {accuracy:.4f}, the finals took {seconds:.0f} s", flush=True)
+        accuracy = best_of_uniform(replace(config, seed=seed), arguments.out, seconds)
+        print(f"seed {seed}: {accuracy:.4f}", flush=True)
+    mean = seconds.mean("finals-")
+    if mean is not None:
+        print(f"finals took {mean:.0f} s on average, but for those that were stopped in between")
 
 
-def best_of_uniform(config: Config, out: Path) -> tuple[float, float]:
-    """Return the test accuracy of the best of a seed's finals, and the seconds that these took."""
+def best_of_uniform(config: Config, out: Path, seconds: Seconds) -> float:
+    """Return the test accuracy of the best of a seed's finals; note the seconds of the finals."""
     directory = out / f"finals-{config.seed}"
-    began = time.monotonic()
-    with work_in(config, directory, "search", resume=True, quiet=True) as work:
+    with (
+        seconds.of(directory),
+        work_in(config, directory, "search", resume=True, quiet=True) as work,
+    ):
         generator = np.random.default_rng(1000 + config.seed)
         drawn = random_genotypes(config.space, config.choosing.finalists, generator)
         finalists = [
             Candidate(genotype, "random", 0, math.inf, math.nan, math.nan, math.nan)
             for genotype in drawn
         ]
-        finals = Finals(work, planned(config, len(finalists), len(work.data.train)))
-        best = finals.best_of(finalists).genotype
-    seconds = time.monotonic() - began
+        plan = planned(config, len(finalists), len(work.data.train))
+        if not plan:
+            raise UserError(f"{directory}: its configuration trains no finalists")
+        best = Finals(work, plan).best_of(finalists).genotype
     write_text(directory / GENOTYPE, best.to_json())
     trained = out / f"train-{config.seed}"
     if not (trained / SUMMARY).exists():
@@ -67,7 +76,7 @@ def best_of_uniform(config: Config, out: Path) -> tuple[float, float]:
         seed = step_seed(config.seed, "quality", 0) % 2**31
         seeded = replace(config, seed=seed, genotype=str(directory / GENOTYPE), budgets=())
         train(seeded, out=trained, resume=True, quiet=True)
-    return float(read_json(trained / SUMMARY)["test_accuracy"]), seconds
+    return float(read_json(trained / SUMMARY)["test_accuracy"])
 
 
 if __name__ == "__main__":

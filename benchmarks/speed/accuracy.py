@@ -123,8 +123,9 @@ def _ours(task: Task, seed: int, settings: Settings) -> float:
     training = TrainingStep(
         our_network(task.case), task.config, runtime, seed, task.steps_per_epoch
     )
+    data = task.data.to(settings.device)
     stream = BatchStream(
-        task.data.train,
+        data.train,
         task.case.batch,
         task.case.augmentation,
         task.case.normalisation,
@@ -138,7 +139,8 @@ def _ours(task: Task, seed: int, settings: Settings) -> float:
 
 def _test(network: nn.Module, task: Task, settings: Settings) -> float:
     runtime = RuntimeConfig(device=str(settings.device), precision="float32").build()
-    batches = EvaluationBatches(task.data, task.data.test, ONE_PROCESS)
+    data = task.data.to(settings.device)
+    batches = EvaluationBatches(data, data.test, ONE_PROCESS)
     return evaluate(network, batches, runtime).top1
 
 

@@ -46,7 +46,7 @@ def estimate(settings: Settings, name: str) -> float:
     """Return what `--dry-run` says a step takes."""
     config = configs(settings)[name]
     config = replace(config, search=replace(config.search, batch_size=settings.batch))
-    runtime = config.runtime.build()
+    runtime = replace(config.runtime, device=str(settings.device)).build()
     size = DataSize(train=50_000, test=10_000, num_classes=10, image_shape=(3, 32, 32))
     return of_search(config, size, runtime).memory_bytes
 

@@ -67,7 +67,7 @@ def axes(settings: Settings) -> dict[str, list[int]]:
         "channels": [settings.channels // 2, settings.channels, 2 * settings.channels],
         "layers": [max(settings.layers // 2, 3), settings.layers, 2 * settings.layers],
         "images": [images // 2, images, 2 * images],
-        "architectures": [1, 4, images // 2, images],
+        "architectures": [count for count in (1, 4, images // 2, images) if not images % count],
         "operations": [2, 4, 7],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from unas.budgets.budget import Budget
 from unas.cli import main
 from unas.config.document import config_from_json
 from unas.costs.blocks import random_genotypes
-from unas.pipeline import Result
-from unas.pipeline.opening import finished
+from unas.pipeline import Result, opening
 from unas.pipeline.preflight import preflight
 
 
@@ -140,7 +140,10 @@ def test_a_budget_that_is_not_met_is_exit_code_1(
     assert capsys.readouterr().out.splitlines()[-2:] == ["PASS a", "FAIL b"]
 
 
-def test_the_options_of_a_budgets_term_are_flags(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_options_of_a_budgets_term_are_flags(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unas.pipeline.preflight.preflight", lambda *_: {})
     words = ["run", "tiny:tiny_recipe", "--dry-run", "--budget", "macs<=1G"]
     assert main([*words, "--search.objectives.macs.weight", "3"]) == 0
     printed = capsys.readouterr().out
@@ -154,14 +157,14 @@ def test_the_options_of_a_budgets_term_are_flags(capsys: pytest.CaptureFixture[s
 
 
 def test_an_export_judges_on_the_device_of_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    budgets = ["--budget", "latency<=10s@eager", "--training.epochs", "1"]
-    run = tmp_path / "run"
-    assert main(["run", "tiny:tiny_recipe", "--out", str(run), "--quiet", *budgets]) == 0
-    work = finished(run, None, None, ["tiny:TinyDigits"])
-    assert work.costs.budgets.device == "cpu"
+    run = Path(shutil.copytree(finished.directory, tmp_path / "run"))
     document = json.loads((run / "config.json").read_text())
+    document["budgets"] = ["latency<=10s@eager"]
+    (run / "config.json").write_text(json.dumps(document))
+    work = opening.finished(run, None, None, ["tiny:TinyDigits"])
+    assert work.costs.budgets.device == "cpu"
     document["runtime"]["device"] = "cuda:99"
     (run / "config.json").write_text(json.dumps(document))
     capsys.readouterr()
@@ -175,7 +178,7 @@ def test_an_export_judges_on_the_gpu_of_the_run(tmp_path: Path) -> None:
     words = ["run", "tiny:tiny_recipe", "--out", str(run), "--quiet", "--device", "cuda"]
     assert main([*words, "--budget", "latency<=10s@eager"]) == 0
     assert main(["export", str(run), "--trust", "tiny:TinyDigits"]) == 0
-    work = finished(run, None, None, ["tiny:TinyDigits"])
+    work = opening.finished(run, None, None, ["tiny:TinyDigits"])
     assert work.costs.budgets.device == "cuda:0"
     summary = json.loads((run / "summary.json").read_text())
     assert [item["device"] for item in summary["latency"]] == ["cpu", "cuda:0"]

@@ -103,16 +103,16 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         log.close()
 
 
-def test_six_runs_survive_the_loss_of_a_node(
+def test_three_runs_survive_the_loss_of_a_node(
     cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     address, second = cluster
     out = tmp_path / "sweep"
     words = [
         "sweep",
-        "plain_model:plain_recipe",
+        "tiny:tiny_recipe",
         "--seeds",
-        "0-5",
+        "0-2",
         "--ray",
         address,
         "--out",
@@ -134,5 +134,5 @@ def test_six_runs_survive_the_loss_of_a_node(
     output, errors = sweep.communicate(timeout=1500)
     assert sweep.returncode == 0, errors + output
     table = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
-    assert [row["seed"] for row in table] == [*"012345"]
-    assert [row["state"] for row in table] == ["done"] * 6
+    assert [row["seed"] for row in table] == [*"012"]
+    assert [row["state"] for row in table] == ["done"] * 3

@@ -112,7 +112,7 @@ def test_a_step_that_is_skipped_is_as_if_its_batch_had_not_been_there() -> None:
         search(*batch(0))
     x, y, x_val, y_val = batch(1)
     with_skip(torch.full_like(x, math.nan), y, torch.full_like(x_val, math.nan), y_val)
-    without.steps, without.policy_steps = with_skip.steps, with_skip.policy_steps
+    without.steps, without.steps_since_warm_up = with_skip.steps, with_skip.steps_since_warm_up
     for search in (with_skip, without):
         search(*batch(2))
     found, expected = everything(with_skip), everything(without)

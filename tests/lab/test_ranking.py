@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from scipy.stats import kendalltau, rankdata
 import unas
 from fake_clock import SPACE
 from small_run import small
+from unas.architecture.genotype import Genotype
 from unas.cli import main
 from unas.common.errors import Interrupted, UserError
 from unas.config import Config
 from unas.data import DataSize, validation_count
 from unas.estimators.rebar import Rebar
 from unas.lab.ranking import RankingPlan, ranking, timed_search
-from unas.lab.ranking.agreement import kendall_tau
+from unas.lab.ranking.agreement import agreement, kendall_tau
 from unas.lab.ranking.course import Course
 from unas.lab.ranking.experiment import read_truth
 from unas.lab.ranking.methods import Methods
@@ -35,6 +37,7 @@ from unas.lab.ranking.rivals import chosen_rivals, rival_names, variant
 from unas.lab.ranking.summary import mean_and_error
 from unas.pipeline.checks import check
 from unas.pipeline.estimate import Estimate
+from unas.pipeline.opening import work_in
 from unas.pipeline.short_training import ShortTraining
 from unas.searching.choosing import ChoosingConfig
 
@@ -106,6 +109,28 @@ def test_tau_is_scipys(seed: int) -> None:
     y = (np.array(x) + rng.normal(0, 3, 20)).tolist()
     assert kendall_tau(x, y) == pytest.approx(kendalltau(x, y).statistic)
     assert kendall_tau([1.0] * 20, y) is None
+
+
+def test_a_loss_that_is_not_finite_is_the_worst(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minus the accuracy as the loss agrees, also where the worst three have none."""
+    truth = read_truth(write_table(tmp_path / "table.csv"), "accuracy", config())
+    worst = sorted(truth.accuracies)[2]
+
+    def losses(_search: object, genotypes: Sequence[Genotype], _batches: object) -> list[float]:
+        found = []
+        for genotype in genotypes:
+            accuracy = truth.place(genotype.choices).accuracy
+            found.append(math.nan if accuracy <= worst else -accuracy)
+        return found
+
+    monkeypatch.setattr("unas.lab.ranking.agreement.supernet_losses", losses)
+    with work_in(config(), tmp_path / "run", "search", resume=False, quiet=True) as work:
+        taus = agreement(work, None, truth, len(truth), 10)  # type: ignore[arg-type]
+    assert taus is not None
+    expected = [max(accuracy, worst) for accuracy in truth.accuracies]
+    assert taus["all"] == pytest.approx(kendalltau(expected, truth.accuracies).statistic)
 
 
 def test_a_course_counts_over_processes() -> None:
@@ -277,6 +302,13 @@ def test_outcomes_of_another_setup_are_not_mixed(tmp_path: Path) -> None:
         ranking(config(), tmp_path / "table.csv", tmp_path, replace(PLAN, rival_epochs=2))
 
 
+@pytest.mark.parametrize("written", ['{"setup": [1], "runs": []}', '{"setup": {}, "runs": [1]}'])
+def test_a_file_of_something_else_is_one_line(written: str, tmp_path: Path) -> None:
+    (tmp_path / "ranking.json").write_text(written)
+    with pytest.raises(UserError, match="is not what `unas lab ranking` writes; remove it"):
+        ranking(config(), write_table(tmp_path / "table.csv"), tmp_path, PLAN)
+
+
 def test_wrong_tables_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     with pytest.raises(UserError, match=r"the table has 17 architectures, but .* has 18"):
@@ -339,8 +371,8 @@ def test_the_published_algorithm_is_unas() -> None:
     ("flags", "says"),
     [
         ((), "--table is missing"),
-        (("--table", "t.csv", "--at", "0"), "--at has 0"),
-        (("--table", "t.csv", "--times", "0"), "--times is 0"),
+        (("--table", "t.csv", "--at", "0"), "at has 0"),
+        (("--table", "t.csv", "--times", "0"), "times is 0"),
         (("--table", "t.csv", "--rivals", "nobody"), "--rivals has 'nobody'"),
         (("--table", "nothing.csv", "--rivals", "none"), "nothing.csv"),
     ],
@@ -351,6 +383,12 @@ def test_mistakes_are_one_line(
     assert main(["lab", "ranking", "nasbench-macro", "--device", "cpu", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
+
+
+@pytest.mark.parametrize("name", ["rival_epochs", "images", "times"])
+def test_a_plan_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} is 0; it must be"):
+        RankingPlan(**{name: 0})  # type: ignore[arg-type]
 
 
 def test_who_stops_it_is_told_the_whole_command(tmp_path: Path) -> None:

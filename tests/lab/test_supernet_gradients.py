@@ -16,6 +16,7 @@ from unas.architecture.policy import Policy
 from unas.cli import main
 from unas.common.errors import UserError
 from unas.estimators import Cost
+from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
 from unas.lab.supernet_gradients import (
     SupernetRow,
@@ -104,6 +105,15 @@ def test_weighted_variance_is_that_of_the_rows_drawn() -> None:
 def test_refuses_too_few_calls(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="calls is 3; it must be 20 or more"):
         supernet_gradients(tiny_recipe(), {"reinforce": Reinforce()}, tmp_path, calls=3)
+
+
+def test_refuses_too_few_architectures_before_it_searches(tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    alone = replace(recipe, search=replace(recipe.search, architectures_per_batch=1))
+    cases = {"reinforce": Reinforce(), "rebar_loo": Rebar(leave_one_out=True)}
+    with pytest.raises(UserError, match="rebar_loo compares 2 architectures at least, but search"):
+        supernet_gradients(alone, cases, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_writes_json_table_and_says_the_figures(

@@ -44,13 +44,16 @@ def test_between_updates_the_policy_rests_and_the_weights_learn() -> None:
     assert any(
         not before.equal(after) for before, after in zip(weights, search.weights, strict=True)
     )
-    assert (search.steps, search.policy_steps) == (2, 2)
+    assert (search.steps, search.steps_since_warm_up) == (2, 2)
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 6, 7])
 def test_updates_are_counted(every: int) -> None:
-    config = replace(CONFIG, epochs=2, policy_every=every)
-    assert policy_updates(config, 3) == sum(step % every == 0 for step in range(6))
+    config = replace(CONFIG, epochs=2, policy_every=every, settling_steps=4)
+    learns = [step >= 6 or step % every == 0 for step in range(10)]
+    assert policy_updates(config, 3) == sum(learns)
+    for since in range(-3, 11):
+        assert policy_updates(config, 3, since) == sum(learns[: max(since, 0)])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
 from unas import data
 from unas.cli import main
+from unas.pipeline.estimate import Estimate
 from unas.pipeline.opening import new_directory
 from unas.pipeline.preflight import preflight
 
@@ -24,6 +25,13 @@ def test_the_steps_are_those_of_the_run() -> None:
     )
     assert figures["total_seconds"] == pytest.approx(seconds)
     assert seconds > 0
+
+
+def test_a_search_alone_trains_nothing() -> None:
+    figures = preflight(tiny_recipe(), "search")
+    assert not any("training" in name for name in figures)
+    searching = figures["search_steps"] * figures["search_seconds_a_step"]
+    assert figures["total_seconds"] == pytest.approx(searching)
 
 
 def test_a_phase_of_no_steps_takes_no_time() -> None:
@@ -80,8 +88,14 @@ def test_a_tree_of_photographs_is_asked_itself(tmp_path: Path) -> None:
     ],
 )
 def test_a_dry_run_needs_no_data_of_a_known_data_set(
-    words: str, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: str,
+    shown: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    planted = Estimate(1.0, 1e9, "4")  # steps of these networks take seconds
+    monkeypatch.setattr("unas.pipeline.preflight.of_training", lambda *_: planted)
     assert main([*words.split(), "--dry-run", "--device=cpu", f"--data-root={tmp_path}"]) == 0
     output = capsys.readouterr().out
     for text in shown:

@@ -12,14 +12,17 @@ from torch import Tensor, nn
 from own_models import config_of
 from tiny import tiny_recipe
 from unas.common.errors import UserError
-from unas.compute.ranks import Ranks
+from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.runtime import RuntimeConfig
 from unas.config import Config
 from unas.data import DataSize
+from unas.estimators import Estimator
+from unas.estimators.rebar import Rebar
 from unas.estimators.reinforce import Reinforce
+from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.nn.choice import InputChoice
 from unas.pipeline import estimate, room, search
-from unas.pipeline.estimate import Estimate, Size
+from unas.pipeline.estimate import Estimate, Size, most_memory_of_search
 from unas.pipeline.opening import work_in
 from unas.pipeline.phases import searching_runtime
 from unas.pipeline.preflight import preflight
@@ -93,6 +96,27 @@ def test_what_one_of_several_processes_does_is_estimated() -> None:
     assert (own.batch_size, own.architectures_per_batch) == (6, 1)
 
 
+@pytest.mark.parametrize("estimator", [ReinforceLeaveOneOut(), Rebar(leave_one_out=True)])
+def test_a_process_with_one_architecture_compares_none(estimator: Estimator) -> None:
+    config = tiny_recipe()
+    search = replace(config.search, estimator=estimator, architectures_per_batch=4)
+    four = replace(config.runtime.build(), ranks=Ranks(size=4))
+    own = room._of_one_process(replace(config, search=search), four)
+    assert own.search.architectures_per_batch == 1
+    alone = replace(four, ranks=ONE_PROCESS)
+    assert most_memory_of_search(own, DATA, alone) > 0
+
+
+def test_a_search_that_never_learns_is_estimated() -> None:
+    """Its estimator would refuse the single architecture of a batch."""
+    config = tiny_recipe()
+    search = replace(
+        config.search, estimator=ReinforceLeaveOneOut(), architectures_per_batch=1, epochs=0
+    )
+    found = estimate.of_search(replace(config, search=search), DATA, config.runtime.build())
+    assert found.seconds > 0
+
+
 def test_a_small_step_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "usable_memory", lambda _: 2.0**40)
     monkeypatch.setattr(room, "most_memory_of_search", None)
@@ -110,17 +134,23 @@ def test_a_search_that_recomputes_finds_the_same(tmp_path: Path) -> None:
     torch.testing.assert_close(ends[1]["policy"], ends[0]["policy"], rtol=1e-3, atol=1e-4)
 
 
-def test_a_search_that_recomputed_goes_on_so(
-    tmp_path: Path, machine: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("recomputes", [True, False])
+def test_a_search_goes_on_as_it_began(
+    recomputes: bool,
+    tmp_path: Path,
+    machine: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     config = tiny_recipe()
-    machine.setattr(room, "usable_memory", lambda _: 600.0 * 2**20)
+    frees = (600.0 * 2**20, 2.0**40)
+    before, now = frees if recomputes else frees[::-1]
+    machine.setattr(room, "usable_memory", lambda _: before)
     search(config, out=tmp_path, quiet=True)
     (*_, newest) = Checkpoints(tmp_path / "checkpoints").paths()
-    assert read_checkpoint(newest).state["state"]["search"]["recomputes"]
-    machine.setattr(room, "usable_memory", lambda _: 2.0**40)
+    assert read_checkpoint(newest).state["state"]["search"]["recomputes"] == recomputes
+    machine.setattr(room, "usable_memory", lambda _: now)
     with work_in(config, tmp_path, "search", resume=True, quiet=False) as work:
-        assert searching_runtime(work).recomputes
+        assert searching_runtime(work).recomputes == recomputes
     assert "computed again" not in capfd.readouterr().err
 
 

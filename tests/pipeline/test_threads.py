@@ -17,8 +17,8 @@ from unas.compute.runtime import RuntimeConfig
 from unas.compute.threads import torch_threads
 from unas.runs.names import SUMMARY
 
-PYTORCHS = 3
-THREADS = 2
+PYTORCHS = 2
+THREADS = 1
 
 
 def test_threads_of_a_run(tmp_path: Path) -> None:

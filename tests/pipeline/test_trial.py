@@ -32,7 +32,7 @@ MISTAKES = {
     "OtherNames": r"OtherNames gave \[4, 5\] for .* must give \[4, 10\]; it is told neither "
     "num_classes nor image_channels, for it has no parameter of that name",
     "OtherChannels": r"OtherChannels can't take .* to have 3 channels.*\(own_models.py:\d+\); "
-    "it is told neither image_channels, for",
+    "it is told no image_channels, for",
     "TwoInputs": r"TwoInputs can't take .*missing 1 required positional argument: 'mask'",
     "TwoInputsOfChoice": "OpChoice 'block' got two inputs, the second of type Tensor",
     "TwoShapes": r"OpChoice 'block': option 'as it is' gives .* all options must give one shape",

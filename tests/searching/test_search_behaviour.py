@@ -73,7 +73,7 @@ def test_warm_up_trains_the_weights_and_leaves_the_policy() -> None:
     assert losses[-1] < losses[0]
     assert all((p != q).any() for p, q in zip(before, search.weights, strict=True))
     assert all(p.equal(q) for p, q in zip(logits, search.policy.parameters(), strict=True))
-    assert (search.steps, search.policy_steps) == (30, 0)
+    assert (search.steps, search.steps_since_warm_up) == (30, 0)
 
 
 @dataclass(frozen=True)

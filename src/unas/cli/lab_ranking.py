@@ -29,14 +29,9 @@ def measure(command: Command, words: Sequence[str]) -> None:
     name, config = configured(command, words, options)
     if options.table is None:
         raise UserError("--table is missing; give the file with all architectures of the space")
-    at = options.at or ()
-    if any(not minutes > 0 for minutes in at):
-        raise UserError(f"--at has {min(at)}; give minutes, each more than 0")
-    if not 0 < options.times < float("inf"):
-        raise UserError(f"--times is {options.times}; it must be more than 0, and finite")
     plan = RankingPlan(
         options.metric,
-        at,
+        options.at or (),
         options.rival_epochs,
         options.architectures,
         options.images,

@@ -67,13 +67,13 @@ def print_figures(figures: Mapping[str, Any], title: str) -> None:
     _print_verdicts(figures)
 
 
-def print_dry_run(config: Config) -> None:
+def print_dry_run(config: Config, verb: str) -> None:
     """Print the resolved configuration as JSON, then the preflight as a table."""
     from unas.config.document import config_to_json
     from unas.pipeline.preflight import preflight
 
     sys.stdout.write(printable(config_to_json(config), keep="\n"))
-    print_rows(_rows(preflight(config)))
+    print_rows(_rows(preflight(config, verb)))
 
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:

@@ -39,7 +39,7 @@ def start(command: Command, words: Sequence[str]) -> int:
         name, config = configured(command, words, options)
     if options.dry_run:
         if rank() == 0:
-            print_dry_run(config)
+            print_dry_run(config, command.name)
         return 0
     if options.out is None and can_restart():
         raise UserError(

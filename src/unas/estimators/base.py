@@ -64,6 +64,10 @@ class Estimator(ABC):
         """Return the estimator that asks for as few costs a call as it can: each may be dear."""
         return self
 
+    def fitted_to(self, num_samples: int) -> Estimator:
+        """Return the estimator, or one like it where `num_samples` is too few for it."""
+        return self if num_samples >= self.fewest_samples else self.with_fewest_draws()
+
     @abstractmethod
     def __call__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -69,6 +69,11 @@ class Rebar(LearningEstimator):
     def fewest_samples(self) -> int:
         """See `Estimator`: `leave_one_out` needs others."""
         return 2 if self.leave_one_out else 1
+
+    def fitted_to(self, num_samples: int) -> Rebar:
+        """See `Estimator`: without others there is no baseline of theirs."""
+        is_alone = num_samples < self.fewest_samples
+        return replace(self, leave_one_out=False) if is_alone else self
 
     def init(self, layout: Layout) -> EtaHistory | Nothing:
         """See `Estimator`."""

@@ -100,8 +100,9 @@ def quality(
     make_directory(out)
     numbers = range(config.seed, config.seed + seeds)
     trials = _Trials(config, out, numbers, Seconds(out / "seconds.json"), quiet, say)
+    architectures = config.search.num_architectures(config.search.batch_size)
     cells_of = {FOUND: config.search.estimator}
-    cells_of |= {name: get_estimator(name)() for name in estimators}
+    cells_of |= {name: get_estimator(name)().fitted_to(architectures) for name in estimators}
     trials.search(cells_of)
     drawn = random_genotypes(config, cells)
     trials.train_random(drawn, trainings or seeds)
@@ -200,17 +201,14 @@ def _bought(
 
 def random_genotypes(config: Config, count: int) -> list[Genotype]:
     """Return different architectures drawn uniformly from the space, always the same."""
-    policy, found = (
-        Policy(config.space.choices, space=config.space.registry_name),
-        dict[Genotype, None](),
-    )
+    policy = Policy(config.space.choices, space=config.space.registry_name)
+    distinct: dict[Genotype, None] = {}
     for step in range(100 * count):
-        found.update(
-            dict.fromkeys(draw_hard(policy, 1, generator_for(0, "quality", step)).genotypes())
-        )
-        if len(found) == count:
+        (genotype,) = draw_hard(policy, 1, generator_for(0, "quality", step)).genotypes()
+        distinct[genotype] = None
+        if len(distinct) == count:
             break
-    return list(found)
+    return list(distinct)
 
 
 def _search(
@@ -226,23 +224,23 @@ def _search(
 
 def _collapse(config: Config, directory: Path, genotype: Genotype) -> dict[str, Any]:
     """Return what tells whether a search has collapsed: of its choice, and of its policy."""
-    found, summary = collapse(config.space, genotype), documents.read_json(directory / SUMMARY)
+    signs = collapse(config.space, genotype)
+    summary = documents.read_json(directory / SUMMARY)
     return {
-        "skip_share": found.figures().get("skip_share"),
+        "skip_share": signs.figures().get("skip_share"),
         "normalised_entropy": summary.get("normalised_entropy"),
-        "alarms": found.alarms() | summary.get("alarms", {}),
+        "alarms": signs.alarms() | summary.get("alarms", {}),
     }
 
 
 def _mean_skip_share(config: Config, genotypes: Sequence[Genotype]) -> float | None:
-    shares = [
-        collapse(config.space, genotype).figures().get("skip_share") for genotype in genotypes
-    ]
-    return (
-        float(np.mean([share for share in shares if share is not None]))
-        if None not in shares
-        else None
-    )
+    shares = []
+    for genotype in genotypes:
+        share = collapse(config.space, genotype).figures().get("skip_share")
+        if share is None:
+            return None
+        shares.append(share)
+    return float(np.mean(shares))
 
 
 def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet: bool) -> float:
@@ -250,10 +248,9 @@ def _train(config: Config, directory: Path, genotype: Genotype, seed: int, quiet
 
     A budget is what the search was to meet; an architecture drawn at random needn't.
     """
-    path = directory.with_suffix(".json")
-    seeded = replace(
-        config, seed=step_seed(seed, "quality", 0) % 2**31, genotype=str(path), budgets=()
-    )
+    path = directory.with_name(f"{directory.name}.json").resolve()
+    training_seed = step_seed(seed, "quality", 0) % 2**31
+    seeded = replace(config, seed=training_seed, genotype=str(path), budgets=())
     if (directory / SUMMARY).exists():
         require_same(seeded, directory)
     else:

@@ -19,6 +19,7 @@ from unas.pipeline.batches import search_streams
 from unas.pipeline.opening import work_in
 from unas.pipeline.phases import find_genotype, new_search
 from unas.runs.progress import Progress
+from unas.searching.config import SearchConfig
 from unas.searching.cost import Batches
 from unas.searching.gradient import policy_gradients
 from unas.searching.step import SearchStep
@@ -81,10 +82,11 @@ def supernet_gradients(
         quiet: show no progress.
 
     Raises:
-        UserError: `calls` is too few.
+        UserError: `calls` is too few, or the architectures of a batch are, for an estimator.
     """
     if calls < LEAST:
         raise UserError(f"calls is {calls}; it must be {LEAST} or more")
+    _require_enough_architectures(config.search, cases)
     search, train, validation = _trained(config, out / "search", quiet=quiet)
     records = {name: _Record(case, search) for name, case in cases.items()}
     with Progress("estimators", calls, out, quiet=quiet) as progress:
@@ -95,6 +97,18 @@ def supernet_gradients(
                 record.take(batches, step)
             progress.update(turn + 1)
     return _rows(records, skipped=calls // 10)
+
+
+def _require_enough_architectures(search: SearchConfig, cases: Mapping[str, Estimator]) -> None:
+    """Refuse an estimator that compares more architectures than a batch has."""
+    architectures = search.num_architectures(search.batch_size)
+    for name, case in cases.items():
+        if case.fewest_samples > architectures:
+            raise UserError(
+                f"{name} compares {case.fewest_samples} architectures at least, but "
+                f"search.architectures_per_batch is {architectures}; give "
+                f"--search.architectures-per-batch {case.fewest_samples}, or leave {name} out"
+            )
 
 
 class _Record:

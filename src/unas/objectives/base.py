@@ -48,7 +48,8 @@ class Term(ABC):  # noqa: B024  its two kinds, below, have the abstract methods
 
     Args:
         weight: what the term is multiplied with.
-        warm_up_steps: the weight grows linearly from 0 over the first so many search steps.
+        warm_up_steps: the weight grows linearly from 0 over the first so many steps after
+            the search's warm-up.
     """
 
     weight: float = 1.0
@@ -154,7 +155,7 @@ class RunningTerm(ABC):
 
         Args:
             policy: the distribution.
-            step: updates of the policy so far.
+            step: steps since the search's warm-up.
             generator: the source of noise, on the CPU; the same on all ranks.
         """
 

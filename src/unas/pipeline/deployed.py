@@ -57,16 +57,20 @@ class DeployedCosts:
         """Tell the user something."""
         say(line, quiet=self.is_quiet)
 
+    def prepare(self) -> None:
+        """Count and measure what the terms must know; on rank 0 alone."""
+        for term in self.terms.values():
+            term.prepare()
+
     def require_possible(self) -> None:
-        """Count and measure what the terms must know, and refuse budgets that can't be met.
+        """Prepare the terms, and refuse budgets that can't be met.
 
         On rank 0 alone.
 
         Raises:
             UserError: says what the least possible is, or what the given architecture costs.
         """
-        for term in self.terms.values():
-            term.prepare()
+        self.prepare()
         if self.genotype is None:
             self.budgets.require_possible()
         elif self.budgets:

@@ -83,18 +83,18 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     """
     search = config.search
     batch = search.batch_size
-    data, divisor = _handy(config, data)
-    make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
-    smaller = sizes(batch, search.num_architectures(batch))
-    tried = tried_sizes(make, smaller, runtime)
-    estimate = extended(tried, batch * divisor)
     epoch = count_searched(config, data.train) // batch
     total = total_steps(search, epoch)
     policy = policy_updates(search, epoch)
-    if total > policy or search.settling_steps:
+    data, divisor = _handy(config, data)
+    make = _steps(config, data, runtime, _whole_step if policy else _weights_alone)
+    smaller = sizes(batch, search.num_architectures(batch))
+    tried = tried_sizes(make, smaller, runtime)
+    estimate = extended(tried, batch * divisor)
+    if policy and (total > policy or search.settling_steps):
         # Small steps tell how much less the others take: those of the weights alone, and by
         # difference those of the policy alone.
-        make_alone = _steps(config, data, runtime, lambda step, x, y: step.warm_up(x, y))
+        make_alone = _steps(config, data, runtime, _weights_alone)
         alone = _tried(make_alone, smaller[0], runtime).seconds
         ratio = min(alone / tried[0].seconds, 1.0)
         seconds = estimate.seconds * (
@@ -123,13 +123,22 @@ def most_memory_of_search(config: Config, data: DataSize, runtime: Runtime) -> f
     """
     search = config.search
     smallest = sizes(search.batch_size, search.num_architectures(search.batch_size))[0]
+    learns = policy_updates(search, count_searched(config, data.train) // search.batch_size)
     data, divisor = _handy(config, data)
-    make = _steps(config, data, runtime, lambda step, x, y: step(x, y, x, y))
+    make = _steps(config, data, runtime, _whole_step if learns else _weights_alone)
     give_back()  # or the blocks of other sizes would serve this one
     with runtime.computing(), peak_memory(runtime.device) as peak_bytes:
         make(smallest)()
         taken = peak_bytes()
     return taken * search.batch_size * divisor / smallest.images
+
+
+def _whole_step(step: SearchStep, x: Tensor, y: Tensor) -> object:
+    return step(x, y, x, y)
+
+
+def _weights_alone(step: SearchStep, x: Tensor, y: Tensor) -> object:
+    return step.warm_up(x, y)
 
 
 def _steps(

@@ -36,7 +36,7 @@ from unas.recipes import recipe
 from unas.runs.directory import RunDirectory
 from unas.runs.interruption import StopSignal
 from unas.runs.manifest import collect_manifest, starts_in
-from unas.runs.names import CONFIG, MANIFEST, SEARCH, TRAINING, holds_run
+from unas.runs.names import CONFIG, GENOTYPE, MANIFEST, SEARCH, TRAINING, holds_run
 from unas.runs.progress import say
 from unas.runs.run_log import open_together
 from unas.runs.session import Session
@@ -79,7 +79,10 @@ def work_in(
             goes_on = resume or (is_restarted and _is_own(directory))
             manifest = _manifest(config, runtime)
             if goes_on and holds_run(directory):
-                return _resume(config, record, directory, manifest)
+                run = _resume(config, record, directory, manifest)
+                if run.checkpoint is None and not run.path(GENOTYPE).exists():
+                    costs.prepare()  # what it had measured is lost
+                return run
             check(config, data.size, runtime.ranks)
             with runtime.computing():
                 try_out(config, data.size, runtime, exports=verb != "search")

@@ -38,7 +38,8 @@ def names_not_taken(space: SearchSpace) -> str:
     missing = [name for name in _TOLD if name not in parameters]
     if not missing:
         return ""
-    return f"; it is told neither {' nor '.join(missing)}, for it has no parameter of that name"
+    which = f"neither {' nor '.join(missing)}" if len(missing) > 1 else f"no {missing[0]}"
+    return f"; it is told {which}, for it has no parameter of that name"
 
 
 @contextmanager

@@ -85,13 +85,14 @@ def new_search(work: Work, steps_per_epoch: int) -> SearchStep:
 def searching_runtime(work: Work) -> Runtime:
     """Return the runtime in which a step of the search fits into memory.
 
-    A run that has computed parts again in the backward goes on so, to the same bits.
+    A run that goes on does as it did before, to the same bits, whatever memory is free now.
     """
     checkpoint = work.session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == SEARCH:
         with fitting(checkpoint):
-            if checkpoint.state["search"].get("recomputes"):
-                return replace(work.runtime, recomputes=True)
+            recomputes = checkpoint.state["search"].get("recomputes")
+        if recomputes is not None and work.config.runtime.recompute == "auto":
+            return replace(work.runtime, recomputes=recomputes)
     return with_room(work.config, work.data.size, work.runtime, quiet=work.session.quiet).runtime
 
 

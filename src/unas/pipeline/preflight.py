@@ -26,16 +26,17 @@ from unas.pipeline.trial import try_out
 from unas.runs.names import SEARCH, TRAINING
 from unas.searching.loop import total_steps
 
-FINALISTS = "finalists"
+FINALISTS_PHASE = "finalists"
 
 
-def preflight(config: Config) -> dict[str, Any]:
+def preflight(config: Config, verb: str = "run") -> dict[str, Any]:
     """Return what a run would be, and what it takes: estimated from steps on a few random images.
 
     Nothing is written, and of a data set whose size is known nothing is read.
 
     Args:
         config: the run.
+        verb: the command, "run", "search" or "train"; after a search alone nothing is trained.
 
     Returns:
         device, data, parameters and macs of the network, network_width where a limit decides it,
@@ -50,12 +51,12 @@ def preflight(config: Config) -> dict[str, Any]:
     if data is None:
         data = config.dataset.load(config.data_directory).size
     check(config, data)
-    try_out(config, data, runtime)
+    try_out(config, data, runtime, exports=verb != "search")
     figures: dict[str, Any] = {"device": runtime.describe(), "data": _described(data)}
     figures |= _network(config, data)
     if config.budgets:
         figures["budgets"] = DeployedCosts(config, data, runtime, quiet=True).budgets.preview()
-    return figures | _phases(config, data, runtime)
+    return figures | _phases(config, data, runtime, trains=verb != "search")
 
 
 def _described(data: DataSize) -> str:
@@ -80,28 +81,30 @@ def _network(config: Config, data: DataSize) -> dict[str, Any]:
     }
 
 
-def _phases(config: Config, data: DataSize, runtime: Runtime) -> dict[str, Any]:
+def _phases(config: Config, data: DataSize, runtime: Runtime, *, trains: bool) -> dict[str, Any]:
     """Return the steps of each phase, and what they take."""
     estimates: dict[str, Estimate] = {}
     recomputes = False
-    trained = count_trained(config, data.train)
-    steps = {TRAINING: config.training.epochs * (trained // config.training.batch_size)}
+    steps: dict[str, int] = {}
     devices = [runtime.device] if runtime.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         if config.genotype is None:
             images = count_searched(config, data.train)
-            of_search_alone = total_steps(config.search, images // config.search.batch_size)
-            plan = planned(config, config.choosing.finalists, data.train)
-            finals = {FINALISTS: count_steps(plan)} if plan else {}
-            steps = {SEARCH: of_search_alone} | finals | steps
+            steps[SEARCH] = total_steps(config.search, images // config.search.batch_size)
             if steps[SEARCH]:
                 searching, estimate = with_room(config, data, runtime, quiet=True)
                 estimates[SEARCH] = estimate or of_search(config, data, searching)
                 recomputes = searching.recomputes
-        if steps[TRAINING]:
-            estimates[TRAINING] = of_training(config, data, runtime, _genotype(config))
-            if FINALISTS in steps:
-                estimates[FINALISTS] = estimates[TRAINING]
+            plan = planned(config, config.choosing.finalists, data.train)
+            if plan:
+                steps[FINALISTS_PHASE] = count_steps(plan)
+        if trains:
+            images = count_trained(config, data.train)
+            steps[TRAINING] = config.training.epochs * (images // config.training.batch_size)
+        trained_in = [phase for phase in (FINALISTS_PHASE, TRAINING) if steps.get(phase)]
+        if trained_in:
+            of_a_step = of_training(config, data, runtime, _genotype(config))
+            estimates |= dict.fromkeys(trained_in, of_a_step)
     figures = _figures(steps, estimates)
     if recomputes:
         figures["search_recomputes"] = "parts of the supernet in the backward, to save memory"

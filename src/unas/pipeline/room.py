@@ -104,12 +104,9 @@ def _of_one_process(config: Config, runtime: Runtime) -> Config:
     search, ranks = config.search, runtime.ranks
     batch = search.batch_size // ranks.size
     architectures = search.num_architectures(search.batch_size) // ranks.size
-    estimator = search.estimator
-    if architectures < estimator.fewest_samples:  # it compares those of all processes
-        estimator = estimator.with_fewest_draws()
     own = replace(
         search,
-        estimator=estimator,
+        estimator=search.estimator.fitted_to(architectures),  # it compares those of all processes
         batch_size=batch,
         architectures_per_batch=architectures,
         balanced=search.balanced and architectures > 1,  # of one it would be refused

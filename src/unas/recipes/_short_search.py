@@ -50,6 +50,8 @@ def short_search(
         weights_on="hard",
         balanced=architectures > 1,
         weights=AdamConfig(lr=2e-3, final_lr=1e-4, weight_decay=3e-4),
+        # The cosine is over the whole search: the policy begins to learn close to the final rate,
+        # and where it settles it has the whole cosine once more.
         policy=AdamConfig(lr=1e-1, final_lr=5e-2, weight_decay=1e-6),
         augmentation=augmentation,
     )

@@ -160,7 +160,7 @@ def _choose_within(
     ranks = search.ranks
     compared: list[Entrant] = []
     measured: list[Entrant] = []
-    wanted = max(config.candidates, LEAST_CANDIDATES)
+    wanted = max(config.candidates + 1, LEAST_CANDIDATES)  # the policy's mode is one of them
     for share in SHARES:
         known = {entrant.genotype for entrant in compared}
         entrants = _entrants(search, _admitted(search, budgets, share, wanted, known))

@@ -73,7 +73,8 @@ class SearchConfig:
             the terms ask for them; "validation" alone, as in DARTS (section 2.3): a term about
             training images is then about validation images, and the weights are trained in
             architectures that are drawn for them alone.
-        weights_on: whether the weights are trained under the relaxed sample or the hard one.
+        weights_on: whether the weights are trained under the relaxed sample or the hard one; that
+            of `straight_through` is both, one-hot and differentiable, and trains them in any case.
         balanced: whether hard samples that are drawn for the weights alone have each option as
             often as it is probable, instead of leaving that to chance (`draw_balanced`).
         average: decay of an exponential average of the weights over the steps, in which the
@@ -184,18 +185,17 @@ class SearchConfig:
                     f"beside validation images; leave it out (--without {name})"
                 )
 
-    def elapsed(self, steps: int, policy_steps: int, total_steps: int) -> float:
+    def elapsed(self, steps: int, since_warm_up: int, total_steps: int) -> float:
         """Return how much of the learning rates' cosine is over, from 0 to 1.
 
         Args:
             steps: steps done so far, those of warm-up included.
-            policy_steps: those of them after warm-up.
+            since_warm_up: those of them after warm-up.
             total_steps: steps of the whole search, but for those in which the policy settles.
         """
         if self.schedule == "whole":
             return steps / total_steps
-        warm_up_steps = steps - policy_steps
-        return policy_steps / (total_steps - warm_up_steps)
+        return since_warm_up / (total_steps - (steps - since_warm_up))
 
     def num_architectures(self, batch: int) -> int:
         """Return G for a batch of so many images."""

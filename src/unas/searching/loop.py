@@ -35,10 +35,20 @@ def total_steps(config: SearchConfig, steps_per_epoch: int) -> int:
     return weight_steps(config, steps_per_epoch) + config.settling_steps
 
 
-def policy_updates(config: SearchConfig, steps_per_epoch: int) -> int:
-    """Return in how many steps of a search the policy learns."""
-    beside_weights = -(-config.epochs * steps_per_epoch // config.policy_every)
-    return beside_weights + config.settling_steps
+def policy_updates(config: SearchConfig, steps_per_epoch: int, since: int | None = None) -> int:
+    """Return in how many steps of a search the policy learns.
+
+    Args:
+        config: the search.
+        steps_per_epoch: steps of an epoch.
+        since: count in so many steps after warm-up alone; None: in all.
+    """
+    beside_weights = config.epochs * steps_per_epoch
+    settling = config.settling_steps
+    if since is not None:
+        settling = min(max(since - beside_weights, 0), settling)
+        beside_weights = min(max(since, 0), beside_weights)
+    return math.ceil(beside_weights / config.policy_every) + settling
 
 
 def search_loop(
@@ -88,7 +98,8 @@ def search_loop(
         if step >= warm_up:
             unshown |= signs.figures()
         log(unshown, **figures)
-        done = (step + 1 - warm_up) / max(1, total - warm_up)
+        learned = policy_updates(search.config, epoch, step + 1 - warm_up)
+        done = learned / max(1, policy_updates(search.config, epoch))
         alarms = _new(signs.alarms(done), policies)
         _show(alarms, session)
         probabilities = search.policy.probabilities()
@@ -110,14 +121,12 @@ def _update(
     if since < 0:
         return search.warm_up(x, y)
     config = search.config
-    settled = since - config.epochs * train.steps_per_epoch
-    if settled >= 0:
-        number = policy_updates(config, train.steps_per_epoch) - config.settling_steps + settled
-        return search.settle(x, y, *validation.batch(number))
-    number, rest = divmod(since, config.policy_every)
-    if rest:
+    is_settling = since >= config.epochs * train.steps_per_epoch
+    if not is_settling and since % config.policy_every:
         return search.between(x, y)
-    return search(x, y, *validation.batch(number))
+    number = policy_updates(config, train.steps_per_epoch, since)
+    update = search.settle if is_settling else search
+    return update(x, y, *validation.batch(number))
 
 
 def _resumed(search: SearchStep, session: Session) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class SearchStep:
 
     Attributes:
         average: a copy of the supernet that holds the average of its weights; None without one.
-        policy_steps: how many steps were done since warm-up.
+        steps_since_warm_up: how many steps were done after warm-up.
         policy_norm: the norm of the policy's gradient in the last step; None where it had none.
         weight_norm: the norm of the weights' gradient in the last step, before it was clipped; None
             where they rested.
@@ -103,7 +103,7 @@ class SearchStep:
         self._weight_updates = WeightUpdates(self.supernet, self.weight_optimiser, config.clip_norm)
         self.skipped = SkippedUpdates(config.max_skipped)
         self.steps = 0
-        self.policy_steps = 0
+        self.steps_since_warm_up = 0
         self.policy_norm: float | None = None
         self.weight_norm: float | None = None
 
@@ -120,14 +120,14 @@ class SearchStep:
             the terms of the cost and the training loss, by name.
         """
         self._settle_layout(x, y)
-        if self.config.schedule == "restarted" and self.policy_steps == 0:
+        if self.config.schedule == "restarted" and self.steps_since_warm_up == 0:
             self.weight_optimiser.state.clear()  # that of the policy has done nothing yet
         with self.losses.noise(self.seed, self.steps):
             cost = self.cost(Batches(x, y, x_val, y_val), self.config.estimator)
             is_policy_updated = self._update_policy(cost)
             loss, are_weights_updated = self._update_weights(self.weight_loss(cost, self.steps))
         self.steps += 1
-        self.policy_steps += 1
+        self.steps_since_warm_up += 1
         self.skipped.note(is_updated=is_policy_updated and are_weights_updated)
         return {"train_loss": loss, **self._figures(cost)}
 
@@ -148,7 +148,7 @@ class SearchStep:
     def between(self, x: Images, y: Labels) -> dict[str, float]:
         """Update the weights alone, in a step after warm-up in which the policy doesn't learn."""
         loss, is_updated = self._update_weights_alone(x, y)
-        self.policy_steps += 1
+        self.steps_since_warm_up += 1
         # A good one says nothing about the policy, whose updates may all have been left out.
         if not is_updated:
             self.skipped.note(is_updated=False)
@@ -162,7 +162,7 @@ class SearchStep:
             cost = self.cost(Batches(x, y, x_val, y_val), self.config.estimator, keep=False)
             is_updated = self._update_policy(cost)
         self.steps += 1
-        self.policy_steps += 1
+        self.steps_since_warm_up += 1
         self.skipped.note(is_updated=is_updated)
         return self._figures(cost)
 
@@ -227,7 +227,7 @@ class SearchStep:
         settled = self.steps - self.total_steps
         if settled >= 0 and self.config.settling_steps:
             return settled / self.config.settling_steps
-        return self.config.elapsed(self.steps, self.policy_steps, self.total_steps)
+        return self.config.elapsed(self.steps, self.steps_since_warm_up, self.total_steps)
 
     def cost(self, batches: Batches, estimator: Estimator, *, keep: bool = True) -> SupernetCost:
         """Return the cost of architectures on these batches; it may keep what the weights need."""
@@ -236,7 +236,7 @@ class SearchStep:
             self.space,
             self.image_terms,
             batches,
-            step=self.policy_steps,
+            step=self.steps_since_warm_up,
             architectures=self._own_architectures(len(batches.x)),
             kept=self.config.weights_on if keep and estimator.draws_from_policy else None,
             on_validation=self.config.policy_on == "validation",
@@ -328,7 +328,7 @@ class SearchStep:
             "weight_optimiser": self.weight_optimiser.state_dict(),
             "policy_optimiser": self.policy_optimiser.state_dict(),
             "steps": self.steps,
-            "policy_steps": self.policy_steps,
+            "policy_steps": self.steps_since_warm_up,
             "skips": self.skipped.state_dict(),
         }
 
@@ -351,4 +351,4 @@ class SearchStep:
         if "skips" in state:  # they were not counted from the first
             self.skipped.load_state_dict(state["skips"])
         self.steps = whole(state["steps"])
-        self.policy_steps = whole(state["policy_steps"])
+        self.steps_since_warm_up = whole(state["policy_steps"])

@@ -53,6 +53,6 @@ def mode_scores(search: SearchStep, batches: Iterable[tuple[Tensor, Tensor]]) ->
 def _temperature(search: SearchStep) -> float | None:
     """Return τ of the relaxed samples: the estimator's, else of those that train the weights."""
     of_estimator = getattr(search.config.estimator, "temperature", None)
-    if search.policy_norm is not None and isinstance(of_estimator, float):
+    if search.policy_norm is not None and isinstance(of_estimator, int | float):
         return of_estimator
     return search.config.relaxed_temperature if search.config.weights_on == "relaxed" else None

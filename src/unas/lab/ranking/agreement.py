@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,6 +59,7 @@ def agreement(
         positions = truth.draw(architectures, generator, among_best=name == BEST_TENTH)
         genotypes = [truth.genotype(position) for position in positions.tolist()]
         losses = supernet_losses(search, genotypes, work.session.stoppable(batches))
-        scores = [-loss for loss in losses]
+        # What isn't finite is worse than anything.
+        scores = [-loss if math.isfinite(loss) else -sys.float_info.max for loss in losses]
         taus[name] = kendall_tau(scores, truth.accuracies[positions].tolist())
     return taus

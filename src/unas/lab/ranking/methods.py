@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unas.common.errors import UserError
 from unas.compute.seeds import generator_for, step_seed
 from unas.config import Config
 from unas.estimators import draw_hard
@@ -58,6 +60,15 @@ class RankingPlan:
     architectures: int = 50
     images: int = 2000
     times: float = 1.0
+
+    def __post_init__(self) -> None:
+        if any(not minutes > 0 for minutes in self.at):
+            raise UserError(f"at has {min(self.at)}; give minutes, each more than 0")
+        if not 0 < self.times < math.inf:
+            raise UserError(f"times is {self.times}; it must be more than 0, and finite")
+        for name, least in (("rival_epochs", 1), ("architectures", 0), ("images", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be {least} or more")
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ class Methods:
                 work, course, at=self._at_seconds, limit=limit, is_fitted=is_fitted
             )
             choices, note = _answer(search)
-            if search.policy_steps:
+            if search.steps_since_warm_up:
                 course.note(choices)
             if is_fitted:
                 epochs = search.config.warm_up_epochs + search.config.epochs
@@ -145,7 +156,8 @@ class Methods:
                     raise BudgetSpentError
                 genotype = self.truth.genotype(position)
                 (loss,) = supernet_losses(search, [genotype], work.session.stoppable(batches))
-                if loss < min(queries.answers.values(), default=float("inf")):
+                loss = loss if math.isfinite(loss) else math.inf
+                if loss < min(queries.answers.values(), default=math.inf):
                     course.note(genotype.choices)
                 return loss
 
@@ -196,7 +208,7 @@ def _answer(search: SearchStep) -> tuple[dict[str, str], str]:
     The mode of a policy that was never updated is the first option of each choice, which says
     nothing: a random architecture takes its place.
     """
-    if search.policy_steps:
+    if search.steps_since_warm_up:
         return search.policy.mode(), ""
     drawn = draw_hard(search.policy, 1, generator_for(search.seed, "ranking/untouched", 0))
     (genotype,) = drawn.genotypes()

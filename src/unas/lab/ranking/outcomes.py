@@ -114,11 +114,11 @@ class OutcomeFile:
     def _read(self) -> None:
         document = documents.read_json(self.path)
         try:
-            setup = document["setup"]
+            setup = dict(document["setup"])
             for entry in document["runs"]:
                 measured = Outcome(**entry)
                 self.outcomes[measured.method, measured.seed] = measured
-        except (LookupError, TypeError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             fix = "remove it, or use another --out"
             raise UserError(f"{self.path} is not what `unas lab ranking` writes; {fix}") from error
         for name, value in self.setup.items():

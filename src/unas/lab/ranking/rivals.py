@@ -57,9 +57,8 @@ def variant(config: Config, name: str) -> Config:
     if name == ONE_PATH:
         return _one_path(config)
     estimator = estimators.get(name)()
-    if config.search.num_architectures(config.search.batch_size) < estimator.fewest_samples:
-        estimator = estimator.with_fewest_draws()
-    return _with_search(config, estimator=estimator)
+    architectures = config.search.num_architectures(config.search.batch_size)
+    return _with_search(config, estimator=estimator.fitted_to(architectures))
 
 
 def uniform_training(config: Config, epochs: int) -> Config:
