@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,25 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 import processes
 import unas
 from tiny import tiny_recipe
+from unas.architecture.genotype import Genotype
 from unas.common.errors import Interrupted, UserError
 from unas.config import Config
 from unas.costs.blocks import random_genotypes
-from unas.pipeline.finalists import FinalistScore, Finals, _checked
+from unas.data.base import ImageSet
+from unas.pipeline.batches import search_streams
+from unas.pipeline.finalists import FinalistScore, Finals, _checked, finalists_of
 from unas.pipeline.opening import work_in
 from unas.pipeline.preflight import preflight
 from unas.pipeline.rungs import Rung, count_steps, rungs
 from unas.pipeline.short_training import ShortTraining
 from unas.runs.names import CANDIDATES, FINALISTS, GENOTYPE, METRICS
-from unas.searching.choosing import ChoosingConfig
+from unas.searching.candidates import Candidate
+from unas.searching.choosing import ChoosingConfig, Chosen
 
 
 def with_finalists() -> Config:
@@ -101,6 +106,55 @@ def test_less_than_an_epoch_is_a_whole_schedule(tmp_path: Path) -> None:
         assert wrong == pytest.approx(round(wrong))  # of all validation images
         wrong = 5 * (1 - training.scores(5).top1)
         assert wrong == pytest.approx(round(wrong))
+
+
+def test_a_finalist_learns_from_no_validation_image_and_all_from_the_same_batches(
+    tmp_path: Path,
+) -> None:
+    config = with_finalists()
+    with work_in(config, tmp_path / "run", "search", resume=False, quiet=True) as work:
+        first, second = random_genotypes(config.space, 2, np.random.default_rng(0))
+        before = torch.random.get_rng_state()
+        training, other = (ShortTraining(work, genotype, 3, 0) for genotype in (first, second))
+        assert torch.equal(torch.random.get_rng_state(), before)
+        batches = [[each._stream.batch(step)[0] for step in range(3)] for each in (training, other)]
+        for one, same in zip(*batches, strict=True):
+            assert torch.equal(one, same)
+        streams = search_streams(config, work.data, work.ranks)
+        learned, judged = (images_of(stream.image_set) for stream in streams)
+        assert torch.equal(images_of(training._stream.image_set), learned)
+        assert torch.equal(images_of(training._validation), judged)
+        assert not (learned.flatten(1)[:, None] == judged.flatten(1)[None]).all(-1).any()
+
+
+def images_of(images: ImageSet) -> Tensor:
+    return images.read(torch.arange(len(images))).result()[0]
+
+
+class Fake:
+    """Budgets that a set of architectures meets."""
+
+    def __init__(self, within: Sequence[Genotype]) -> None:
+        self._within = within
+
+    def within(self, genotype: Genotype) -> bool:
+        return genotype in self._within
+
+
+def test_finalists_are_the_best_that_meet_the_budgets() -> None:
+    genotypes = random_genotypes(tiny_recipe().space, 7, np.random.default_rng(0))
+    losses = [0.5, 0.9, 0.6, 0.4, math.nan, 0.7, 0.8]
+    candidates = []
+    for genotype, loss in zip(genotypes, losses, strict=True):
+        candidates.append(Candidate(genotype, "draw", 100, loss, 0.5, 0.0, 0.0))
+    candidates[1] = replace(candidates[1], source="mode")
+    candidates[3] = replace(candidates[3], images=50)  # left when images doubled
+    dear = candidates[2]
+    budgets: Any = Fake([genotype for genotype in genotypes if genotype != dear.genotype])
+    chosen = Chosen(candidates[0], candidates, [], None)  # type: ignore[arg-type]
+    best, mode, next_best, last = (candidates[n] for n in (0, 1, 5, 6))
+    assert finalists_of(chosen, 10, budgets) == [best, mode, next_best, last]
+    assert finalists_of(chosen, 3, budgets) == [best, mode, next_best]
 
 
 def test_a_network_that_gives_nan_is_the_last() -> None:
