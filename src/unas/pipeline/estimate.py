@@ -92,19 +92,28 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     tried = tried_sizes(make, smaller, runtime)
     estimate = extended(tried, batch * divisor)
     if policy and (total > policy or search.settling_steps):
-        # Small steps tell how much less the others take: those of the weights alone, and by
-        # difference those of the policy alone.
+        # Small steps tell how much less those of the weights alone take.
         make_alone = _steps(config, data, runtime, _weights_alone)
-        alone = _tried(make_alone, smaller[0], runtime).seconds
-        ratio = min(alone / tried[0].seconds, 1.0)
-        seconds = estimate.seconds * (
-            (total - policy) * ratio + policy - search.settling_steps * ratio
-        )
-        estimate = replace(estimate, seconds=seconds / total)
+        alone = _tried(make_alone, smaller[0], runtime).seconds / tried[0].seconds
+        mean = _mean_step(min(alone, 1.0), total, policy, search.settling_steps)
+        estimate = replace(estimate, seconds=mean * estimate.seconds)
     if divisor == 1:
         return estimate
     _, height, width = data.image_shape
     return replace(estimate, tried=f"{estimate.tried} of {height}×{width}")
+
+
+def _mean_step(alone: float, total: int, policy: int, settling: int) -> float:
+    """Return what a step takes on average, as a share of one that updates weights and policy.
+
+    Args:
+        alone: the share that a step of the weights alone takes; one of the policy alone has the
+            rest.
+        total: how many steps there are.
+        policy: in how many of them the policy learns.
+        settling: in how many of these the weights rest.
+    """
+    return ((total - policy) * alone + (policy - settling) + settling * (1 - alone)) / total
 
 
 def _handy(config: Config, data: DataSize) -> tuple[DataSize, int]:
