@@ -30,13 +30,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def shapes_checked_in_units(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whole runs don't check shapes at each call: tests of what they are made of do, and it takes
     a fifth of a search's time.
     """
     room = request.path.relative_to(Path(__file__).parent).parts[0]
-    is_whole = room in {"cli", "lab", "pipeline"}
+    is_whole = room in {"budgets", "cli", "lab", "pipeline", "recipes", "report"}
     jaxtyping.config.update("jaxtyping_disable", is_whole)
     yield
     jaxtyping.config.update("jaxtyping_disable", value=False)

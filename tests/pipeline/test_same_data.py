@@ -170,7 +170,7 @@ def test_a_run_does_not_go_on_with_other_images(
     change: Callable[[Path], None], says: str, place: Path
 ) -> None:
     run = _rooted(place)
-    unas.run(config(place / "photos"), run, resume=True, quiet=True)
+    unas.search(config(place / "photos"), run, resume=True, quiet=True)
     change(place / "photos")
     with pytest.raises(UserError, match=says) as caught:
         unas.run(config(place / "photos"), run, resume=True, quiet=True)
