@@ -22,7 +22,7 @@ from unas.data.digits import Digits
 from unas.pipeline.batches import EvaluationBatches
 from unas.training import TrainingConfig, TrainingStep, evaluate
 
-CIFAR10_IMAGES = 5000  # a plain loop takes two seconds for a hundred
+CIFAR10_IMAGES = 2400  # a plain loop takes a second or two for a hundred
 CIFAR10_EPOCHS = 4
 DIGITS_EPOCHS = 25
 
