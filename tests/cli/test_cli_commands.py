@@ -243,6 +243,15 @@ def test_resume_takes_the_configuration_of_the_run(asked: list[Any], tmp_path: P
     assert configured(f"run digits --resume --out {tmp_path} --seed 5 --quiet", asked) == config
 
 
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_an_empty_place_is_refused(
+    resume: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a variable of the shell that isn't set."""
+    assert main(["run", "digits", "--out", "", *resume]) == 2
+    assert "--out is empty; give a directory" in capsys.readouterr().err
+
+
 def test_resume_without_a_run_starts_one(asked: list[Any], tmp_path: Path) -> None:
     assert configured(f"run digits --resume --out {tmp_path / 'new'} --seed 5", asked).seed == 5
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
+from unas.common.errors import UserError
 from unas.compute.scores import Scoring
 
 
@@ -30,3 +31,8 @@ def test_scores_are_scikit_learns(classes: int, sizes: list[int]) -> None:
         expected = top_k_accuracy_score(labels, of_all, k=5, labels=every)
         assert scores.top5 == pytest.approx(expected)
         assert scores.figures("mode")["mode_top5"] == scores.top5
+
+
+def test_no_image_has_no_score() -> None:
+    with pytest.raises(UserError, match="no image to test on"):
+        Scoring().result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +187,13 @@ def test_a_root_that_is_not_there_is_one_line(
 def test_a_wrong_option_is_refused(option: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         ImageNet(**option)
+
+
+def test_a_share_that_leaves_no_image_to_train_is_refused(tmp_path: Path) -> None:
+    write_image_tree(tmp_path, classes=2, per_class=2, size=32, val_per_class=0)
+    shutil.rmtree(tmp_path / "val")
+    with pytest.raises(UserError, match=r"4 images, of which dataset.test_fraction 0.9 leaves"):
+        ImageFolder(size=32, test_fraction=0.9).load(tmp_path)
 
 
 def config(root: Path, size: int = 32) -> Config:

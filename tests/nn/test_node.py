@@ -289,6 +289,22 @@ def test_modules_do_what_node_c_can_not() -> None:
     assert not NativeNode([(0, m) for m in network], 16, [1]).runs([images], weights)
 
 
+@compiled
+def test_a_batch_norm_that_was_changed_is_run_itself() -> None:
+    """As by `update_bn`, which sets the momentum to None, or where some are frozen."""
+    network = nn.ModuleList(modules_of(1, 16, affine=True))
+    node = NativeNode([(0, operation) for operation in network], 16, [1])
+    images, weights = torch.randn(2, 16, 6, 6), torch.ones(2, 7)
+    assert node.runs([images], weights)
+    last = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)][-1]
+    for name, value in {"momentum": None, "eps": 1e-2, "training": False}.items():
+        before = getattr(last, name)
+        setattr(last, name, value)
+        assert not node.runs([images], weights), name
+        setattr(last, name, before)
+        assert node.runs([images], weights), name
+
+
 def test_both_languages_have_the_same_sizes() -> None:
     source = resources.files("unas.nn").joinpath("node.c").read_text()
     sizes = dict(re.findall(r"#define (LANES|GROUP) (\d+)", source))

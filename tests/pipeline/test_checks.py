@@ -52,6 +52,15 @@ def test_a_policy_without_others_to_compare_is_refused() -> None:
     check(replace(config, search=drawn), DATA)
 
 
+def test_colours_of_images_that_have_none_are_left_alone() -> None:
+    config = recipe(8)
+    jitter = replace(config.training.augmentation, hue=0.1)
+    config = replace(config, training=replace(config.training, augmentation=jitter))
+    check(config, DATA, Ranks())
+    with pytest.raises(UserError, match=r"training\.augmentation\.hue is 0\.1, .* 4 channels"):
+        check(config, replace(DATA, image_shape=(4, 32, 32)), Ranks())
+
+
 def test_bfloat16_is_refused_where_it_is_slower() -> None:
     config = recipe(8)
     runtime = replace(config.runtime, device="cpu", precision="bfloat16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from unas.architecture.genotype import Genotype
 from unas.common.errors import UserError
@@ -67,6 +68,12 @@ def test_201_network_of_3x3_convolutions_is_as_large_as_published() -> None:
     network = NasBench201Space().network(genotype, 10)
     # 1.531546 M parameters and 220.11968 M multiply-adds (Dong & Yang 2020, and its data).
     assert (count_parameters(network), count_macs(network, (3, 32, 32))) == (1_531_546, 220_119_680)
+
+
+def test_201_networks_take_odd_sizes() -> None:
+    genotype = Genotype("nasbench201", dict.fromkeys(edge_names(), "skip_connect"))
+    network = NasBench201Space().network(genotype, 10, channels=4, cells=1)
+    assert network(torch.randn(2, 3, 25, 30)).shape == (2, 10)
 
 
 def test_201_operations_cost_what_they_are() -> None:

@@ -107,7 +107,7 @@ class Sample:
         """
         groups = []
         for group in self.groups:
-            indices = torch.tensor(architectures, device=group.device)
+            indices = torch.tensor(architectures).to(group.device, non_blocking=True)
             groups.append(group.index_select(0, indices))
         picks = None
         if self.is_hard:

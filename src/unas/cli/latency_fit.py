@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from unas.cli.options import FitOptions
 from unas.cli.output import print_rows
 from unas.cli.words import require_no_more, take, take_name
 from unas.common.errors import UserError
+from unas.common.files import make_directory
 from unas.common.registry import one_of
 from unas.common.text import readable_time
 from unas.config import Config
@@ -57,6 +59,7 @@ def fit(command: Command, words: Sequence[str]) -> None:
     sizes, words = take(sizes, words)
     require_no_more(command, words, options, sizes)
     shape, classes = _images(options, config)
+    make_directory(Path(options.out).parent)  # before minutes of measurements
     start = time.monotonic()
     predictor = fit_predictor(
         sizes.space,
@@ -110,10 +113,11 @@ def _rows(predictor: Predictor) -> list[tuple[str, str]]:
         f"{quality.architectures} architectures, {quality.forwards} forwards, "
         f"{quality.measuring_seconds:.3g} s; building them {quality.building_seconds:.3g} s"
     )
-    held_out = (
-        f"{quality.held_out} architectures: mean absolute error {quality.mape:.2f} %, "
-        f"rank correlation {quality.spearman:.3f}"
-    )
+    held_out = f"{quality.held_out} architectures"
+    if math.isfinite(quality.mape):
+        held_out += f": mean absolute error {quality.mape:.2f} %"
+    if math.isfinite(quality.spearman):
+        held_out += f", rank correlation {quality.spearman:.3f}"
     _, least_ms = predictor.least()
     return [
         ("measured", measured),

@@ -28,6 +28,8 @@ def start(command: Command, words: Sequence[str]) -> int:
         Interrupted: the user stopped it.
     """
     options, words = take(RunOptions(), words)
+    if options.out is not None and not str(options.out).strip():
+        raise UserError("--out is empty; give a directory")
     if options.resume and options.out is None:
         raise UserError("--resume needs --out DIR, the run to go on with")
     if options.quiet:

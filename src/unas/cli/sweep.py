@@ -92,7 +92,8 @@ def _prepare(out: Path, runs: Sequence[SweepRun]) -> None:
         UserError: it holds another sweep.
     """
     make_directory(out)
-    commands = {run.name: shlex.join(["unas", *run.command(out)]) for run in runs}
+    # Without the place, which may have another spelling the next time.
+    commands = {run.name: shlex.join(["unas", *run.command(Path())]) for run in runs}
     path = out / SWEEP
     if path.exists() and read_json(path) != commands:
         raise UserError(

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -172,7 +173,7 @@ class Ranks:
         """
         if self.size == 1:
             return
-        sums = self.gather(torch.stack([_checksum(tensor) for tensor in tensors.values()]).cpu())
+        sums = self.gather(_on_host([_checksum(tensor) for tensor in tensors.values()]))
         usual = sums.mode(0).values if self.size > 2 else sums[0]
         different = (sums != usual).nonzero()  # in the order of ranks
         if len(different):
@@ -233,6 +234,17 @@ def others_needed(*, computes: bool = False) -> Iterator[None]:
             f"another process of this run has ended ({first_line(error)}); see its own message; "
             "go on with --resume, or let torchrun --max-restarts do it"
         ) from error
+
+
+def _on_host(sums: Sequence[Tensor]) -> Tensor:
+    """Return scalars as one tensor on the CPU; each device that has some is waited for once."""
+    numbers_on: defaultdict[torch.device, list[int]] = defaultdict(list)
+    for number, each in enumerate(sums):
+        numbers_on[each.device].append(number)
+    together = torch.empty(len(sums), dtype=torch.int64)
+    for numbers in numbers_on.values():
+        together[numbers] = torch.stack([sums[number] for number in numbers]).cpu()
+    return together
 
 
 def _checksum(tensor: Tensor) -> Tensor:

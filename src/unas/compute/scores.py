@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from unas.common.errors import UserError
 from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.shapes import Labels, Logits
 
@@ -56,7 +57,13 @@ class Scoring:
         self._sums += torch.tensor([*sums, len(labels)], dtype=torch.float64)
 
     def result(self, ranks: Ranks = ONE_PROCESS) -> Scores:
-        """Return the scores of all batches; of several processes, of the batches of all."""
+        """Return the scores of all batches; of several processes, of the batches of all.
+
+        Raises:
+            UserError: there was no image.
+        """
         first, among, loss, images = ranks.sum(*self._sums.tolist())
+        if not images:
+            raise UserError("there is no image to test on that can be read; put others there")
         has_top5 = ranks.largest(int(self._has_top5)) > 0
         return Scores(first / images, among / images if has_top5 else None, loss / images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -86,7 +87,7 @@ class ImageFolder(Dataset):
 
     def _load(self, name: str, root: Path) -> ImageData:
         """Return the images for the dataset that the registry calls `name`."""
-        if not (root / "train").is_dir():
+        if not os.path.isdir(root / "train"):  # False also where looking is forbidden
             raise UserError(
                 f"{name}: {root} has no folder train; put images at {root}/train/CLASS/, "
                 "or give another folder with --data-root or UNAS_DATA"
@@ -137,10 +138,11 @@ class ImageFolder(Dataset):
         ]
 
     def _split(self, name: str, images: ImageFiles) -> tuple[ImageFiles, ImageFiles]:
-        if len(images) * self.test_fraction < 1:
+        if not 0 < round(len(images) * self.test_fraction) < len(images):
             raise UserError(
-                f"{name}: {images.folder} has {len(images)} images, "
-                "too few to take some for the test part"
+                f"{name}: {images.folder} has {len(images)} images, of which dataset.test_fraction "
+                f"{self.test_fraction} leaves none to test or none to train; change it, or give "
+                "more images"
             )
         # Seed 0 whatever the run's seed: the test images are always the same ones.
         return split(images, self.test_fraction, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -47,6 +48,6 @@ class ImageNet(ImageFolder):
     def _folder(self, root: Path) -> Path | None:
         """Return the folder of the tree; None where there is none."""
         for folder in (root, root / "imagenet"):
-            if (folder / "train").is_dir():
+            if os.path.isdir(folder / "train"):  # False also where looking is forbidden
                 return folder
         return None

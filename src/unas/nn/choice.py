@@ -105,7 +105,7 @@ class Choice(nn.Module):
         weights = sample[name]
         if not weights.requires_grad:
             return outcome  # the weight of what was picked is 1
-        columns = torch.tensor(picks, device=weights.device)[:, None]
+        columns = torch.tensor(picks).to(weights.device, non_blocking=True)[:, None]
         factors = spread(weights.gather(1, columns), outcome.shape[0])
         return outcome * factors.view(-1, *(1,) * (outcome.dim() - 1))
 

@@ -146,7 +146,9 @@ def routed_sum(
     total: Tensor | None = None
     shape = torch.Size()
     for e, indices in rows_of.items():
-        rows = None if indices is None else torch.tensor(indices, device=weights.device)
+        rows = None
+        if indices is not None:
+            rows = torch.tensor(indices).to(weights.device, non_blocking=True)
         outcome = branches[e](rows)
         shape = outcome.shape[1:]
         factor = weights[:, e] if rows is None else weights[rows, e]

@@ -71,7 +71,7 @@ class NativeNode:
 
     @property
     def is_as_built(self) -> bool:
-        """Whether nobody has replaced layers, follows them or computes their weights from others.
+        """Whether nobody has replaced or changed layers, follows them or computes their weights.
 
         Where somebody does, they are run one by one.
         """
@@ -79,13 +79,12 @@ class NativeNode:
             self.table.is_uniform
             and not any(self._hooks)  # whoever follows a module must see it run
             and all(now == built for now, built in self._layers)
+            and self.table.has_norms_as_built
             and self.table.has_plain_parameters
         )
 
     def _uses_batch_statistics(self) -> bool:
-        # All of a network's BatchNorms are in one mode.
-        norms = self.table.norms
-        return not norms or norms[0].training or norms[0].running_mean is None
+        return all(norm.training or norm.running_mean is None for norm in self.table.norms)
 
     def __call__(self, states: Sequence[Tensor], weights: Tensor, rows_of: Routes | None) -> Tensor:
         """Return the node's state [B, C, H, W].

@@ -132,7 +132,7 @@ class NodeTable:
         padded: C, rounded up to whole vectors.
         rows: a row of numbers for each operation.
         norms: the BatchNorms of all operations.
-        is_uniform: they are all of one kind.
+        is_uniform: they are all of one kind, and of one that node.c knows.
     """
 
     def __init__(
@@ -150,8 +150,15 @@ class NodeTable:
         self.rows[:, COLUMN["column"]] = np.arange(len(operations))
         self.norms = [norm for operation in self.operations for norm in operation.norms]
         kinds = {(norm.eps, norm.momentum, norm.track_running_stats) for norm in self.norms}
-        self.is_uniform = len(kinds) <= 1
-        self.eps, self.momentum, _ = kinds.pop() if kinds else (0.0, None, False)
+        self.eps, self.momentum, tracks = kinds.pop() if kinds else (0.0, None, False)
+        # Without a momentum, running statistics are means of all batches.
+        self.is_uniform = not kinds and not (tracks and self.momentum is None)
+
+    @property
+    def has_norms_as_built(self) -> bool:
+        """Whether all BatchNorms still have the eps and momentum that node.c is told."""
+        eps, momentum = self.eps, self.momentum
+        return all(norm.eps == eps and norm.momentum == momentum for norm in self.norms)
 
     @property
     def has_plain_parameters(self) -> bool:

@@ -19,6 +19,7 @@ def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
         UserError: the data has too few images, or the space can't do what the configuration asks.
     """
     _check_precision(config)
+    _check_colours(config, data.image_shape[0])
     images = count_trained(config, data.train)
     _check_batch("training", config.training.batch_size, images, "training", ranks)
     if config.genotype is None:
@@ -26,6 +27,21 @@ def check(config: Config, data: DataSize, ranks: Ranks = ONE_PROCESS) -> None:
     else:
         blueprint = config.blueprint(data.num_classes, data.image_shape)
         blueprint.skeleton(load_genotype(config.genotype))
+
+
+def _check_colours(config: Config, channels: int) -> None:
+    """Refuse to change colours of images that have neither one channel nor red, green and blue."""
+    augmentations = {"training": config.training.augmentation}
+    if config.genotype is None:
+        augmentations["search"] = config.search.augmentation
+    for owner, augmentation in augmentations.items():
+        for name in ("contrast", "saturation", "hue"):
+            strength = getattr(augmentation, name, 0.0)
+            if strength and channels not in {1, 3}:
+                raise UserError(
+                    f"{owner}.augmentation.{name} is {strength}, but the images have {channels} "
+                    "channels, not 1 or 3; make it 0"
+                )
 
 
 def _check_precision(config: Config) -> None:

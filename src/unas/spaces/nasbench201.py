@@ -176,7 +176,8 @@ class _Halving(nn.Module):
             _relu_conv_norm(channels_out, channels_out, 3),
         )
         self.shortcut = nn.Sequential(
-            nn.AvgPool2d(2), nn.Conv2d(channels_in, channels_out, 1, bias=False)
+            nn.AvgPool2d(2, ceil_mode=True),  # odd sides are halved as by the convolution
+            nn.Conv2d(channels_in, channels_out, 1, bias=False),
         )
 
     def forward(self, images: Tensor) -> Tensor:
