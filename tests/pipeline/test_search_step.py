@@ -33,6 +33,15 @@ def test_a_step_counts_the_deployed_network_of_images_of_the_given_size() -> Non
     assert unas.count_macs(network, (1, 8, 8)) < first
 
 
+def test_two_terms_on_one_quantity_have_a_figure_each() -> None:
+    config = toward(1.0)
+    objectives = {**config.search.objectives, "macs_again": MacsTerm(limit=1.0)}
+    twice = replace(config, search=replace(config.search, objectives=objectives))
+    x, y = torch.zeros(24, 1, 8, 8), torch.zeros(24, dtype=torch.long)
+    figures = unas.search_step(twice, image_size=8)(x, y, x, y)
+    assert figures["expected_macs"] == figures["expected_macs_macs_again"]
+
+
 def test_a_term_about_the_deployed_network_needs_the_size_of_its_images() -> None:
     with pytest.raises(
         unas.UserError, match=r"objective macs is about the deployed network .*; give image_size"

@@ -135,8 +135,10 @@ class SearchStep:
         """Return what the log says of the policy's update."""
         figures = self.ranks.mean_figures(cost.figures())
         figures["entropy"] = float(self.policy.entropy().detach())
-        for term in self.policy_terms.values():
-            figures |= term.figures(self.policy)
+        for name, term in self.policy_terms.items():
+            for figure, value in term.figures(self.policy).items():
+                # Of two terms on one quantity, the second says which it is.
+                figures[f"{figure}_{name}" if figure in figures else figure] = value
         return figures | self.skipped.figures()
 
     def warm_up(self, x: Images, y: Labels) -> dict[str, float]:
