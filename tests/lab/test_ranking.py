@@ -177,9 +177,9 @@ def test_the_time_of_finalists_is_the_searchs(
     clock = Ticks()
     steps = ShortTraining.steps
 
-    def slow(self: ShortTraining) -> Iterator[tuple[int, dict[str, float]]]:
+    def slow(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
         clock.now += 1000
-        yield from steps(self)
+        yield from steps(self, *span)
 
     monkeypatch.setattr(ShortTraining, "steps", slow)
     made = config()

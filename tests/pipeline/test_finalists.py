@@ -30,22 +30,23 @@ from unas.config import Config
 from unas.costs.blocks import random_genotypes
 from unas.data.base import ImageSet
 from unas.pipeline.batches import search_streams
+from unas.pipeline.finalist_states import FinalistStates
 from unas.pipeline.finalists import FinalistScore, Finals, _checked, finalists_of
 from unas.pipeline.opening import work_in
 from unas.pipeline.preflight import preflight
 from unas.pipeline.rungs import Rung, count_steps, rungs
 from unas.pipeline.short_training import ShortTraining
-from unas.runs.names import CANDIDATES, FINALISTS, GENOTYPE, METRICS
+from unas.runs.names import CANDIDATES, FINALIST_STATES, FINALISTS, GENOTYPE, METRICS
 from unas.searching.candidates import Candidate
 from unas.searching.choosing import ChoosingConfig, Chosen
 
 
 def with_finalists() -> Config:
-    """Return the tiny recipe with three finalists: 3 for an epoch, 3 steps, then 2 for two."""
+    """Return the tiny recipe with three finalists: 3 for an epoch, 3 steps, and 2 for another."""
     recipe = tiny_recipe()
     return replace(
         recipe,
-        choosing=ChoosingConfig(candidates=3, finalists=3, finalist_share=0.53),
+        choosing=ChoosingConfig(candidates=3, finalists=3, finalist_share=0.4),
         training=replace(recipe.training, epochs=10),
     )
 
@@ -69,21 +70,24 @@ def test_rungs_halve_double_and_stay_within_the_share(
     plan = rungs(finalists, steps, epoch)
     assert count_steps(plan) <= steps
     assert plan[0].networks <= finalists
-    assert plan[0].steps >= min(20, epoch)
-    assert plan[0].steps < epoch or plan[0].steps % epoch == 0
+    assert plan[0].begin == 0
+    assert plan[0].end >= min(20, epoch)
+    assert plan[0].end < epoch or plan[0].end % epoch == 0
     assert plan[-1].networks == 2
     for before, after in itertools.pairwise(plan):
-        assert after.steps == 2 * before.steps
+        assert after.begin == before.end
+        assert after.end == 2 * before.end
         assert after.networks == (before.networks + 1) // 2
 
 
 def test_rungs_by_hand() -> None:
-    assert rungs(8, 1205, 10) == [Rung(8, 50), Rung(4, 100), Rung(2, 200)]
-    assert rungs(8, 1205, 100) == [Rung(8, 50), Rung(4, 100), Rung(2, 200)]
-    assert rungs(8, 1205, 40) == [Rung(8, 40), Rung(4, 80), Rung(2, 160)]  # whole epochs
-    assert rungs(3, 7, 1) == [Rung(3, 1), Rung(2, 2)]
-    assert rungs(8, 7, 1) == [Rung(3, 1), Rung(2, 2)]  # 4 would have 8 epochs at least
-    assert rungs(8, 159, 100) == [Rung(3, 22), Rung(2, 44)]  # 4 would have 19 steps
+    assert rungs(8, 805, 10) == [Rung(8, 0, 50), Rung(4, 50, 100), Rung(2, 100, 200)]
+    assert rungs(8, 805, 100) == [Rung(8, 0, 50), Rung(4, 50, 100), Rung(2, 100, 200)]
+    assert rungs(8, 805, 40) == [Rung(8, 0, 40), Rung(4, 40, 80), Rung(2, 80, 160)]  # whole epochs
+    assert count_steps(rungs(8, 805, 10)) == 8 * 50 + 4 * 50 + 2 * 100
+    assert rungs(3, 5, 1) == [Rung(3, 0, 1), Rung(2, 1, 2)]
+    assert rungs(8, 5, 1) == [Rung(3, 0, 1), Rung(2, 1, 2)]  # 4 would have 6 epochs at least
+    assert rungs(8, 119, 100) == [Rung(3, 0, 23), Rung(2, 23, 46)]  # 4 would have 19 steps
     assert rungs(2, 39, 100) == []
     assert rungs(8, 1, 1) == []
     assert rungs(1, 1000, 10) == []
@@ -179,15 +183,15 @@ def test_steps_that_were_left_out_are_not_held_against_a_finalist(
     """A batch that gives NaN is skipped in a training, as in any other."""
     steps = ShortTraining.steps
 
-    def with_one_nan(self: ShortTraining) -> Iterator[tuple[int, dict[str, float]]]:
-        for done, figures in steps(self):
-            yield done, {**figures, "loss": math.nan if done == self.total else 2.0 + done}
+    def with_one_nan(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
+        for done, figures in steps(self, *span):
+            yield done, {**figures, "loss": math.nan if done in {3, 6} else 2.0 + done}
 
     monkeypatch.setattr(ShortTraining, "steps", with_one_nan)
     unas.search(with_finalists(), tmp_path / "run", quiet=True)
     losses = [training["training_loss"] for training in trainings(tmp_path / "run")]
-    # Of 3 steps the second, of 6 the fourth and fifth.
-    assert losses == [4.0, 4.0, 4.0, 6.5, 6.5]
+    # The second of the first three steps, and of the other three the fifth.
+    assert losses == [4.0, 4.0, 4.0, 7.0, 7.0]
 
 
 def test_what_is_read_of_a_file_travels_between_processes(whole: Path) -> None:
@@ -242,8 +246,8 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bytes(
     steps = ShortTraining.steps
     done: list[int] = []
 
-    def stopping(self: ShortTraining) -> Iterator[tuple[int, dict[str, float]]]:
-        for step in steps(self):
+    def stopping(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
+        for step in steps(self, *span):
             done.append(1)
             if len(done) == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -254,12 +258,12 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bytes(
         patch.setattr(ShortTraining, "steps", stopping)
         with pytest.raises(Interrupted, match="stopped after search step 9"):
             unas.search(with_finalists(), run, quiet=True)
-    assert len(done) == 2  # in the first of three steps of the first finalist
+    assert len(done) == 2  # of the three steps of the first finalist
     assert not (run / FINALISTS).exists()
 
     def kill(self: Finals, *arguments: Any) -> None:
         train(self, *arguments)
-        if len(self.scores) == 2:
+        if len(self.scores) == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 
     train = Finals._train
@@ -272,18 +276,36 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bytes(
     if processes.CAN_FORK:
         ended = processes.fork(killed).wait()
         assert ended.returncode == -signal.SIGKILL, ended.stderr
-        assert trainings(run) == trainings(whole)[:2]
+        assert trainings(run) == trainings(whole)[:4]
     began = []
 
-    def counting(self: ShortTraining) -> Iterator[tuple[int, dict[str, float]]]:
-        began.append(self.total)
-        return steps(self)
+    def counting(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
+        began.append(span)
+        return steps(self, *span)
 
     monkeypatch.setattr(ShortTraining, "steps", counting)
     unas.search(with_finalists(), run, resume=True, quiet=True)
-    assert len(began) == (3 if processes.CAN_FORK else 5)  # and not those that were finished
+    # The first was stopped after two steps.
+    rest = [(3, 6)] if processes.CAN_FORK else [(2, 3), *[(0, 3)] * 2, *[(3, 6)] * 2]
+    assert began == rest  # and not what was finished
+    assert not (run / FINALIST_STATES).exists()
     for name in (CANDIDATES, FINALISTS, GENOTYPE, METRICS):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_a_training_whose_state_is_damaged_begins_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = FinalistStates.keep
+
+    def damaging(self: FinalistStates, *arguments: Any) -> None:
+        keep(self, *arguments)
+        for path in self._directory.rglob("*.ckpt"):
+            path.write_bytes(path.read_bytes()[:-1])
+
+    monkeypatch.setattr(FinalistStates, "keep", damaging)
+    unas.search(with_finalists(), tmp_path / "run", quiet=True)
+    assert trainings(tmp_path / "run") == trainings(whole)
 
 
 def test_a_damaged_file_is_one_line(whole: Path, tmp_path: Path) -> None:
@@ -299,10 +321,10 @@ def test_too_few_steps_train_nothing_and_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = with_finalists()
-    config = replace(config, choosing=replace(config.choosing, finalist_share=0.13))
+    config = replace(config, choosing=replace(config.choosing, finalist_share=0.09))
     unas.search(config, tmp_path / "run")
     assert (
-        "no finalists are trained: their share of steps, 5, is too small for two"
+        "no finalists are trained: their share of steps, 3, is too small for two"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "run" / FINALISTS).exists()
@@ -310,7 +332,7 @@ def test_too_few_steps_train_nothing_and_say_so(
 
 def test_a_dry_run_counts_them() -> None:
     figures = preflight(with_finalists())
-    assert figures["finalists_steps"] == (3 * 1 + 2 * 2) * 3  # of 72 images in batches of 24
+    assert figures["finalists_steps"] == (3 + 2) * 3  # of 72 images in batches of 24
     assert figures["finalists_seconds_a_step"] == figures["training_seconds_a_step"]
     without = preflight(replace(with_finalists(), choosing=ChoosingConfig(candidates=3)))
     assert "finalists_steps" not in without

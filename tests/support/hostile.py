@@ -294,7 +294,7 @@ def _load_checkpoint(path: Path) -> None:
     """Read a checkpoint whose checksum is right, whatever is in it, and load it."""
     path.write_bytes(signed(path.read_bytes()))
     checkpoint: Checkpoint = read_checkpoint(path)
-    with fitting(checkpoint):
+    with fitting(checkpoint.path):
         search = planted.build()
         search.load_state_dict(checkpoint.state["state"]["search"])
 

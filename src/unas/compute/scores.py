@@ -64,6 +64,6 @@ class Scoring:
         """
         first, among, loss, images = ranks.sum(*self._sums.tolist())
         if not images:
-            raise UserError("there is no image to test on that can be read; put others there")
+            raise UserError("no image to test on can be read; replace the files that the log names")
         has_top5 = ranks.largest(int(self._has_top5)) > 0
         return Scores(first / images, among / images if has_top5 else None, loss / images)

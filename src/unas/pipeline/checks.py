@@ -36,7 +36,7 @@ def _check_colours(config: Config, channels: int) -> None:
         augmentations["search"] = config.search.augmentation
     for owner, augmentation in augmentations.items():
         for name in ("contrast", "saturation", "hue"):
-            strength = getattr(augmentation, name, 0.0)
+            strength = getattr(augmentation, name)
             if strength and channels not in {1, 3}:
                 raise UserError(
                     f"{owner}.augmentation.{name} is {strength}, but the images have {channels} "

@@ -10,11 +10,12 @@ from typing import Any
 
 from unas.architecture.genotype import Genotype
 from unas.budgets.run_budgets import RunBudgets
-from unas.common.errors import UserError
+from unas.common.errors import Interrupted, UserError
 from unas.compute.seeds import step_seed
 from unas.config import Config
 from unas.nn.lease import give_back
-from unas.pipeline.rungs import Rung, count_steps, planned, steps_together
+from unas.pipeline.finalist_states import FinalistStates
+from unas.pipeline.rungs import Rung, count_steps, most_steps, planned
 from unas.pipeline.short_training import ShortTraining
 from unas.pipeline.work import Work
 from unas.runs.names import FINALISTS, FINALISTS_FORMAT
@@ -32,14 +33,14 @@ def best_finalist(work: Work, chosen: Chosen) -> Chosen:
     finalists = finalists_of(chosen, config.choosing.finalists, work.costs.budgets)
     images = len(work.data.train)
     plan = planned(config, len(finalists), images)
-    steps = steps_together(config, images)
-    say(_about(config, plan, len(finalists), steps), quiet=work.session.quiet)
+    most = most_steps(config, images)
+    say(_about(config, plan, len(finalists), most), quiet=work.session.quiet)
     if not plan:
         return chosen
     give_back()  # the search's blocks of memory fit nothing in a training
     finals = Finals(work, plan)
     best = finals.best_of(finalists)
-    score = finals.scores[plan[-1].steps, best.genotype]
+    score = finals.scores[plan[-1].end, best.genotype]
     work.summary |= {
         "finalists": plan[0].networks,
         "finalist_accuracy": score.validation_accuracy,
@@ -84,8 +85,8 @@ def _about(config: Config, plan: Sequence[Rung], found: int, steps: int) -> str:
             f"no finalists are trained: their share of steps, {steps:,}, is too small for two; "
             "raise choosing.finalist_share or training.epochs"
         )
-    words = [f"{rung.networks} for {rung.steps:,}" for rung in plan]
-    line = f"finalists are trained from scratch: {', then '.join(words)} steps"
+    words = [f"{rung.networks} to step {rung.end:,}" for rung in plan]
+    line = f"finalists are trained from scratch: {', the best '.join(words)}"
     if plan[0].networks == config.choosing.finalists:
         return line
     asked = config.choosing.finalists
@@ -97,10 +98,9 @@ class FinalistScore:
     """How well a finalist's network has learned.
 
     Args:
-        training_loss: mean over the second half of its steps. All finalists have the same batches,
-            and in the first epoch an image is new when its loss is taken (the training speed of Ru
-            et al. 2021, arXiv:2006.04492). Steps that were left out don't count; infinite where
-            none is left.
+        training_loss: mean over the second half of the rung's steps. All finalists have the same
+            batches, and how fast a network learns tells how good it gets (Ru et al. 2021,
+            arXiv:2006.04492). Steps that were left out don't count; infinite where none is left.
         validation_accuracy: share of the validation images that candidates are compared on; None
             before the last rung.
         validation_loss: mean cross-entropy on them; infinite where it isn't finite, and before.
@@ -123,7 +123,8 @@ class FinalistScore:
 class Finals:
     """Trainings of finalists, rung after rung; finalists.json keeps the results.
 
-    A run that is stopped or killed goes on after the last training that was finished.
+    A run that is stopped goes on at the next step; one that is killed, after the last rung of each
+    that was finished.
 
     Args:
         work: the run.
@@ -136,6 +137,7 @@ class Finals:
     def __init__(self, work: Work, plan: Sequence[Rung]) -> None:
         self.work = work
         self.plan = plan
+        self._states = FinalistStates(work)
         self.scores: dict[tuple[int, Genotype], FinalistScore] = {}
         for entry in work.ranks.on_main(self._saved):
             genotype = Genotype(work.config.space.registry_name, entry["choices"])
@@ -150,49 +152,59 @@ class Finals:
         """
         work = self.work
         left = list(finalists)
+        steps_of = {rung.end: rung.steps for rung in self.plan}
         with Progress(
             "finalists",
             count_steps(self.plan),
             work.session.run.directory,
-            start_step=sum(steps for steps, _ in self.scores),
+            start_step=sum(steps_of.get(end, 0) for end, _ in self.scores),
             quiet=work.session.quiet,
         ) as progress:
             for rung in self.plan:
                 left = left[: rung.networks]
                 for candidate in left:
-                    self._train(candidate.genotype, rung.steps, progress)
-                left.sort(key=lambda candidate: self.scores[rung.steps, candidate.genotype].order)
+                    if (rung.end, candidate.genotype) not in self.scores:
+                        self._train(candidate.genotype, rung, progress)
+                left.sort(key=lambda candidate: self.scores[rung.end, candidate.genotype].order)
+        self._states.remove()
         return left[0]
 
-    def _train(self, genotype: Genotype, steps: int, progress: Progress) -> None:
-        """Train a finalist and write its score down, if that isn't done."""
-        if (steps, genotype) in self.scores:
-            return
+    def _train(self, genotype: Genotype, rung: Rung, progress: Progress) -> None:
+        """Train a finalist through a rung, and write its score down."""
         work = self.work
-        before = progress.step
-        seed = step_seed(work.config.seed, "choosing/finalist", steps)
-        training = ShortTraining(work, genotype, steps, seed)
-        losses: list[float] = []
-        for done, figures in training.steps():
-            losses.append(figures["loss"])
-            progress.update(before + done, **figures, steps=steps)
-            work.session.stop_together_if_asked()
+        total = self.plan[-1].end
+        seed = step_seed(work.config.seed, "choosing/finalist", 0)
+        training = ShortTraining(work, genotype, total, seed)
+        start, losses = self._states.restore(genotype, rung, training)
+        before = progress.step - rung.begin
+        for done, figures in training.steps(start, rung.end):
+            if done > rung.begin:
+                losses.append(figures["loss"])
+                progress.update(before + done, **figures)
+            try:
+                work.session.stop_together_if_asked()
+            except Interrupted:
+                self._states.keep(genotype, done, training, losses)
+                raise
         if training.is_given_up:
             say(
-                f"a finalist's training ended after {progress.step - before} of {steps} steps: "
+                f"a finalist's training ended after {rung.begin + len(losses)} of {total} steps: "
                 "too many updates in a row were not finite",
                 quiet=work.session.quiet,
             )
+        progress.update(before + rung.end)
         known = [loss for loss in losses[len(losses) // 2 :] if math.isfinite(loss)]
         score = FinalistScore(fmean(known) if known and not training.is_given_up else math.inf)
-        if steps == self.plan[-1].steps:
+        if rung.end < total:
+            self._states.keep(genotype, rung.end, training)
+        else:
             scores = training.scores(work.config.choosing.images)
             score = replace(
                 score,
                 validation_accuracy=scores.top1,
                 validation_loss=scores.loss if math.isfinite(scores.loss) else math.inf,
             )
-        self.scores[steps, genotype] = score
+        self.scores[rung.end, genotype] = score
         work.session.run.write_json(FINALISTS, self._to_json())
 
     def _to_json(self) -> dict[str, Any]:

@@ -79,9 +79,12 @@ def work_in(
             goes_on = resume or (is_restarted and _is_own(directory))
             manifest = _manifest(config, runtime)
             if goes_on and holds_run(directory):
-                run = _resume(config, record, directory, manifest)
-                if run.checkpoint is None and not run.path(GENOTYPE).exists():
-                    costs.prepare()  # what it had measured is lost
+                with contextlib.ExitStack() as undo:
+                    run = _resume(config, record, directory, manifest)
+                    undo.callback(run.close)
+                    if run.checkpoint is None and not run.path(GENOTYPE).exists():
+                        costs.prepare()  # what it had measured is lost
+                    undo.pop_all()
                 return run
             check(config, data.size, runtime.ranks)
             with runtime.computing():

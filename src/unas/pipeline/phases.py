@@ -89,7 +89,7 @@ def searching_runtime(work: Work) -> Runtime:
     """
     checkpoint = work.session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == SEARCH:
-        with fitting(checkpoint):
+        with fitting(checkpoint.path):
             recomputes = checkpoint.state["search"].get("recomputes")
         if recomputes is not None and work.config.runtime.recompute == "auto":
             return replace(work.runtime, recomputes=recomputes)

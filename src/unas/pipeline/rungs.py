@@ -14,19 +14,26 @@ LEAST_STEPS = 20  # of a training, unless an epoch has fewer; less says nothing 
 
 @dataclass(frozen=True)
 class Rung:
-    """Networks that are trained for as many steps each.
+    """Networks that are trained up to the same step.
 
     Args:
         networks: how many.
-        steps: of each, a whole schedule of the learning rate.
+        begin: the steps that each has done before.
+        end: those that each has done then. The learning rate's schedule ends with the last rung.
     """
 
     networks: int
-    steps: int
+    begin: int
+    end: int
+
+    @property
+    def steps(self) -> int:
+        """Those of one network in this rung."""
+        return self.end - self.begin
 
 
 def rungs(finalists: int, steps: int, epoch: int) -> list[Rung]:
-    """Return the rungs: the better half of the networks of each is trained anew, twice as long.
+    """Return the rungs: the better half of the networks of each goes on, to twice as many steps.
 
     Where there aren't 20 steps, or an epoch, for each of the first, there are fewer finalists. If
     the first have more than an epoch, they have whole ones.
@@ -40,24 +47,28 @@ def rungs(finalists: int, steps: int, epoch: int) -> list[Rung]:
         no rung where the steps aren't enough for two networks.
     """
     for count in range(finalists, 1, -1):
-        sizes = [count]
-        while sizes[-1] > 2:
-            sizes.append((sizes[-1] + 1) // 2)
-        least = sum(size * 2**number for number, size in enumerate(sizes))
-        first = steps // least
+        first = steps // count_steps(_doubling(count, 1))
         if first > epoch:
             first -= first % epoch
         if first >= min(LEAST_STEPS, epoch):
-            return [Rung(size, first * 2**number) for number, size in enumerate(sizes)]
+            return _doubling(count, first)
     return []
+
+
+def _doubling(networks: int, first: int) -> list[Rung]:
+    """Return the rungs down to two networks, the first of so many steps."""
+    plan = [Rung(networks, 0, first)]
+    while (last := plan[-1]).networks > 2:
+        plan.append(Rung((last.networks + 1) // 2, last.end, 2 * last.end))
+    return plan
 
 
 def planned(config: Config, finalists: int, images: int) -> list[Rung]:
     """Return the rungs of a run that has so many finalists, and training images in all."""
-    return rungs(finalists, steps_together(config, images), steps_per_epoch(config, images))
+    return rungs(finalists, most_steps(config, images), steps_per_epoch(config, images))
 
 
-def steps_together(config: Config, images: int) -> int:
+def most_steps(config: Config, images: int) -> int:
     """Return how many steps all finalists may have together, of so many training images in all."""
     training = config.training
     whole = training.epochs * (count_trained(config, images) // training.batch_size)

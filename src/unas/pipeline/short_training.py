@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from unas.pipeline.batches import EvaluationBatches, drawn, training_stream
 from unas.pipeline.work import Work
 from unas.training import TrainingConfig, TrainingStep, evaluate
 
+Figures = dict[str, float]
 WARM_UP_SHARE = 5  # the learning rate rises over at most a fifth of whole epochs
 
 
@@ -52,22 +54,35 @@ class ShortTraining:
             network = work.blueprint.network(genotype)
         self._step = TrainingStep(network, training, work.runtime, config.seed, total // epochs)
 
-    def steps(self) -> Iterator[tuple[int, dict[str, float]]]:
+    def steps(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Figures]]:
         """Train; yield after each step how many are done, and its figures.
 
         A training that leaves out too many updates in a row ends there.
+
+        Args:
+            start: the steps that are done.
+            stop: those that are done at the end; None: all.
         """
-        for step in range(self.total):
+        for step in range(start, self.total if stop is None else stop):
+            if self.is_given_up:
+                return
             with self._work.runtime.computing():
                 figures = self._step(step, *self._stream.batch(step))
             yield step + 1, figures
-            if self.is_given_up:
-                return
 
     @property
     def is_given_up(self) -> bool:
         """Whether it ended early, for too many of its updates in a row were left out."""
         return self._step.skipped.are_too_many
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the training needs to go on; rank 0's is that of all."""
+        self._step.share_statistics()
+        return self._step.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self._step.load_state_dict(dict(state))
 
     def scores(self, most: int = 0) -> Scores:
         """Return how well the network does on the validation images, on so many at most; 0: all."""

@@ -247,8 +247,8 @@ def whole(value: Any) -> int:
 
 
 @contextlib.contextmanager
-def fitting(checkpoint: Checkpoint) -> Iterator[None]:
-    """Load the state of a checkpoint in the block.
+def fitting(path: Path) -> Iterator[None]:
+    """Load the state of the checkpoint at `path` in the block.
 
     Raises:
         UserError: the state is of another network, or not what unas writes.
@@ -266,4 +266,4 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
         ValueError,
     ) as error:
         why = kind_and_line(error)
-        raise UserError(f"{checkpoint.path} doesn't fit this run ({why}); {_GO_BACK}") from error
+        raise UserError(f"{path} doesn't fit this run ({why}); {_GO_BACK}") from error

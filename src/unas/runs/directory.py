@@ -206,7 +206,7 @@ class RunDirectory:
         newest = self.checkpoint
         logged_bytes = 0
         if newest is not None:
-            with fitting(newest):
+            with fitting(newest.path):
                 logged_bytes = int(newest.state["metrics_bytes"])
                 self.checkpoint = replace(newest, state=dict(newest.state["state"]))
             self.saved = (newest.phase, newest.step)

@@ -19,7 +19,7 @@ TRAINING = "training"
 CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
 CANDIDATES_FORMAT = Format("unas.candidates", 1, "a list of candidates")
-FINALISTS_FORMAT = Format("unas.finalists", 2, "a list of finalists", ("trainings",))
+FINALISTS_FORMAT = Format("unas.finalists", 3, "a list of finalists", ("trainings",))
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -29,6 +29,7 @@ CHECKPOINTS = "checkpoints"
 POLICY = "policy.json"
 CANDIDATES = "candidates.json"
 FINALISTS = "finalists.json"
+FINALIST_STATES = "finalists"
 GENOTYPE = published.FILE_NAME
 WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
@@ -43,6 +44,7 @@ MADE_BY_A_RUN = (
     POLICY,
     CANDIDATES,
     FINALISTS,
+    FINALIST_STATES,
     GENOTYPE,
     WEIGHTS,
     ONNX,

@@ -134,7 +134,7 @@ def _resumed(search: SearchStep, session: Session) -> list[dict[str, Any]]:
     checkpoint = session.run.checkpoint
     if checkpoint is None or checkpoint.phase != SEARCH:
         return []
-    with fitting(checkpoint):
+    with fitting(checkpoint.path):
         search.load_state_dict(checkpoint.state["search"])
         return _checked(checkpoint.state["policies"])
 

@@ -30,7 +30,7 @@ def training_loop(
     watched = Watched(training, watch)
     checkpoint = session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == TRAINING:
-        with fitting(checkpoint):
+        with fitting(checkpoint.path):
             watched.load_state_dict(checkpoint.state)
         start = checkpoint.step
     total = training.config.epochs * train.steps_per_epoch

@@ -102,7 +102,7 @@ def timed_search(
     session = work.session
     checkpoint = session.run.checkpoint
     if checkpoint is not None and checkpoint.phase == SEARCH:
-        with fitting(checkpoint):
+        with fitting(checkpoint.path):
             course.load_state_dict(checkpoint.state["course"])
     elif is_fitted:
         seconds_a_step = _seconds_a_step(work)
