@@ -175,6 +175,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
         change("candidates.json", "candidates", 0, "difference", to="small"),
         'candidates[0]: difference is "small"; it must be a number',
     ),
+    "a finalist in words": (
+        text(
+            "finalists.json", '{"trainings": [{"steps": 3, "training_loss": "low", "choices": {}}]}'
+        ),
+        'finalists.json: trainings[0]: training_loss is "low"; it must be a number',
+    ),
     "candidates of another format": (
         change("candidates.json", "format", to=1),
         "candidates.json: not a list of candidates; the document needs",

@@ -22,6 +22,7 @@ from made_run import (
     VERDICTS,
     WARM_UP,
     candidates,
+    cells,
     drawn,
     figure,
     made_run,
@@ -160,6 +161,31 @@ def test_of_many_candidates_the_best_draws_are_shown_and_all_others(tmp_path: Pa
     names = [words(each) for each in of_class(figure(root, "Candidates in"), "quiet")]
     assert names == ["at random", "chosen", "mode", "at random", *["drawn"] * 19, "at random"]
     assert "82 architectures left after fewer images, or had more loss" in words(root)
+
+
+def test_finalists_are_a_table_the_best_first(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run")
+    document = candidates()
+    names = ("first", "second", "third", "second", "other")
+    for entry, name in zip(document["candidates"], names, strict=True):
+        entry["choices"] = {"a": name}
+    (run / "candidates.json").write_text(json.dumps(document))
+    trainings = [
+        {"steps": steps, "training_loss": loss, "validation_accuracy": top1, "choices": {"a": name}}
+        for steps, name, loss, top1 in (
+            (20, "first", 1.5, None),
+            (20, "second", 1.25, None),
+            (20, "third", None, None),
+            (40, "second", 1.0, 0.5),
+            (40, "first", 1.125, 0.625),
+        )
+    ]
+    (run / "finalists.json").write_text(json.dumps({"trainings": trainings}))
+    assert cells(drawn(run), "Finalists, trained from scratch") == [
+        ["mode", "0.510", "1.500", "1.125", "62.50 %"],
+        ["drawn, chosen", "0.500", "1.250", "1.000", "50.00 %"],
+        ["drawn", "0.900", "not finite", "", ""],
+    ]
 
 
 def test_a_run_without_its_candidates_is_drawn_without_them(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from unas.runs.names import (
     CANDIDATES_FORMAT,
     CONFIG,
     CONFIG_FORMAT,
+    FINALISTS,
     GENOTYPE,
     MANIFEST,
     METRICS,
@@ -50,6 +51,7 @@ class RunData:
         manifest: manifest.json; empty if it is missing.
         summary: summary.json; empty before the first phase has ended.
         candidates: candidates.json; empty if it is missing.
+        finalists: finalists.json; empty if it is missing.
         genotype: the architecture that was found, or given; None before that.
         policy: the epochs of the search.
         alarms: what the search has raised, by name.
@@ -63,6 +65,7 @@ class RunData:
     manifest: Fields
     summary: Fields
     candidates: Fields
+    finalists: Fields
     genotype: Genotype | None
     policy: tuple[Epoch, ...]
     alarms: Mapping[str, str]
@@ -103,6 +106,7 @@ def read_run(directory: Path) -> RunData:
         manifest=_object(directory / MANIFEST),
         summary=summary,
         candidates=_candidates(directory / CANDIDATES),
+        finalists=_object(directory / FINALISTS),
         genotype=_genotype(directory / GENOTYPE),
         policy=policy,
         alarms=alarms,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from unas.common.text import readable_count, readable_number
-from unas.report import candidates, costs, curves, heat_strip
+from unas.report import candidates, costs, curves, finalists, heat_strip
 from unas.report.curves import Curve, Guide, Plot
 from unas.report.markup import Markup, element
 from unas.report.parts import missing, pairs, section
@@ -44,7 +44,9 @@ def draw(run: RunData, level: int) -> Markup:
         return section("Search", level, missing("No step of the search is logged yet."))
     drawn: list[Markup | None] = [curves.draw(plot) for plot in plots(run)]
     drawn.append(candidates.draw(run.candidates))
-    blocks = (_alarms(run), element("div", *drawn, class_="plots"), _policy(run, level), _end(run))
+    trained = finalists.draw(run.finalists, run.candidates)
+    figures = element("div", *drawn, class_="plots")
+    blocks = (_alarms(run), figures, trained, _policy(run, level), _end(run))
     return section("Search", level, *blocks)
 
 
