@@ -267,6 +267,7 @@ def test_what_is_not_read_is_named_with_its_number(
     photos = make_photos(tmp_path / "photos")
     add(photos / "test" / "cat", 5, 0)
     add(photos / "train", 2, 9)
+    add(photos, 1, 9)
     add(photos / "train" / "cat" / "more", 3, 9)
     for number, suffix in enumerate((".tif", ".TIF", ".gif", ".txt", "")):
         (photos / "train" / "dog" / f"{number}{suffix}").write_bytes(b"")
@@ -281,6 +282,7 @@ def test_what_is_not_read_is_named_with_its_number(
         "2 .tif files in train/",
         "1 .txt file in train/",
         "test/",
+        "1 image beside train/",
     )
     data = ImageFolder(size=8).load(photos)
     assert (len(data.train), data.left_out) == (122, left_out)

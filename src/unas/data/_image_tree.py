@@ -37,7 +37,7 @@ class ImageTree(NamedTuple):
     left_out: tuple[str, ...]
 
 
-class _Listing(NamedTuple):
+class Listing(NamedTuple):
     """What is in a folder, but hidden files.
 
     Args:
@@ -65,7 +65,7 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
     Raises:
         UserError: it can't be read, has no folders, or one of them has no images.
     """
-    listing = _listing(dataset, folder)
+    listing = listing_of(dataset, folder)
     if not listing.folders:
         fix = "give each class a folder of images there"
         if listing.images:
@@ -88,30 +88,22 @@ def find_images(dataset: str, folder: Path) -> ImageTree:
     return ImageTree(folder, names, labels, tuple(by_class), left_out)
 
 
-def folders_in(dataset: str, root: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted.
-
-    Raises:
-        UserError: it can't be read.
-    """
-    return _listing(dataset, root).folders
-
-
 def _left_out(part: str, loose: int, inner: list[str], others: Counter[str]) -> tuple[str, ...]:
     """Return in words what of a part of the data isn't read."""
     says = []
     if loose:
-        says.append(f"{_counted(loose, 'image')} beside the folders of {part}/")
+        says.append(f"{counted(loose, 'image')} beside the folders of {part}/")
     if inner:
         first = printable(f"{part}/{inner[0]}")
-        says.append(f"{_counted(len(inner), 'folder')} within those of classes, such as {first}")
+        says.append(f"{counted(len(inner), 'folder')} within those of classes, such as {first}")
     for suffix, count in sorted(others.items()):
         kind = f"{printable(suffix)} file" if suffix else "file without a suffix"
-        says.append(f"{_counted(count, kind)} in {part}/")
+        says.append(f"{counted(count, kind)} in {part}/")
     return tuple(says)
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """Return how many there are: "1 image", "2 files without a suffix"."""
     first, _, rest = what.partition(" without")
     plural = first if count == 1 else f"{first}s"
     return f"{count:,} {plural}{' without' + rest if rest else ''}"
@@ -131,8 +123,8 @@ def _folders_by_class(dataset: str, folder: Path, folders: list[str]) -> dict[st
     return dict(sorted(by_class.items()))
 
 
-def _images_of_class(dataset: str, folder: Path) -> _Listing:
-    listing = _listing(dataset, folder)
+def _images_of_class(dataset: str, folder: Path) -> Listing:
+    listing = listing_of(dataset, folder)
     if not listing.images:
         inside = f", only folders (the first is {listing.folders[0]})" if listing.folders else ""
         raise UserError(
@@ -142,7 +134,12 @@ def _images_of_class(dataset: str, folder: Path) -> _Listing:
     return listing
 
 
-def _listing(dataset: str, folder: Path) -> _Listing:
+def listing_of(dataset: str, folder: Path) -> Listing:
+    """Return what is in a folder.
+
+    Raises:
+        UserError: it can't be read.
+    """
     images, folders = [], []
     others: Counter[str] = Counter()
     try:
@@ -160,7 +157,7 @@ def _listing(dataset: str, folder: Path) -> _Listing:
         raise UserError(
             f"{dataset}: {folder} can't be read ({error.strerror}); is it there, and yours?"
         ) from error
-    return _Listing(sorted(images), sorted(folders), others)
+    return Listing(sorted(images), sorted(folders), others)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -14,7 +14,14 @@ from unas.common.errors import UserError
 from unas.common.text import printable
 from unas.data._decode import MAX_PIXELS
 from unas.data._image_files import ImageFiles, Readers
-from unas.data._image_tree import ImageTree, check_same_classes, find_images, folders_in
+from unas.data._image_tree import (
+    ImageTree,
+    Listing,
+    check_same_classes,
+    counted,
+    find_images,
+    listing_of,
+)
 from unas.data._skipped import SkippedFiles
 from unas.data.base import Dataset, ImageData, split
 
@@ -94,8 +101,8 @@ class ImageFolder(Dataset):
             )
         train_tree = find_images(name, root / "train")
         left_out = train_tree.left_out
-        folders = folders_in(name, root)
-        test_folder = _test_folder(root, folders)
+        beside = listing_of(name, root)
+        test_folder = _test_folder(root, beside.folders)
         if test_folder is None:
             train, test = self._split(name, self._images(name, train_tree)[0])
             test_from, test_share = f"train/ ({_share(self.test_fraction)})", self.test_fraction
@@ -115,7 +122,7 @@ class ImageFolder(Dataset):
             class_names=train_tree.class_names,
             test_from=test_from,
             test_share=test_share,
-            left_out=left_out + _unread(folders, "train", test_folder),
+            left_out=left_out + _unread(beside, test_folder),
         )
 
     def _images(self, name: str, *trees: ImageTree) -> list[ImageFiles]:
@@ -157,10 +164,12 @@ def _test_folder(root: Path, folders: list[str]) -> Path | None:
     return None
 
 
-def _unread(folders: list[str], train: str, test_folder: Path | None) -> tuple[str, ...]:
-    """Return the folders of the data root that nothing is read from."""
-    read = {train, None if test_folder is None else test_folder.name}
-    return tuple(f"{printable(folder)}/" for folder in folders if folder not in read)
+def _unread(root: Listing, test_folder: Path | None) -> tuple[str, ...]:
+    """Return the folders of the data root that nothing is read from, and its loose images."""
+    read = {"train", None if test_folder is None else test_folder.name}
+    folders = [f"{printable(folder)}/" for folder in root.folders if folder not in read]
+    loose = [f"{counted(len(root.images), 'image')} beside train/"] if root.images else []
+    return (*folders, *loose)
 
 
 def _share(fraction: float) -> str:
