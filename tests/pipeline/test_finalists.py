@@ -243,22 +243,34 @@ def test_the_best_of_the_last_rung_goes_on(whole: Path) -> None:
 def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bytes(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = ShortTraining.steps
-    done: list[int] = []
-
-    def stopping(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
-        for step in steps(self, *span):
-            done.append(1)
-            if len(done) == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield step
-
+    """It is stopped in a rung, at the end of one and while a network is judged, and killed."""
+    spans: list[tuple[int, ...]] = []
+    steps, scores, train = ShortTraining.steps, ShortTraining.scores, Finals._train
     run = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(ShortTraining, "steps", stopping)
+
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def go_on() -> list[tuple[int, ...]]:
+        spans.clear()
         with pytest.raises(Interrupted, match="stopped after search step 9"):
-            unas.search(with_finalists(), run, quiet=True)
-    assert len(done) == 2  # of the three steps of the first finalist
+            unas.search(with_finalists(), run, resume=run.exists(), quiet=True)
+        return list(spans)
+
+    def stopping_at(last: int) -> None:
+        def stopping(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
+            spans.append(span)
+            for step in steps(self, *span):
+                if len(spans) == 1 and step[0] == last:
+                    stop()
+                yield step
+
+        monkeypatch.setattr(ShortTraining, "steps", stopping)
+
+    stopping_at(2)
+    assert go_on() == [(0, 3)]
+    stopping_at(3)
+    assert go_on() == [(2, 3)]
     assert not (run / FINALISTS).exists()
 
     def kill(self: Finals, *arguments: Any) -> None:
@@ -266,35 +278,35 @@ def test_a_run_that_is_stopped_and_killed_ends_with_the_same_bytes(
         if len(self.scores) == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train = Finals._train
-
     def killed() -> int:
         Finals._train = kill  # type: ignore[assignment, method-assign]
         unas.search(with_finalists(), run, resume=True, quiet=True)
         return 0
 
+    stopping_at(0)
     if processes.CAN_FORK:
         ended = processes.fork(killed).wait()
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         assert trainings(run) == trainings(whole)[:4]
-    began = []
 
-    def counting(self: ShortTraining, *span: int) -> Iterator[tuple[int, dict[str, float]]]:
-        began.append(span)
-        return steps(self, *span)
+    def stopping_before(self: ShortTraining, most: int = 0) -> Any:
+        stop()
+        return scores(self, most)
 
-    monkeypatch.setattr(ShortTraining, "steps", counting)
+    with monkeypatch.context() as patch:
+        patch.setattr(ShortTraining, "scores", stopping_before)
+        rest = [(3, 6)] if processes.CAN_FORK else [(3, 3), (0, 3), (0, 3), (3, 6)]
+        assert go_on() == rest
+    spans.clear()
     unas.search(with_finalists(), run, resume=True, quiet=True)
-    # The first was stopped after two steps.
-    rest = [(3, 6)] if processes.CAN_FORK else [(2, 3), *[(0, 3)] * 2, *[(3, 6)] * 2]
-    assert began == rest  # and not what was finished
+    assert spans == ([(6, 6)] if processes.CAN_FORK else [(6, 6), (3, 6)])
     assert not (run / FINALIST_STATES).exists()
     for name in (CANDIDATES, FINALISTS, GENOTYPE, METRICS):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_a_training_whose_state_is_damaged_begins_again(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_training_whose_states_are_damaged_begins_again_and_says_so(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     keep = FinalistStates.keep
 
@@ -306,6 +318,28 @@ def test_a_training_whose_state_is_damaged_begins_again(
     monkeypatch.setattr(FinalistStates, "keep", damaging)
     unas.search(with_finalists(), tmp_path / "run", quiet=True)
     assert trainings(tmp_path / "run") == trainings(whole)
+    assert "no whole checkpoint is left; starting at the beginning" in caplog.text
+
+
+def test_what_was_trained_for_other_rungs_does_not_count(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A latency is measured again by a resumed run: another number may be within a budget."""
+    run = tmp_path / "run"
+
+    def train_one(self: Finals, *arguments: Any) -> None:
+        train(self, *arguments)
+        raise Interrupted(run, "search", 9, "again", signal.SIGTERM)
+
+    train = Finals._train
+    with monkeypatch.context() as patch:
+        patch.setattr("unas.pipeline.finalists.planned", lambda *_: [Rung(2, 0, 3), Rung(2, 3, 9)])
+        patch.setattr(Finals, "_train", train_one)
+        with pytest.raises(Interrupted):
+            unas.search(with_finalists(), run, quiet=True)
+    assert [training["steps"] for training in trainings(run)] == [3]
+    unas.search(with_finalists(), run, resume=True, quiet=True)
+    assert (run / FINALISTS).read_bytes() == (whole / FINALISTS).read_bytes()
 
 
 def test_a_damaged_file_is_one_line(whole: Path, tmp_path: Path) -> None:

@@ -69,13 +69,24 @@ def test_a_configuration_imports_nothing_and_says_which_flag_would(
 
 @pytest.mark.parametrize(
     "name",
-    [METRICS, "checkpoints", "tensorboard/search", "manifest.json", "model.onnx", "genotype.json"],
+    [
+        METRICS,
+        "checkpoints",
+        "tensorboard/search",
+        "finalists/0",
+        "manifest.json",
+        "model.onnx",
+        "genotype.json",
+    ],
 )
 def test_links_that_lead_out_of_a_run_are_refused(name: str, run: Path, outside: Path) -> None:
     target = outside if "." in name else outside.parent / "folder"
     if target is not outside:
         target.mkdir()
-    shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+    if (run / name).is_dir():
+        shutil.rmtree(run / name)
+    (run / name).unlink(missing_ok=True)
+    (run / name).parent.mkdir(exist_ok=True)
     (run / name).symlink_to(target)
     for opening in (RunDirectory.open, lambda directory: RunDirectory.resume(directory, {})):
         with pytest.raises(UserError, match=f"{name} is a link that leads out of"):

@@ -177,7 +177,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a finalist in words": (
         text(
-            "finalists.json", '{"trainings": [{"steps": 3, "training_loss": "low", "choices": {}}]}'
+            "finalists.json",
+            '{"format": "unas.finalists", "version": 3, "rungs": [], '
+            '"trainings": [{"steps": 3, "training_loss": "low", "choices": {}}]}',
         ),
         'finalists.json: trainings[0]: training_loss is "low"; it must be a number',
     ),

@@ -171,21 +171,31 @@ def test_finalists_are_a_table_the_best_first(tmp_path: Path) -> None:
         entry["choices"] = {"a": name}
     (run / "candidates.json").write_text(json.dumps(document))
     trainings = [
-        {"steps": steps, "training_loss": loss, "validation_accuracy": top1, "choices": {"a": name}}
-        for steps, name, loss, top1 in (
-            (20, "first", 1.5, None),
-            (20, "second", 1.25, None),
-            (20, "third", None, None),
-            (40, "second", 1.0, 0.5),
-            (40, "first", 1.125, 0.625),
+        {
+            "steps": steps,
+            "training_loss": loss,
+            "validation_accuracy": top1,
+            "validation_loss": other_loss,
+            "choices": {"a": name},
+        }
+        for steps, name, loss, top1, other_loss in (
+            (20, "first", 1.5, None, None),
+            (20, "second", 1.25, None, None),
+            (20, "third", None, None, None),
+            (40, "second", 1.0, 0.625, None),
+            (40, "first", 1.125, 0.5, 1.5),
         )
     ]
-    (run / "finalists.json").write_text(json.dumps({"trainings": trainings}))
+    document = {"format": "unas.finalists", "version": 3, "rungs": [], "trainings": trainings}
+    (run / "finalists.json").write_text(json.dumps(document))
     assert cells(drawn(run), "Finalists, trained from scratch") == [
-        ["mode", "0.510", "1.500", "1.125", "62.50 %"],
-        ["drawn, chosen", "0.500", "1.250", "1.000", "50.00 %"],
+        ["mode", "0.510", "1.500", "1.125", "50.00 %"],
+        ["drawn, chosen", "0.500", "1.250", "1.000", "62.50 %"],  # it gives NaN
         ["drawn", "0.900", "not finite", "", ""],
     ]
+    # Of an earlier version: each training was one of its own.
+    (run / "finalists.json").write_text(json.dumps({**document, "version": 2}))
+    assert "Finalists, trained" not in words(drawn(run))
 
 
 def test_a_run_without_its_candidates_is_drawn_without_them(tmp_path: Path) -> None:

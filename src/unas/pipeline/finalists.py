@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from unas.architecture.genotype import Genotype
 from unas.budgets.run_budgets import RunBudgets
-from unas.common.errors import Interrupted, UserError
+from unas.common.errors import UserError
 from unas.compute.seeds import step_seed
 from unas.config import Config
 from unas.nn.lease import give_back
@@ -20,6 +21,7 @@ from unas.pipeline.short_training import ShortTraining
 from unas.pipeline.work import Work
 from unas.runs.names import FINALISTS, FINALISTS_FORMAT
 from unas.runs.progress import Progress, say
+from unas.runs.session import CheckpointClock
 from unas.searching.candidates import Candidate
 from unas.searching.choosing import Chosen
 
@@ -99,8 +101,9 @@ class FinalistScore:
 
     Args:
         training_loss: mean over the second half of the rung's steps. All finalists have the same
-            batches, and how fast a network learns tells how good it gets (Ru et al. 2021,
-            arXiv:2006.04492). Steps that were left out don't count; infinite where none is left.
+            batches, and how fast a network learns is taken as a sign of how good it gets (Ru et al.
+            2021, arXiv:2006.04492; docs/log.md says how far). Steps that were left out don't count;
+            infinite where none is left.
         validation_accuracy: share of the validation images that candidates are compared on; None
             before the last rung.
         validation_loss: mean cross-entropy on them; infinite where it isn't finite, and before.
@@ -123,8 +126,7 @@ class FinalistScore:
 class Finals:
     """Trainings of finalists, rung after rung; finalists.json keeps the results.
 
-    A run that is stopped goes on at the next step; one that is killed, after the last rung of each
-    that was finished.
+    A run that is stopped goes on at the next step, one that is killed at the last that was saved.
 
     Args:
         work: the run.
@@ -157,7 +159,7 @@ class Finals:
             "finalists",
             count_steps(self.plan),
             work.session.run.directory,
-            start_step=sum(steps_of.get(end, 0) for end, _ in self.scores),
+            start_step=sum(steps_of[end] for end, _ in self.scores),
             quiet=work.session.quiet,
         ) as progress:
             for rung in self.plan:
@@ -171,58 +173,69 @@ class Finals:
 
     def _train(self, genotype: Genotype, rung: Rung, progress: Progress) -> None:
         """Train a finalist through a rung, and write its score down."""
-        work = self.work
-        total = self.plan[-1].end
-        seed = step_seed(work.config.seed, "choosing/finalist", 0)
-        training = ShortTraining(work, genotype, total, seed)
-        start, losses = self._states.restore(genotype, rung, training)
-        before = progress.step - rung.begin
-        for done, figures in training.steps(start, rung.end):
-            if done > rung.begin:
-                losses.append(figures["loss"])
-                progress.update(before + done, **figures)
-            try:
-                work.session.stop_together_if_asked()
-            except Interrupted:
-                self._states.keep(genotype, done, training, losses)
-                raise
-        if training.is_given_up:
-            say(
-                f"a finalist's training ended after {rung.begin + len(losses)} of {total} steps: "
-                "too many updates in a row were not finite",
-                quiet=work.session.quiet,
-            )
-        progress.update(before + rung.end)
+        config = self.work.config
+        seed = step_seed(config.seed, "choosing/finalist", 0)
+        training = ShortTraining(self.work, genotype, self.plan[-1].end, seed)
+        losses = self._losses(training, genotype, rung, progress)
         known = [loss for loss in losses[len(losses) // 2 :] if math.isfinite(loss)]
         score = FinalistScore(fmean(known) if known and not training.is_given_up else math.inf)
-        if rung.end < total:
-            self._states.keep(genotype, rung.end, training)
-        else:
-            scores = training.scores(work.config.choosing.images)
+        if rung is self.plan[-1]:
+            scores = training.scores(config.choosing.images)
             score = replace(
                 score,
                 validation_accuracy=scores.top1,
                 validation_loss=scores.loss if math.isfinite(scores.loss) else math.inf,
             )
         self.scores[rung.end, genotype] = score
-        work.session.run.write_json(FINALISTS, self._to_json())
+        self.work.session.run.write_json(FINALISTS, self._to_json())
+
+    def _losses(
+        self, training: ShortTraining, genotype: Genotype, rung: Rung, progress: Progress
+    ) -> list[float]:
+        """Train to the end of a rung, saved now and then; return the losses of its steps."""
+        work, before = self.work, progress.step - rung.begin
+        start, losses = self._states.restore(genotype, rung, training)
+        progress.skip(max(start - rung.begin, 0))
+        clock = CheckpointClock(work.config.checkpoint.every_seconds)
+        for done, figures in training.steps(start, rung.end):
+            if done > rung.begin:
+                losses.append(figures["loss"])
+                progress.update(before + done, **figures)
+            keep = partial(self._states.keep, genotype, rung, done, training, losses)
+            work.session.stop_together_if_asked(keep)
+            is_last = done == rung.end or training.is_given_up
+            if work.ranks.largest(is_last or clock.due(done)):
+                keep()
+                clock.saved(done)
+            if training.is_given_up:
+                say(
+                    f"a finalist's training ended after {done} of {training.total} steps: too many "
+                    "updates in a row were not finite",
+                    quiet=work.session.quiet,
+                )
+        progress.update(before + rung.end)
+        return losses
 
     def _to_json(self) -> dict[str, Any]:
         trainings = []
         for (steps, genotype), score in self.scores.items():
             trainings.append({"steps": steps, **asdict(score), "choices": dict(genotype.choices)})
-        return {**FINALISTS_FORMAT.head(), "trainings": trainings}
+        rungs = [asdict(rung) for rung in self.plan]
+        return {**FINALISTS_FORMAT.head(), "rungs": rungs, "trainings": trainings}
 
     def _saved(self) -> list[dict[str, Any]]:
-        """Return what an earlier process has written down, checked."""
+        """Return what an earlier process has written down, checked; of other rungs nothing."""
         path = self.work.session.run.path(FINALISTS)
         if not path.exists():
             return []
         try:
-            return [_checked(entry) for entry in FINALISTS_FORMAT.read(path)["trainings"]]
+            document = FINALISTS_FORMAT.read(path)
+            if document["rungs"] != [asdict(rung) for rung in self.plan]:
+                return []  # what is within budgets was measured again, and differs
+            return [_checked(entry) for entry in document["trainings"]]
         except UserError as error:
             raise UserError(f"{error}; remove the file, and go on") from error
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise UserError(f"{path} is not what unas writes; remove it, and go on") from error
 
 

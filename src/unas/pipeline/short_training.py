@@ -66,7 +66,9 @@ class ShortTraining:
         for step in range(start, self.total if stop is None else stop):
             if self.is_given_up:
                 return
-            with self._work.runtime.computing():
+            runtime = self._work.runtime
+            runtime.compare_ranks(self._step.named_tensors, "finalist", step)
+            with runtime.computing():
                 figures = self._step(step, *self._stream.batch(step))
             yield step + 1, figures
 

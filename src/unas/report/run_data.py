@@ -25,6 +25,7 @@ from unas.runs.names import (
     CONFIG,
     CONFIG_FORMAT,
     FINALISTS,
+    FINALISTS_FORMAT,
     GENOTYPE,
     MANIFEST,
     METRICS,
@@ -51,7 +52,7 @@ class RunData:
         manifest: manifest.json; empty if it is missing.
         summary: summary.json; empty before the first phase has ended.
         candidates: candidates.json; empty if it is missing.
-        finalists: finalists.json; empty if it is missing.
+        finalists: finalists.json; empty if it is missing, or of an earlier version.
         genotype: the architecture that was found, or given; None before that.
         policy: the epochs of the search.
         alarms: what the search has raised, by name.
@@ -106,7 +107,7 @@ def read_run(directory: Path) -> RunData:
         manifest=_object(directory / MANIFEST),
         summary=summary,
         candidates=_candidates(directory / CANDIDATES),
-        finalists=_object(directory / FINALISTS),
+        finalists=_finalists(directory / FINALISTS),
         genotype=_genotype(directory / GENOTYPE),
         policy=policy,
         alarms=alarms,
@@ -135,6 +136,15 @@ def _candidates(path: Path) -> Fields:
     if not os.path.lexists(path):
         return Fields({}, str(path))
     return Fields(CANDIDATES_FORMAT.read(path), str(path))
+
+
+def _finalists(path: Path) -> Fields:
+    """Return finalists.json; nothing of an earlier version, whose trainings were others."""
+    document = _object(path)
+    if document.values and document.number("version") == FINALISTS_FORMAT.version:
+        FINALISTS_FORMAT.check(document.values, str(path))
+        return document
+    return Fields({}, str(path))
 
 
 def _genotype(path: Path) -> Genotype | None:

@@ -19,7 +19,7 @@ TRAINING = "training"
 CONFIG_FORMAT = Format("unas.config", 1, "a configuration")
 
 CANDIDATES_FORMAT = Format("unas.candidates", 1, "a list of candidates")
-FINALISTS_FORMAT = Format("unas.finalists", 3, "a list of finalists", ("trainings",))
+FINALISTS_FORMAT = Format("unas.finalists", 3, "a list of finalists", ("rungs", "trainings"))
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -71,4 +71,5 @@ def require_run(directory: Path) -> None:
             f"{directory} is not a run directory: {why}; name one that `unas run` wrote"
         )
     require_inside(directory, (CONFIG, MANIFEST, *MADE_BY_A_RUN))
-    require_inside(directory / TENSORBOARD)
+    for folder in (TENSORBOARD, FINALIST_STATES):
+        require_inside(directory / folder)

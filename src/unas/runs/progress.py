@@ -99,6 +99,11 @@ class Progress:
         elif self._clock() - self._line_at >= SECONDS_BETWEEN_LINES:
             self._print_line()
 
+    def skip(self, steps: int) -> None:
+        """Count as many more steps that an earlier process has done."""
+        self._start_step += steps
+        self.update(self.step + steps)
+
     def _print_line(self) -> None:
         if self._lines is None:
             return

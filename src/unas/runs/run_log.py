@@ -130,15 +130,16 @@ def open_together(ranks: Ranks, opening: Callable[[], RunDirectory]) -> RunLog:
     def open_on_main() -> dict[str, Any]:
         run = opening()
         opened.append(run)
-        return {"directory": str(run.directory), "checkpoint": _to_send(run.checkpoint)}
+        return {"directory": str(run.directory), "checkpoint": to_send(run.checkpoint)}
 
     message = ranks.on_main(open_on_main)
     if opened:
         return opened[0]
-    return NullLog(Path(message["directory"]), _received(message["checkpoint"]))
+    return NullLog(Path(message["directory"]), received(message["checkpoint"]))
 
 
-def _to_send(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+def to_send(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
+    """Return a checkpoint as `Ranks.on_main` can send it."""
     if checkpoint is None:
         return None
     return {
@@ -149,7 +150,8 @@ def _to_send(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
     }
 
 
-def _received(message: Mapping[str, Any] | None) -> Checkpoint | None:
+def received(message: Mapping[str, Any] | None) -> Checkpoint | None:
+    """Return the checkpoint that `to_send` was given."""
     if message is None:
         return None
     path = Path(message["path"])

@@ -162,13 +162,19 @@ class Session:
         """
         self._stop(self.stop.signal_number or 0)
 
-    def stop_together_if_asked(self) -> None:
+    def stop_together_if_asked(self, keep: Callable[[], None] = lambda: None) -> None:
         """End all processes here, which all must call this, if one of them was asked to.
+
+        Args:
+            keep: saves what a resumed run needs not to do this work again.
 
         Raises:
             Interrupted: see `stop_if_asked`.
         """
-        self._stop(self._stop_number())
+        number = self._stop_number()
+        if number:
+            keep()
+        self._stop(number)
 
     def _stop(self, number: int) -> None:
         if number:
