@@ -26,7 +26,7 @@ from processes import environment, torchrun
 from unas.budgets.budget import read_budgets
 from unas.common.errors import Interrupted
 from unas.runs.directory import RunDirectory
-from unas.runs.names import GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS
+from unas.runs.names import FINALISTS, GENOTYPE, MANIFEST, METRICS, ONNX, POLICY, SUMMARY, WEIGHTS
 
 RECIPE = "plain_model:plain_recipe"
 pytestmark = pytest.mark.slow
@@ -60,6 +60,7 @@ def numbers(run: Path) -> dict[str, Any]:
         "summary": summary,
         "metrics": metrics,
         "policy": policy,
+        "finalists": json.loads((run / FINALISTS).read_text())["trainings"],
         "weights": load_file(run / WEIGHTS),
     }
 
@@ -112,7 +113,7 @@ def test_two_nodes_end_with_the_same_bytes_as_one(
     ]
     results = [(*agent.communicate(timeout=900), agent.returncode) for agent in agents]
     assert [code for *_, code in results] == [0, 0], results
-    for name in (METRICS, POLICY, GENOTYPE, WEIGHTS, ONNX):
+    for name in (METRICS, POLICY, FINALISTS, GENOTYPE, WEIGHTS, ONNX):
         assert (run / name).read_bytes() == (killed[0] / name).read_bytes(), name
 
 

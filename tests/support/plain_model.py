@@ -14,6 +14,7 @@ from unas.nn.choice import InputChoice, OpChoice
 from unas.objectives import Term
 from unas.objectives.cross_entropy import CrossEntropy
 from unas.objectives.generalisation_gap import GeneralisationGap
+from unas.searching.choosing import ChoosingConfig
 from unas.spaces import NetworkOptions
 from unas.spaces.module import ModuleSpace
 
@@ -62,4 +63,5 @@ def plain_recipe() -> Config:
         search=replace(
             tiny.search, objectives=objectives, augmentation=Augmentation(crop_padding=1, cutout=2)
         ),
+        choosing=ChoosingConfig(candidates=3, finalists=3, finalist_share=4.0),
     )
