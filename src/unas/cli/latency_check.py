@@ -15,7 +15,6 @@ from unas.cli.options import CheckOptions
 from unas.cli.words import parse
 from unas.common.documents import write_json
 from unas.common.errors import UserError
-from unas.common.files import make_directory
 
 
 def check(command: Command, words: Sequence[str]) -> int:
@@ -30,8 +29,6 @@ def check(command: Command, words: Sequence[str]) -> int:
         raise UserError(f"{name} is no ONNX file and no run with one; export the network first")
     if not options.budget:
         raise UserError('--budget is missing; give one, for example --budget "macs<=600M"')
-    if options.json is not None:
-        make_directory(Path(options.json).parent)  # before it is measured
     budgets = budgets_of(options.budget, options.command, options.timeout)
     effort = Effort(options.samples, threads=options.threads)
     asked = OnnxFile(file, shape_of(name, options.input_shape))
