@@ -159,7 +159,7 @@ class Finals:
             "finalists",
             count_steps(self.plan),
             work.session.run.directory,
-            start_step=sum(steps_of[end] for end, _ in self.scores),
+            start_step=sum(steps_of.get(end, 0) for end, _ in self.scores),
             quiet=work.session.quiet,
         ) as progress:
             for rung in self.plan:
