@@ -32,7 +32,7 @@ CONTROLS = 8  # architectures drawn at random, which candidates are held against
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 # Normalised validation images with labels.
-Batches = SizedIterable[tuple[Tensor, Tensor]]
+ValidationBatches = SizedIterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Chosen:
 def choose(
     search: SearchStep,
     config: ChoosingConfig,
-    batches: Batches,
+    batches: ValidationBatches,
     budgets: RunBudgets | None = None,
 ) -> Chosen:
     """Return the best candidate and all that it was compared with.
@@ -147,7 +147,7 @@ def choose(
 def _choose_within(
     search: SearchStep,
     config: ChoosingConfig,
-    batches: Batches,
+    batches: ValidationBatches,
     budgets: RunBudgets,
     controls: Sequence[Entrant],
 ) -> tuple[Entrant, list[Entrant]]:
