@@ -6,13 +6,17 @@
 RUN is the directory of a search, such as runs/quality-cifar10/search-found-0 of `unas lab quality`:
 data, network and training are its own but for what the options say. A CELL is a run or a file of an
 architecture. Prints the test accuracy of each, and Kendall's τ of it with minus the training loss
-of the first steps; the same command goes on where it was stopped.
+of the first steps and of each epoch; then what finals among eight of them would take, trained for a
+sixth, a third and two thirds of the epochs as `--choosing.finalists 8` does it, on average over all
+such eight. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,10 +33,12 @@ from unas.config.document import config_from_json
 from unas.data import BatchStream, ImageData
 from unas.lab.ranking.agreement import kendall_tau
 from unas.pipeline.batches import EvaluationBatches
+from unas.pipeline.rungs import rungs
 from unas.runs.names import CONFIG
 from unas.training import TrainingStep, evaluate
 
 EARLY = slice(20, 30)  # steps
+FINALISTS, LEAST_EPOCHS = 8, 6
 
 
 def main() -> None:
@@ -64,7 +70,28 @@ def main() -> None:
         print(f"{cell}: {found[cell]['test_accuracy']:.4f}", flush=True)
     accuracies = [entry["test_accuracy"] for entry in found.values()]
     early = [-entry["early_loss"] for entry in found.values()]
-    print(f"τ with steps {EARLY.start} to {EARLY.stop - 1}: {kendall_tau(early, accuracies)}")
+    print(f"τ with steps {EARLY.start} to {EARLY.stop - 1}: {kendall_tau(early, accuracies):.2f}")
+    for epoch in range(arguments.epochs):
+        losses = [-entry["epoch_losses"][epoch] for entry in found.values()]
+        print(f"τ with epoch {epoch + 1}: {kendall_tau(losses, accuracies):.2f}")
+    if len(found) >= FINALISTS and arguments.epochs >= LEAST_EPOCHS:
+        accuracy = fmean(taken(list(found.values()), arguments.epochs // LEAST_EPOCHS))
+        print(f"finals among {FINALISTS} of them take {accuracy:.4f} on average")
+
+
+def taken(trainings: Sequence[Mapping[str, Any]], first: int) -> Iterator[float]:
+    """Yield the accuracy of what finals take of each eight of the trainings.
+
+    Args:
+        trainings: with their `epoch_losses` and `test_accuracy`.
+        first: epochs of the first rung.
+    """
+    plan = rungs(FINALISTS, 16 * first, 1)  # 8 + 4 + 2 × 2 times the first
+    for finalists in combinations(trainings, FINALISTS):
+        left = list(finalists)
+        for rung in plan:
+            left = sorted(left[: rung.networks], key=lambda one: one["epoch_losses"][rung.end - 1])
+        yield left[0]["test_accuracy"]
 
 
 def trained(config: Config, data: ImageData, genotype: Genotype) -> dict[str, Any]:
@@ -81,14 +108,15 @@ def trained(config: Config, data: ImageData, genotype: Genotype) -> dict[str, An
         stream="judge",
     )
     step = TrainingStep(network, training, runtime, config.seed, stream.steps_per_epoch)
-    steps = range(training.epochs * stream.steps_per_epoch)
+    epoch = stream.steps_per_epoch
+    steps = range(training.epochs * epoch)
     losses = [step(number, *stream.batch(number))["loss"] for number in steps]
     scores = evaluate(step.network, EvaluationBatches(data, data.test, ONE_PROCESS), runtime)
     return {
         "test_accuracy": scores.top1,
         "test_loss": scores.loss,
         "early_loss": fmean(losses[EARLY]),
-        "last_epoch_loss": fmean(losses[-stream.steps_per_epoch :]),
+        "epoch_losses": [fmean(losses[n : n + epoch]) for n in range(0, len(losses), epoch)],
     }
 
 
