@@ -17,7 +17,9 @@ import processes
 import unas
 from processes import fresh
 from tiny import SEARCH_STEPS, TRAINING_STEPS, tiny_recipe
-from unas.common.errors import Interrupted
+from unas.common.errors import Interrupted, UserError
+from unas.pipeline.deployed import DeployedCosts
+from unas.pipeline.opening import work_in
 from unas.runs.checkpoints import Checkpoints
 from unas.runs.directory import RunDirectory
 from unas.runs.names import (
@@ -107,3 +109,23 @@ def test_stopping_after_every_single_step_changes_nothing(
     expected = [("search", step + 1) for step in range(SEARCH_STEPS)]
     assert stops == expected + [("training", step + 1) for step in range(TRAINING_STEPS)]
     assert_same_artefacts(tmp_path / "run", finished.directory)
+
+
+def test_a_resumed_run_that_cannot_be_prepared_leaves_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stopped before its first checkpoint, so what it had measured is measured again."""
+    run = tmp_path / "run"
+    with work_in(tiny_recipe(), run, "search", resume=False, quiet=True):
+        pass
+
+    def fail(_: DeployedCosts) -> None:
+        raise UserError("no clock here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeployedCosts, "prepare", fail)
+        opening = work_in(tiny_recipe(), run, "search", resume=True, quiet=True)
+        with pytest.raises(UserError, match="no clock here"), opening:
+            pass
+    with work_in(tiny_recipe(), run, "search", resume=True, quiet=True) as work:
+        assert work.session.run.checkpoint is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +30,10 @@ from unas.lab.ranking.rivals import (
 from unas.lab.ranking.timed_search import POLICY, WARM_UP, timed_search
 from unas.lab.ranking.truth import Truth
 from unas.pipeline.choosing import choose_architecture
+from unas.pipeline.finalist_states import FinalistStates
 from unas.pipeline.opening import work_in
 from unas.pipeline.work import Work
-from unas.runs.names import FINALIST_STATES, FINALISTS, GENOTYPE
+from unas.runs.names import FINALISTS, GENOTYPE
 from unas.searching.halving import supernet_losses
 from unas.searching.step import SearchStep
 
@@ -102,7 +102,7 @@ class Methods:
             course.note(search.policy.mode())
             # What is written down of finalists was trained before this course began to count.
             work.session.run.path(FINALISTS).unlink(missing_ok=True)
-            shutil.rmtree(work.session.run.path(FINALIST_STATES), ignore_errors=True)
+            FinalistStates(work).remove()
             with course.part("choosing"):
                 genotype = choose_architecture(work, search).best.genotype
             measured = outcome(SEARCH, seed, genotype.choices, course, self.truth)
