@@ -11,12 +11,12 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-_free: dict[int, list[Tensor]] = defaultdict(list)
+_free: dict[tuple[int, torch.dtype], list[Tensor]] = defaultdict(list)
 _lock = threading.Lock()
 
 
 class Lease:
-    """A block of float32, given back when nobody holds it any longer.
+    """A block of numbers, given back when nobody holds it any longer.
 
     Args:
         block: the block.
@@ -32,16 +32,16 @@ class Lease:
 
     def __del__(self) -> None:
         with _lock:
-            _free[self._block.numel()].append(self._block)
+            _free[self._block.numel(), self._block.dtype].append(self._block)
 
 
-def lease(count: int) -> Lease:
+def lease(count: int, dtype: torch.dtype = torch.float32) -> Lease:
     """Return a block of at least `count` numbers, whatever they are."""
     size = _rounded(count)
     with _lock:
-        blocks = _free[size]
+        blocks = _free[size, dtype]
         block = blocks.pop() if blocks else None
-    return Lease(torch.empty(size) if block is None else block)
+    return Lease(torch.empty(size, dtype=dtype) if block is None else block)
 
 
 def give_back() -> None:

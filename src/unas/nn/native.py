@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -32,16 +33,17 @@ def is_wanted() -> bool:
 
 
 @cache
-def kernels_of(name: str) -> ctypes.CDLL | None:
+def kernels_of(name: str, *macros: str) -> ctypes.CDLL | None:
     """Return a file of C of this package, compiled; None where that can't be had.
 
     Args:
         name: of the file, without its suffix.
+        macros: those that are defined.
     """
     if not is_wanted():
         return None
     try:
-        return ctypes.CDLL(str(_compiled(name)))
+        return ctypes.CDLL(str(_compiled(name, macros)))
     except (OSError, subprocess.SubprocessError) as error:
         log = logging.getLogger("unas.nn")
         log.info("no kernel of our own, PyTorch's is used: %s", printable(str(error)))
@@ -76,15 +78,16 @@ def _loaded_libraries(part_of_name: str) -> list[str]:
     return sorted(path for path in paths if part_of_name in os.path.basename(path))
 
 
-def _compiled(name: str) -> Path:
+def _compiled(name: str, macros: Sequence[str]) -> Path:
     """Return the shared library, compiled for this processor and kept in the user's cache."""
     source = resources.files("unas.nn").joinpath(f"{name}.c").read_bytes()
     compiler = _compiler()
+    flags = (*_FLAGS, *(f"-D{macro}" for macro in macros))
     cache_root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = cache_root / "unas" / f"{name}-{_key(source)}.so"
+    path = cache_root / "unas" / f"{name}-{_key(source, flags)}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _compile(compiler, source, path)
+        _compile(compiler, flags, source, path)
     return path
 
 
@@ -96,23 +99,22 @@ def _compiler() -> str:
     raise OSError("there is no C compiler")
 
 
-def _compile(compiler: str, source: bytes, path: Path) -> None:
+def _compile(compiler: str, flags: Sequence[str], source: bytes, path: Path) -> None:
     # Processes that start together each compile, and whichever is last replaces a whole file.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         source_path = Path(folder) / "source.c"
         library_path = Path(folder) / "library.so"
         source_path.write_bytes(source)
-        command = [compiler, *_FLAGS, "-o", str(library_path), str(source_path), *_LIBRARIES]
+        command = [compiler, *flags, "-o", str(library_path), str(source_path), *_LIBRARIES]
         subprocess.run(  # noqa: S603 - our own words
             command, check=True, capture_output=True, timeout=_COMPILE_SECONDS
         )
         os.replace(library_path, path)
 
 
-def _key(source: bytes) -> str:
+def _key(source: bytes, flags: Sequence[str]) -> str:
     """Return what another source, other flags or another kind of processor would change."""
-    flags = (flag.encode() for flag in (*_FLAGS, *_LIBRARIES))
-    texts = [source, _processor(), *flags]
+    texts = [source, _processor(), *(flag.encode() for flag in (*flags, *_LIBRARIES))]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 

@@ -1,9 +1,9 @@
 /* One node of a DARTS cell: its operations on earlier states, mixed, forward and backward.
  *
- * Images are float32, channels last. A stage is ReLU, depthwise k×k, pointwise, BatchNorm; its
- * outcome before BatchNorm is kept, and whoever reads it normalises it on the way. So every image
- * goes through a whole stage while it is in the cache of one core. Channels are padded with zeros to
- * whole vectors in all that is ours.
+ * Numbers are float32, or float64 where FLOAT64 is defined; images are channels last. A stage is
+ * ReLU, depthwise k×k, pointwise, BatchNorm; its outcome before BatchNorm is kept, and whoever reads
+ * it normalises it on the way. So every image goes through a whole stage while it is in the cache of
+ * one core. Channels are padded with zeros to whole vectors in all that is ours.
  *
  * Threads are those of PyTorch's OpenMP library. Each has images of its own (or whole operations,
  * where a hard sample leaves few images for each), so results depend on their number alone.
@@ -23,24 +23,32 @@
 #define PATIENCE 20000 /* looks at a barrier before a thread gives its core away */
 #define GROUP 7 /* operations between which threads don't wait for each other; as in node_call.py */
 
-typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int masks __attribute__((vector_size(4 * LANES)));
+#ifdef FLOAT64
+typedef double real;
+typedef long integer; /* of as many bytes */
+#else
+typedef float real;
+typedef int integer;
+#endif
+
+typedef real lanes __attribute__((vector_size(sizeof(real) * LANES), aligned(sizeof(real)), may_alias));
+typedef integer masks __attribute__((vector_size(sizeof(real) * LANES)));
 
 #define INLINE static inline __attribute__((always_inline))
 
 enum kind { IDENTITY, SEPARABLE, DILATED, POINTWISE, REDUCE, MAX_POOL, AVERAGE_POOL };
 
 struct stage {
-  const float *depthwise; /* [C][k*k] */
-  const float *pointwise; /* [C out][C in] */
-  const float *gain, *shift; /* [C], or none */
-  float *running_mean, *running_variance; /* [C], or none */
-  float *outcome; /* [rows][pixels][padded] */
-  float *sums; /* of the outcome and of its squares, [rows][2][padded] */
-  float *moments; /* mean, 1/deviation, scale and offset, [4][padded] */
-  float *slope_sums; /* of gradient·outcome and of the gradient, [rows][2][padded] */
-  float *depthwise_gradient, *pointwise_gradient; /* [threads] of them, `gradient_size` apart */
-  float *gain_gradient, *shift_gradient;
+  const real *depthwise; /* [C][k*k] */
+  const real *pointwise; /* [C out][C in] */
+  const real *gain, *shift; /* [C], or none */
+  real *running_mean, *running_variance; /* [C], or none */
+  real *outcome; /* [rows][pixels][padded] */
+  real *sums; /* of the outcome and of its squares, [rows][2][padded] */
+  real *moments; /* mean, 1/deviation, scale and offset, [4][padded] */
+  real *slope_sums; /* of gradient·outcome and of the gradient, [rows][2][padded] */
+  real *depthwise_gradient, *pointwise_gradient; /* [threads] of them, `gradient_size` apart */
+  real *gain_gradient, *shift_gradient;
 };
 
 struct operation {
@@ -48,7 +56,7 @@ struct operation {
   const long *rows; /* the images that it works on */
   long num_rows, column; /* `column` of the node's weights */
   long owner; /* the thread that has it whole; -1: threads share its rows */
-  float *input_gradient; /* [rows][pixels of the state][padded], by operation */
+  real *input_gradient; /* [rows][pixels of the state][padded], by operation */
   struct stage stages[2];
 };
 
@@ -56,15 +64,15 @@ struct node {
   long batch, channels, padded, height, width; /* of the node */
   long num_states, num_operations, num_columns, threads;
   long by_operation, wants_parameters, gradient_size;
-  const float **states;
-  float **state_gradients; /* none where nobody asks */
+  const real **states;
+  real **state_gradients; /* none where nobody asks */
   const long *state_sizes; /* height, width and channels of each */
-  const float *weights; /* [batch][columns] */
-  float *weight_gradients; /* the same, or none */
-  float *out;
-  const float *gradient;
-  float *gradient_sums; /* [batch][padded] */
-  float *gradients; /* of all parameters, [threads][gradient_size] */
+  const real *weights; /* [batch][columns] */
+  real *weight_gradients; /* the same, or none */
+  real *out;
+  const real *gradient;
+  real *gradient_sums; /* [batch][padded] */
+  real *gradients; /* of all parameters, [threads][gradient_size] */
   struct operation *operations;
 };
 
@@ -85,37 +93,37 @@ struct barrier {
 struct call {
   const struct node *node;
   struct barrier *barrier;
-  float eps, momentum;
+  real eps, momentum;
 };
 
 /* What one thread needs while it works. */
 struct room {
-  float *plane, *slope_plane; /* padded by PAD pixels on each side */
-  float *filtered, *slopes, *inner; /* whole images */
-  float *line; /* one row of a state's image */
-  float *taps, *flipped, *matrix, *transposed; /* weights in the order in which they are used */
-  float *tap_sums, *matrix_sums; /* of their gradients */
-  float *moments, *coefficients;
-  float *row_slopes; /* gradients between the stages, [rows][pixels][padded] */
+  real *plane, *slope_plane; /* padded by PAD pixels on each side */
+  real *filtered, *slopes, *inner; /* whole images */
+  real *line; /* one row of a state's image */
+  real *taps, *flipped, *matrix, *transposed; /* weights in the order in which they are used */
+  real *tap_sums, *matrix_sums; /* of their gradients */
+  real *moments, *coefficients;
+  real *row_slopes; /* gradients between the stages, [rows][pixels][padded] */
   struct barrier *barrier;
   long number, count; /* of the thread, of all */
 };
 
-INLINE lanes load(const float *at) { return *(const lanes *)at; }
-INLINE void store(float *at, lanes value) { *(lanes *)at = value; }
+INLINE lanes load(const real *at) { return *(const lanes *)at; }
+INLINE void store(real *at, lanes value) { *(lanes *)at = value; }
 INLINE lanes where(masks is_so, lanes x) { return (lanes)(is_so & (masks)x); }
 INLINE lanes positive(lanes x) { return where(~(x <= 0), x); } /* keeps what is no number */
 
-INLINE lanes load_some(const float *at, long count) {
+INLINE lanes load_some(const real *at, long count) {
   if (count >= LANES) return load(at);
   lanes value = {0};
-  memcpy(&value, at, 4 * count);
+  memcpy(&value, at, sizeof(real) * count);
   return value;
 }
 
-INLINE void store_some(float *at, lanes value, long count) {
+INLINE void store_some(real *at, lanes value, long count) {
   if (count >= LANES) store(at, value);
-  else memcpy(at, &value, 4 * count);
+  else memcpy(at, &value, sizeof(real) * count);
 }
 
 static long most(long a, long b) { return a > b ? a : b; }
@@ -126,42 +134,42 @@ static long padding_to(long channels) { return (channels + LANES - 1) / LANES * 
 
 static long plane_size(long height, long width, long padded) { return (height + 2 * PAD) * (width + 2 * PAD) * padded; }
 
-static float *inside(float *plane, long width, long padded) { return plane + (PAD * (width + 2 * PAD) + PAD) * padded; }
+static real *inside(real *plane, long width, long padded) { return plane + (PAD * (width + 2 * PAD) + PAD) * padded; }
 
-static void clear_border(float *plane, long height, long width, long padded) {
+static void clear_border(real *plane, long height, long width, long padded) {
   const long line = (width + 2 * PAD) * padded;
   const long side = PAD * padded;
-  memset(plane, 0, 4 * PAD * line);
-  memset(plane + (height + PAD) * line, 0, 4 * PAD * line);
+  memset(plane, 0, sizeof(real) * PAD * line);
+  memset(plane + (height + PAD) * line, 0, sizeof(real) * PAD * line);
   for (long y = PAD; y < height + PAD; y++) {
-    memset(plane + y * line, 0, 4 * side);
-    memset(plane + y * line + line - side, 0, 4 * side);
+    memset(plane + y * line, 0, sizeof(real) * side);
+    memset(plane + y * line + line - side, 0, sizeof(real) * side);
   }
 }
 
 /* The ReLU of an image [pixels][channels]. */
-static void fill_plane(float *plane, const float *image, long height, long width, long channels, long padded) {
+static void fill_plane(real *plane, const real *image, long height, long width, long channels, long padded) {
   clear_border(plane, height, width, padded);
   for (long y = 0; y < height; y++) {
-    float *to = inside(plane, width, padded) + y * (width + 2 * PAD) * padded;
-    const float *from = image + y * width * channels;
+    real *to = inside(plane, width, padded) + y * (width + 2 * PAD) * padded;
+    const real *from = image + y * width * channels;
     for (long x = 0; x < width; x++, to += padded, from += channels)
       for (long c = 0; c < padded; c += LANES) store(to + c, positive(load_some(from + c, channels - c)));
   }
 }
 
 /* The ReLU of a normalised outcome [pixels][padded]. */
-static void fill_plane_normalised(float *plane, const float *outcome, const float *moments, long height, long width,
+static void fill_plane_normalised(real *plane, const real *outcome, const real *moments, long height, long width,
                                   long padded) {
-  const float *scale = moments + 2 * padded;
-  const float *offset = moments + 3 * padded;
+  const real *scale = moments + 2 * padded;
+  const real *offset = moments + 3 * padded;
   clear_border(plane, height, width, padded);
   for (long c = 0; c < padded; c += LANES) {
     const lanes a = load(scale + c);
     const lanes s = load(offset + c);
     for (long y = 0; y < height; y++) {
-      float *to = inside(plane, width, padded) + y * (width + 2 * PAD) * padded + c;
-      const float *from = outcome + y * width * padded + c;
+      real *to = inside(plane, width, padded) + y * (width + 2 * PAD) * padded + c;
+      const real *from = outcome + y * width * padded + c;
       for (long x = 0; x < width; x++) store(to + x * padded, positive(load(from + x * padded) * a + s));
     }
   }
@@ -169,20 +177,20 @@ static void fill_plane_normalised(float *plane, const float *outcome, const floa
 
 /* ---- Depthwise: sums over taps, each an offset into a plane and a weight for each channel ---- */
 
-INLINE void correlate_tile(const int tile, const float *in, const long *offsets, const float *weights, long taps,
-                           const long step, const long padded, float *out) {
+INLINE void correlate_tile(const int tile, const real *in, const long *offsets, const real *weights, long taps,
+                           const long step, const long padded, real *out) {
   lanes sums[TILE];
   for (int i = 0; i < tile; i++) sums[i] = (lanes){0};
   for (long t = 0; t < taps; t++) {
     const lanes weight = load(weights + t * padded);
-    const float *at = in + offsets[t];
+    const real *at = in + offsets[t];
     for (int i = 0; i < tile; i++) sums[i] += weight * load(at + i * step);
   }
   for (int i = 0; i < tile; i++) store(out + i * padded, sums[i]);
 }
 
-INLINE void correlate_row_of(const float *in, const long *offsets, const float *weights, long taps, const long step,
-                             const long padded, float *out, long width) {
+INLINE void correlate_row_of(const real *in, const long *offsets, const real *weights, long taps, const long step,
+                             const long padded, real *out, long width) {
   for (long c = 0; c < padded; c += LANES) {
     long x = 0;
     for (; x + TILE <= width; x += TILE)
@@ -195,8 +203,8 @@ INLINE void correlate_row_of(const float *in, const long *offsets, const float *
 }
 
 /* out[x] = sum over taps of weight·in[x·step + offset], for a row of outputs `padded` apart. */
-static void correlate_row(const float *in, const long *offsets, const float *weights, long taps, long step, long padded,
-                          float *out, long width) {
+static void correlate_row(const real *in, const long *offsets, const real *weights, long taps, long step, long padded,
+                          real *out, long width) {
   if (padded == 16 && step == 16) correlate_row_of(in, offsets, weights, taps, 16, 16, out, width);
   else if (padded == 32 && step == 32) correlate_row_of(in, offsets, weights, taps, 32, 32, out, width);
   else if (padded == 64 && step == 64) correlate_row_of(in, offsets, weights, taps, 64, 64, out, width);
@@ -204,7 +212,7 @@ static void correlate_row(const float *in, const long *offsets, const float *wei
 }
 
 /* sums[t] += sum over x of slopes[x]·in[x·step + t·tap_step], for the taps of one line of a filter. */
-INLINE void line_gradient(const int kernel, const float *slopes, const float *in, const long tap_step, const long step,
+INLINE void line_gradient(const int kernel, const real *slopes, const real *in, const long tap_step, const long step,
                           const long padded, long width, lanes *sums) {
   for (long x = 0; x < width; x++) {
     const lanes slope = load(slopes + x * padded);
@@ -212,15 +220,15 @@ INLINE void line_gradient(const int kernel, const float *slopes, const float *in
   }
 }
 
-INLINE void filter_gradient_of(const int kernel, const float *slopes, long slope_line, const float *in, long in_line,
+INLINE void filter_gradient_of(const int kernel, const real *slopes, long slope_line, const real *in, long in_line,
                                const long tap_step, const long tap_line, const long step, const long padded,
-                               long height, long width, float *sums) {
+                               long height, long width, real *sums) {
   for (long c = 0; c < padded; c += LANES)
     if (kernel == 3) { /* all nine taps at once: three sums would wait for each other */
       lanes taps[9] = {0};
       for (long y = 0; y < height; y++) {
-        const float *slope_row = slopes + y * slope_line + c;
-        const float *row = in + y * in_line + c;
+        const real *slope_row = slopes + y * slope_line + c;
+        const real *row = in + y * in_line + c;
         for (long x = 0; x < width; x++) {
           const lanes slope = load(slope_row + x * padded);
           for (int ky = 0; ky < 3; ky++)
@@ -235,7 +243,7 @@ INLINE void filter_gradient_of(const int kernel, const float *slopes, long slope
         for (long y = 0; y < height; y++)
           line_gradient(kernel, slopes + y * slope_line + c, in + y * in_line + ky * tap_line + c, tap_step, step,
                         padded, width, taps);
-        float *to = sums + ky * kernel * padded + c;
+        real *to = sums + ky * kernel * padded + c;
         for (int t = 0; t < kernel; t++) store(to + t * padded, load(to + t * padded) + taps[t]);
       }
     }
@@ -245,8 +253,8 @@ INLINE void filter_gradient_of(const int kernel, const float *slopes, long slope
   filter_gradient_of(KERNEL, slopes, slope_line, in, in_line, TAP_STEP, tap_line, STEP, PADDED, height, width, sums)
 
 /* The gradient of a filter [k·k][padded], added to `sums`; `in` is where its first tap is for the first pixel. */
-static void filter_gradient(long kernel, const float *slopes, long slope_line, const float *in, long in_line,
-                            long tap_step, long tap_line, long step, long padded, long height, long width, float *sums) {
+static void filter_gradient(long kernel, const real *slopes, long slope_line, const real *in, long in_line,
+                            long tap_step, long tap_line, long step, long padded, long height, long width, real *sums) {
   const int plain = tap_step == padded && step == padded;
   switch (kernel) {
     case 3:
@@ -272,8 +280,8 @@ static void filter_gradient(long kernel, const float *slopes, long slope_line, c
 
 /* ---- Pointwise: small matrices ---- */
 
-INLINE void multiply_tile(const int tile, const int blocks, const float *rows, long row_step, const float *matrix,
-                          const long depth, const long padded, float *out, long out_step, const int adds) {
+INLINE void multiply_tile(const int tile, const int blocks, const real *rows, long row_step, const real *matrix,
+                          const long depth, const long padded, real *out, long out_step, const int adds) {
   lanes sums[TILE][2];
   for (int i = 0; i < tile; i++)
     for (int j = 0; j < blocks; j++)
@@ -288,8 +296,8 @@ INLINE void multiply_tile(const int tile, const int blocks, const float *rows, l
     for (int j = 0; j < blocks; j++) store(out + i * out_step + j * LANES, sums[i][j]);
 }
 
-INLINE void multiply_of(const float *rows, long row_step, long num_rows, const float *matrix, const long depth,
-                        const long padded, float *out, long out_step, const int adds) {
+INLINE void multiply_of(const real *rows, long row_step, long num_rows, const real *matrix, const long depth,
+                        const long padded, real *out, long out_step, const int adds) {
   long i = 0;
   for (; i + TILE <= num_rows; i += TILE) {
     long c = 0;
@@ -307,8 +315,8 @@ INLINE void multiply_of(const float *rows, long row_step, long num_rows, const f
 }
 
 /* out[i] (+)= sum over k of rows[i][k]·matrix[k]; `row_step` and `out_step` are from one to the next. */
-static void multiply(const float *rows, long row_step, long num_rows, const float *matrix, long depth, long padded,
-                     float *out, long out_step, int adds) {
+static void multiply(const real *rows, long row_step, long num_rows, const real *matrix, long depth, long padded,
+                     real *out, long out_step, int adds) {
   if (depth == 16 && padded == 16 && row_step == 16 && !adds)
     multiply_of(rows, 16, num_rows, matrix, 16, 16, out, out_step, 0);
   else if (depth == 32 && padded == 32 && row_step == 32 && !adds)
@@ -320,15 +328,15 @@ static void multiply(const float *rows, long row_step, long num_rows, const floa
 }
 
 /* sums[k] += sum over i of left[i][k]·right[i]: [left_padded][padded]. */
-static void multiply_transposed(const float *left, long left_padded, const float *right, long num_rows, long padded,
-                                float *sums) {
+static void multiply_transposed(const real *left, long left_padded, const real *right, long num_rows, long padded,
+                                real *sums) {
   for (long k = 0; k < left_padded; k += LANES)
     for (long c = 0; c < padded; c += LANES) {
       lanes block[LANES];
       for (int j = 0; j < LANES; j++) block[j] = load(sums + (k + j) * padded + c);
       for (long i = 0; i < num_rows; i++) {
         const lanes line = load(right + i * padded + c);
-        const float *factors = left + i * left_padded + k;
+        const real *factors = left + i * left_padded + k;
         for (int j = 0; j < LANES; j++) block[j] += factors[j] * line;
       }
       for (int j = 0; j < LANES; j++) store(sums + (k + j) * padded + c, block[j]);
@@ -339,7 +347,7 @@ static void multiply_transposed(const float *left, long left_padded, const float
 
 static long pixels_of(const struct node *n) { return n->height * n->width; }
 
-static void sum_squares(const float *outcome, long pixels, long padded, float *sums) {
+static void sum_squares(const real *outcome, long pixels, long padded, real *sums) {
   for (long c = 0; c < padded; c += LANES) {
     lanes total[4] = {0};
     lanes squares[4] = {0};
@@ -361,7 +369,7 @@ static void sum_squares(const float *outcome, long pixels, long padded, float *s
 }
 
 /* Mean, 1/deviation, and what a value is scaled by and then shifted by. */
-static void find_moments(const struct call *call, const struct operation *op, const struct stage *stage, float *moments,
+static void find_moments(const struct call *call, const struct operation *op, const struct stage *stage, real *moments,
                          int keeps) {
   const struct node *n = call->node;
   const double count = (double)op->num_rows * pixels_of(n);
@@ -387,12 +395,12 @@ static void find_moments(const struct call *call, const struct operation *op, co
       stage->running_variance[c] += call->momentum * (variance * count / (count - 1) - stage->running_variance[c]);
     }
   }
-  if (keeps) memcpy(stage->moments, moments, 16 * n->padded);
+  if (keeps) memcpy(stage->moments, moments, 4 * sizeof(real) * n->padded);
 }
 
 /* The gradient in an outcome is slope·[0] + outcome·[1] + [2], where `slope` is that in the normalised one. */
 static void find_coefficients(const struct call *call, const struct operation *op, const struct stage *stage,
-                              const float *row_weights, float *coefficients, int keeps) {
+                              const real *row_weights, real *coefficients, int keeps) {
   const struct node *n = call->node;
   const long padded = n->padded;
   const double count = (double)op->num_rows * pixels_of(n);
@@ -437,14 +445,14 @@ static struct shape shape_of(const struct node *n, const struct operation *op, i
 }
 
 /* Write a filter [C][k·k] as [k·k][padded]. */
-static void write_taps(const float *weights, long taps, long channels, long padded, float *to) {
-  memset(to, 0, 4 * taps * padded);
+static void write_taps(const real *weights, long taps, long channels, long padded, real *to) {
+  memset(to, 0, sizeof(real) * taps * padded);
   for (long c = 0; c < channels; c++)
     for (long t = 0; t < taps; t++) to[t * padded + c] = weights[c * taps + t];
 }
 
 /* Write a matrix [out][in] as [out][padded], or transposed as [in][padded]. */
-static void write_matrix(const float *weights, long channels, long padded, float *to, float *transposed) {
+static void write_matrix(const real *weights, long channels, long padded, real *to, real *transposed) {
   for (long o = 0; o < channels; o++) {
     for (long i = 0; i < padded; i++) to[o * padded + i] = i < channels ? weights[o * channels + i] : 0;
     for (long i = 0; i < channels; i++) transposed[i * padded + o] = weights[o * channels + i];
@@ -465,7 +473,7 @@ static void forward_offsets(const struct shape *g, long padded, long *offsets) {
 }
 
 /* Where in a plane the first tap of the first pixel is. */
-static const float *first_tap(const float *plane, const struct shape *g, long padded) {
+static const real *first_tap(const real *plane, const struct shape *g, long padded) {
   const long padding = g->dilation * (g->kernel - 1) / 2;
   return plane + (PAD - padding) * (g->line + padded);
 }
@@ -473,10 +481,10 @@ static const float *first_tap(const float *plane, const struct shape *g, long pa
 static void fill_input(const struct node *n, const struct operation *op, int s, long row, struct room *room) {
   const struct shape g = shape_of(n, op, s);
   if (s == 0) {
-    const float *image = n->states[op->state] + op->rows[row] * g.height * g.width * n->channels;
+    const real *image = n->states[op->state] + op->rows[row] * g.height * g.width * n->channels;
     fill_plane(room->plane, image, g.height, g.width, n->channels, n->padded);
   } else {
-    const float *outcome = op->stages[0].outcome + row * pixels_of(n) * n->padded;
+    const real *outcome = op->stages[0].outcome + row * pixels_of(n) * n->padded;
     fill_plane_normalised(room->plane, outcome, room->moments, g.height, g.width, n->padded);
   }
 }
@@ -490,9 +498,9 @@ static void run_stage(const struct node *n, const struct operation *op, int s, l
   write_weights(n, op, s, room);
   forward_offsets(&g, padded, offsets);
   for (long r = from; r < to; r++) {
-    float *outcome = stage->outcome + r * pixels_of(n) * padded;
+    real *outcome = stage->outcome + r * pixels_of(n) * padded;
     fill_input(n, op, s, r, room);
-    const float *in = first_tap(room->plane, &g, padded);
+    const real *in = first_tap(room->plane, &g, padded);
     for (long y = 0; y < n->height; y++) {
       correlate_row(in + y * g.stride * g.line, offsets, room->taps, g.kernel * g.kernel, g.stride * padded, padded,
                     room->filtered, n->width);
@@ -507,8 +515,8 @@ static void run_stage(const struct node *n, const struct operation *op, int s, l
 
 struct half {
   long first, count; /* of the node's channels */
-  const float *weights; /* [count][C in] */
-  float *gradient;
+  const real *weights; /* [count][C in] */
+  real *gradient;
   long shift; /* pixels down and right */
 };
 
@@ -524,33 +532,33 @@ static int halves_of(const struct node *n, const struct operation *op, const str
 static void write_halves(const struct node *n, const struct operation *op, const struct half *halves, int count,
                          struct room *room) {
   const long padded_in = padding_to(op->channels);
-  memset(room->matrix, 0, 4 * n->padded * padded_in);
-  memset(room->transposed, 0, 4 * count * n->padded * padded_in);
+  memset(room->matrix, 0, sizeof(real) * n->padded * padded_in);
+  memset(room->transposed, 0, sizeof(real) * count * n->padded * padded_in);
   for (int h = 0; h < count; h++)
     for (long o = 0; o < halves[h].count; o++)
       for (long i = 0; i < op->channels; i++) {
-        const float weight = halves[h].weights[o * op->channels + i];
+        const real weight = halves[h].weights[o * op->channels + i];
         room->matrix[(halves[h].first + o) * padded_in + i] = weight;
         room->transposed[(h * padded_in + i) * n->padded + halves[h].first + o] = weight;
       }
 }
 
 /* The ReLU of every stride-th pixel of a row from `shift` on, zeros where there is none: [width][padded in]. */
-static void fill_line(const struct node *n, const struct operation *op, const float *image, long y, long shift,
-                      float *line) {
+static void fill_line(const struct node *n, const struct operation *op, const real *image, long y, long shift,
+                      real *line) {
   const struct shape g = shape_of(n, op, 0);
   const long padded_in = padding_to(op->channels);
   const long row = y * g.stride + shift;
   for (long x = 0; x < n->width; x++) {
     const long column = x * g.stride + shift;
     const int is_inside = row < g.height && column < g.width;
-    const float *pixel = image + (row * g.width + column) * op->channels;
+    const real *pixel = image + (row * g.width + column) * op->channels;
     for (long c = 0; c < padded_in; c += LANES)
       store(line + x * padded_in + c, is_inside ? positive(load_some(pixel + c, op->channels - c)) : (lanes){0});
   }
 }
 
-static const float *image_of(const struct node *n, const struct operation *op, long row) {
+static const real *image_of(const struct node *n, const struct operation *op, long row) {
   return n->states[op->state] + op->rows[row] * n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1] * op->channels;
 }
 
@@ -562,7 +570,7 @@ static void run_pointwise(const struct node *n, const struct operation *op, long
   const int count = halves_of(n, op, room, halves);
   write_halves(n, op, halves, count, room);
   for (long r = from; r < to; r++) {
-    float *outcome = stage->outcome + r * pixels_of(n) * padded;
+    real *outcome = stage->outcome + r * pixels_of(n) * padded;
     for (long y = 0; y < n->height; y++)
       for (int h = 0; h < count; h++) {
         fill_line(n, op, image_of(n, op, r), y, halves[h].shift, room->line);
@@ -593,7 +601,7 @@ static struct window window_of(const struct shape *g, long y, long x) {
 }
 
 /* One pixel of a pooling or of the image itself; `count` channels from `image` on. */
-INLINE lanes pooled(const struct operation *op, const struct shape *g, const float *image, long y, long x,
+INLINE lanes pooled(const struct operation *op, const struct shape *g, const real *image, long y, long x,
                     long channels, long count) {
   if (op->kind == IDENTITY) return load_some(image + (y * g->width + x) * channels, count);
   const struct window w = window_of(g, y, x);
@@ -608,21 +616,21 @@ INLINE lanes pooled(const struct operation *op, const struct shape *g, const flo
       }
       else value += other;
     }
-  if (op->kind == AVERAGE_POOL) value /= (float)((w.bottom - w.top) * (w.right - w.left));
+  if (op->kind == AVERAGE_POOL) value /= (real)((w.bottom - w.top) * (w.right - w.left));
   return value;
 }
 
-INLINE void add_some(float *to, lanes value, long count) { store_some(to, load_some(to, count) + value, count); }
+INLINE void add_some(real *to, lanes value, long count) { store_some(to, load_some(to, count) + value, count); }
 
 /* Add to the gradient of an image what one pixel of a pooling passes on. */
-INLINE void pass_on(const struct operation *op, const struct shape *g, const float *image, float *gradient, long y,
+INLINE void pass_on(const struct operation *op, const struct shape *g, const real *image, real *gradient, long y,
                     long x, long channels, long count, lanes slope) {
   if (op->kind == IDENTITY) {
     add_some(gradient + (y * g->width + x) * channels, slope, count);
     return;
   }
   const struct window w = window_of(g, y, x);
-  if (op->kind == AVERAGE_POOL) slope /= (float)((w.bottom - w.top) * (w.right - w.left));
+  if (op->kind == AVERAGE_POOL) slope /= (real)((w.bottom - w.top) * (w.right - w.left));
   const lanes highest = op->kind == MAX_POOL ? pooled(op, g, image, y, x, channels, count) : (lanes){0};
   masks is_open = {0};
   is_open = ~is_open; /* of several largest pixels the first one gets it */
@@ -642,19 +650,19 @@ INLINE void pass_on(const struct operation *op, const struct shape *g, const flo
 
 /* ---- The mixture ---- */
 
-static float weight_of(const struct node *n, const struct operation *op, long row) {
+static real weight_of(const struct node *n, const struct operation *op, long row) {
   return n->weights[op->rows[row] * n->num_columns + op->column];
 }
 
 /* Add to an image of the node what an operation has made of it. */
-static void add_outcome(const struct node *n, const struct operation *op, long row, const float *moments) {
-  const float weight = weight_of(n, op, row);
+static void add_outcome(const struct node *n, const struct operation *op, long row, const real *moments) {
+  const real weight = weight_of(n, op, row);
   const long channels = n->channels;
   const long padded = n->padded;
   if (weight == 0) return;
-  float *out = n->out + op->rows[row] * pixels_of(n) * channels;
+  real *out = n->out + op->rows[row] * pixels_of(n) * channels;
   if (op->num_stages > 0) {
-    const float *outcome = op->stages[op->num_stages - 1].outcome + row * pixels_of(n) * padded;
+    const real *outcome = op->stages[op->num_stages - 1].outcome + row * pixels_of(n) * padded;
     for (long c = 0; c < padded; c += LANES) {
       const lanes a = weight * load(moments + 2 * padded + c);
       const lanes s = weight * load(moments + 3 * padded + c);
@@ -664,7 +672,7 @@ static void add_outcome(const struct node *n, const struct operation *op, long r
     return;
   }
   const struct shape g = shape_of(n, op, 0);
-  const float *image = n->states[op->state] + op->rows[row] * g.height * g.width * channels;
+  const real *image = n->states[op->state] + op->rows[row] * g.height * g.width * channels;
   for (long y = 0; y < n->height; y++)
     for (long x = 0; x < n->width; x++)
       for (long c = 0; c < channels; c += LANES) {
@@ -673,18 +681,18 @@ static void add_outcome(const struct node *n, const struct operation *op, long r
       }
 }
 
-static float total(lanes value) {
-  float sum = 0;
+static real total(lanes value) {
+  real sum = 0;
   for (int i = 0; i < LANES; i++) sum += value[i];
   return sum;
 }
 
 /* The gradient in a weight of an operation without weights: the product of its outcome and the node's gradient. */
-static float pooled_product(const struct node *n, const struct operation *op, long row) {
+static real pooled_product(const struct node *n, const struct operation *op, long row) {
   const struct shape g = shape_of(n, op, 0);
   const long channels = n->channels;
-  const float *image = n->states[op->state] + op->rows[row] * g.height * g.width * channels;
-  const float *gradient = n->gradient + op->rows[row] * pixels_of(n) * channels;
+  const real *image = n->states[op->state] + op->rows[row] * g.height * g.width * channels;
+  const real *gradient = n->gradient + op->rows[row] * pixels_of(n) * channels;
   lanes product = {0};
   for (long y = 0; y < n->height; y++)
     for (long x = 0; x < n->width; x++)
@@ -697,11 +705,11 @@ static float pooled_product(const struct node *n, const struct operation *op, lo
 
 static void pass_pooled(const struct node *n, const struct operation *op, long row) {
   const struct shape g = shape_of(n, op, 0);
-  const float weight = weight_of(n, op, row);
+  const real weight = weight_of(n, op, row);
   const long channels = n->channels;
   const long at = op->rows[row] * g.height * g.width * channels;
-  const float *gradient = n->gradient + op->rows[row] * pixels_of(n) * channels;
-  float *to = n->state_gradients[op->state];
+  const real *gradient = n->gradient + op->rows[row] * pixels_of(n) * channels;
+  real *to = n->state_gradients[op->state];
   if (!to || weight == 0) return;
   for (long y = 0; y < n->height; y++)
     for (long x = 0; x < n->width; x++)
@@ -718,9 +726,9 @@ static void sum_slopes(const struct node *n, const struct operation *op, long ro
   const struct stage *stage = &op->stages[op->num_stages - 1];
   const long padded = n->padded;
   const long channels = n->channels;
-  const float *outcome = stage->outcome + row * pixels_of(n) * padded;
-  const float *gradient = n->gradient + op->rows[row] * pixels_of(n) * channels;
-  float *sums = stage->slope_sums + 2 * row * padded;
+  const real *outcome = stage->outcome + row * pixels_of(n) * padded;
+  const real *gradient = n->gradient + op->rows[row] * pixels_of(n) * channels;
+  real *sums = stage->slope_sums + 2 * row * padded;
   for (long c = 0; c < padded; c += LANES) {
     lanes products[4] = {0};
     long i = 0;
@@ -731,17 +739,17 @@ static void sum_slopes(const struct node *n, const struct operation *op, long ro
       products[0] += load(outcome + i * padded + c) * load_some(gradient + i * channels + c, channels - c);
     store(sums + c, products[0] + products[1] + (products[2] + products[3]));
   }
-  memcpy(sums + padded, n->gradient_sums + op->rows[row] * padded, 4 * padded);
+  memcpy(sums + padded, n->gradient_sums + op->rows[row] * padded, sizeof(real) * padded);
   if (!n->weight_gradients) return;
-  const float *scale = stage->moments + 2 * padded;
-  const float *offset = stage->moments + 3 * padded;
+  const real *scale = stage->moments + 2 * padded;
+  const real *offset = stage->moments + 3 * padded;
   double product = 0;
   for (long c = 0; c < channels; c++) product += (double)scale[c] * sums[c] + (double)offset[c] * sums[padded + c];
   n->weight_gradients[op->rows[row] * n->num_columns + op->column] = product;
 }
 
 static void sum_gradient(const struct node *n, long image) {
-  const float *gradient = n->gradient + image * pixels_of(n) * n->channels;
+  const real *gradient = n->gradient + image * pixels_of(n) * n->channels;
   for (long c = 0; c < n->padded; c += LANES) {
     lanes sum = {0};
     for (long i = 0; i < pixels_of(n); i++) sum += load_some(gradient + i * n->channels + c, n->channels - c);
@@ -750,10 +758,10 @@ static void sum_gradient(const struct node *n, long image) {
 }
 
 /* Write the gradient in an outcome of the last stage, [pixels][padded]. */
-static void slopes_of_mixture(const struct node *n, const struct operation *op, long row, const float *k, float *to) {
-  const float *outcome = op->stages[op->num_stages - 1].outcome + row * pixels_of(n) * n->padded;
-  const float *gradient = n->gradient + op->rows[row] * pixels_of(n) * n->channels;
-  const float weight = weight_of(n, op, row);
+static void slopes_of_mixture(const struct node *n, const struct operation *op, long row, const real *k, real *to) {
+  const real *outcome = op->stages[op->num_stages - 1].outcome + row * pixels_of(n) * n->padded;
+  const real *gradient = n->gradient + op->rows[row] * pixels_of(n) * n->channels;
+  const real weight = weight_of(n, op, row);
   for (long c = 0; c < n->padded; c += LANES) {
     const lanes of_slope = weight * load(k + c);
     const lanes of_outcome = load(k + n->padded + c);
@@ -766,9 +774,9 @@ static void slopes_of_mixture(const struct node *n, const struct operation *op, 
 }
 
 /* The same of a first stage that a second one follows; `slopes` is the gradient in its normalised outcome. */
-static void slopes_of_stage(const struct node *n, const struct operation *op, long row, const float *k,
-                            const float *slopes, float *to) {
-  const float *outcome = op->stages[0].outcome + row * pixels_of(n) * n->padded;
+static void slopes_of_stage(const struct node *n, const struct operation *op, long row, const real *k,
+                            const real *slopes, real *to) {
+  const real *outcome = op->stages[0].outcome + row * pixels_of(n) * n->padded;
   for (long c = 0; c < n->padded; c += LANES) {
     const lanes of_slope = load(k + c);
     const lanes of_outcome = load(k + n->padded + c);
@@ -782,10 +790,10 @@ static void slopes_of_stage(const struct node *n, const struct operation *op, lo
 /* The taps that reach input pixels of one parity, as offsets into the plane of slopes, weights packed behind them. */
 struct parity {
   long taps, offsets[MAX_TAPS];
-  float *weights;
+  real *weights;
 };
 
-static void find_parity(const struct shape *g, long py, long px, const float *taps, long line, long padded,
+static void find_parity(const struct shape *g, long py, long px, const real *taps, long line, long padded,
                         struct parity *to) {
   const long padding = g->dilation * (g->kernel - 1) / 2;
   to->taps = 0;
@@ -795,16 +803,16 @@ static void find_parity(const struct shape *g, long py, long px, const float *ta
       const long x = px + padding - kx * g->dilation;
       if (y % g->stride != 0 || x % g->stride != 0) continue;
       to->offsets[to->taps] = y / g->stride * line + x / g->stride * padded;
-      memcpy(to->weights + to->taps * padded, taps + (ky * g->kernel + kx) * padded, 4 * padded);
+      memcpy(to->weights + to->taps * padded, taps + (ky * g->kernel + kx) * padded, sizeof(real) * padded);
       to->taps++;
     }
 }
 
 /* The gradient [H·W][padded] in a stage's input, after its ReLU, from the plane of slopes of its filtered images. */
-static void input_slopes(const struct node *n, const struct shape *g, struct room *room, float *to) {
+static void input_slopes(const struct node *n, const struct shape *g, struct room *room, real *to) {
   const long padded = n->padded;
   const long line = (n->width + 2 * PAD) * padded;
-  const float *slopes = inside(room->slope_plane, n->width, padded);
+  const real *slopes = inside(room->slope_plane, n->width, padded);
   struct parity parity;
   parity.weights = room->flipped;
   for (long py = 0; py < g->stride; py++)
@@ -812,15 +820,15 @@ static void input_slopes(const struct node *n, const struct shape *g, struct roo
       find_parity(g, py, px, room->taps, line, padded, &parity);
       const long width = (g->width - px + g->stride - 1) / g->stride;
       for (long y = py; y < g->height; y += g->stride) {
-        float *row = to + y * g->width * padded;
-        const float *from = slopes + y / g->stride * line;
+        real *row = to + y * g->width * padded;
+        const real *from = slopes + y / g->stride * line;
         if (g->stride == 1) {
           correlate_row(from, parity.offsets, parity.weights, parity.taps, padded, padded, row, width);
           continue;
         }
         correlate_row(from, parity.offsets, parity.weights, parity.taps, padded, padded, room->filtered, width);
         for (long x = 0; x < width; x++)
-          memcpy(row + (x * g->stride + px) * padded, room->filtered + x * padded, 4 * padded);
+          memcpy(row + (x * g->stride + px) * padded, room->filtered + x * padded, sizeof(real) * padded);
       }
     }
 }
@@ -831,7 +839,7 @@ static void add_weight_gradients(const struct node *n, const struct operation *o
   const long padded = n->padded;
   const long line = (n->width + 2 * PAD) * padded;
   fill_input(n, op, s, row, room);
-  const float *in = first_tap(room->plane, g, padded);
+  const real *in = first_tap(room->plane, g, padded);
   for (long y = 0; y < n->height; y++)
     correlate_row(in + y * g->stride * g->line, offsets, room->taps, g->kernel * g->kernel, g->stride * padded, padded,
                   room->filtered + y * n->width * padded, n->width);
@@ -842,11 +850,11 @@ static void add_weight_gradients(const struct node *n, const struct operation *o
 }
 
 /* Add the gradient behind a ReLU, [pixels][padded], to that of a state's image; or write it for later. */
-static void pass_to_state(const struct node *n, const struct operation *op, long row, const float *slopes) {
+static void pass_to_state(const struct node *n, const struct operation *op, long row, const real *slopes) {
   const long size = n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1];
   const long at = op->rows[row] * size * n->channels;
-  const float *image = n->states[op->state] + at;
-  float *to = n->by_operation ? op->input_gradient + row * size * n->padded : n->state_gradients[op->state] + at;
+  const real *image = n->states[op->state] + at;
+  real *to = n->by_operation ? op->input_gradient + row * size * n->padded : n->state_gradients[op->state] + at;
   for (long i = 0; i < size; i++)
     for (long c = 0; c < n->padded; c += LANES) {
       const lanes value = load_some(image + i * n->channels + c, n->channels - c);
@@ -857,11 +865,11 @@ static void pass_to_state(const struct node *n, const struct operation *op, long
 }
 
 /* Keep the gradient in the normalised outcome of the first stage, and what its BatchNorm needs of it. */
-static void pass_to_first_stage(const struct node *n, const struct operation *op, long row, const float *slopes,
-                                const float *moments, float *to) {
+static void pass_to_first_stage(const struct node *n, const struct operation *op, long row, const real *slopes,
+                                const real *moments, real *to) {
   const long padded = n->padded;
-  const float *outcome = op->stages[0].outcome + row * pixels_of(n) * padded;
-  float *sums = op->stages[0].slope_sums + 2 * row * padded;
+  const real *outcome = op->stages[0].outcome + row * pixels_of(n) * padded;
+  real *sums = op->stages[0].slope_sums + 2 * row * padded;
   for (long c = 0; c < padded; c += LANES) {
     const lanes a = load(moments + 2 * padded + c);
     const lanes s = load(moments + 3 * padded + c);
@@ -900,12 +908,12 @@ static void stage_backward(const struct node *n, const struct operation *op, int
   long offsets[MAX_TAPS];
   write_weights(n, op, s, room);
   forward_offsets(&g, padded, offsets);
-  memset(room->tap_sums, 0, 4 * g.kernel * g.kernel * padded);
-  memset(room->matrix_sums, 0, 4 * padded * padded);
+  memset(room->tap_sums, 0, sizeof(real) * g.kernel * g.kernel * padded);
+  memset(room->matrix_sums, 0, sizeof(real) * padded * padded);
   clear_border(room->slope_plane, n->height, n->width, padded);
-  if (s == 1) memcpy(room->moments, op->stages[0].moments, 16 * padded);
+  if (s == 1) memcpy(room->moments, op->stages[0].moments, 4 * sizeof(real) * padded);
   for (long r = from; r < to; r++) {
-    float *kept = room->row_slopes + (r - from) * size;
+    real *kept = room->row_slopes + (r - from) * size;
     if (is_last) slopes_of_mixture(n, op, r, room->coefficients, room->slopes);
     else slopes_of_stage(n, op, r, room->coefficients, kept, room->slopes);
     for (long y = 0; y < n->height; y++)
@@ -921,16 +929,16 @@ static void stage_backward(const struct node *n, const struct operation *op, int
 }
 
 /* Where the gradient in a state's image goes: to it, or to memory of the operation's own. */
-static float *gradient_of_image(const struct node *n, const struct operation *op, long row) {
+static real *gradient_of_image(const struct node *n, const struct operation *op, long row) {
   const long size = n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1];
   if (n->by_operation) return op->input_gradient + row * size * n->padded;
-  float *gradients = n->state_gradients[op->state];
+  real *gradients = n->state_gradients[op->state];
   return gradients ? gradients + op->rows[row] * size * op->channels : NULL;
 }
 
 /* Pass the slopes of a row of the node on to the pixels that a half has seen. */
-static void pass_line(const struct node *n, const struct operation *op, const float *image, float *gradient, long y,
-                      long shift, const float *slopes) {
+static void pass_line(const struct node *n, const struct operation *op, const real *image, real *gradient, long y,
+                      long shift, const real *slopes) {
   const struct shape g = shape_of(n, op, 0);
   const long padded_in = padding_to(op->channels);
   const long step = n->by_operation ? padded_in : op->channels;
@@ -954,16 +962,16 @@ static void pointwise_backward(const struct node *n, const struct operation *op,
   struct half halves[2];
   const int count = halves_of(n, op, room, halves);
   write_halves(n, op, halves, count, room);
-  memset(room->matrix_sums, 0, 4 * count * padded * padded_in);
+  memset(room->matrix_sums, 0, sizeof(real) * count * padded * padded_in);
   for (long r = from; r < to; r++) {
-    float *gradient = gradient_of_image(n, op, r);
-    const float *image = image_of(n, op, r);
+    real *gradient = gradient_of_image(n, op, r);
+    const real *image = image_of(n, op, r);
     if (n->by_operation)
-      memset(gradient, 0, 4 * n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1] * padded_in);
+      memset(gradient, 0, sizeof(real) * n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1] * padded_in);
     slopes_of_mixture(n, op, r, room->coefficients, room->slopes);
     for (long y = 0; y < n->height; y++)
       for (int h = 0; h < count; h++) {
-        const float *slopes = room->slopes + y * n->width * padded;
+        const real *slopes = room->slopes + y * n->width * padded;
         if (n->wants_parameters) {
           fill_line(n, op, image, y, halves[h].shift, room->line);
           multiply_transposed(room->line, padded_in, slopes, n->width, padded, room->matrix_sums + h * padded_in * padded);
@@ -989,11 +997,11 @@ static void part_backward(const struct node *n, const struct operation *op, int 
 
 /* ---- Threads ---- */
 
-static _Thread_local float *space;
+static _Thread_local real *space;
 static _Thread_local size_t space_size;
 
-static float *take(float **from, long count) {
-  float *taken = *from;
+static real *take(real **from, long count) {
+  real *taken = *from;
   *from += (count + LANES - 1) / LANES * LANES;
   return taken;
 }
@@ -1022,11 +1030,11 @@ static struct room open_room(const struct call *call, long rows) {
   const long all = 2 * plane + 3 * image + 3 * taps + 3 * matrix + line + 8 * padded + rows * pixels_of(n) * padded + 16 * LANES;
   if (space_size < (size_t)all) {
     free(space);
-    space = aligned_alloc(64, (4 * all + 63) / 64 * 64);
+    space = aligned_alloc(64, (sizeof(real) * all + 63) / 64 * 64);
     if (!space) abort();
     space_size = all;
   }
-  float *free_space = space;
+  real *free_space = space;
   struct room room = {.barrier = call->barrier, .number = number_here(), .count = threads_here()};
   room.plane = take(&free_space, plane);
   room.slope_plane = take(&free_space, plane);
@@ -1091,7 +1099,7 @@ static long end_of_group(const struct node *n, long first) {
 static void add_by_image(const struct node *n, long from, long to) {
   for (long e = 0; e < n->num_operations; e++) {
     const struct operation *op = &n->operations[e];
-    const float *moments = op->num_stages ? op->stages[op->num_stages - 1].moments : NULL;
+    const real *moments = op->num_stages ? op->stages[op->num_stages - 1].moments : NULL;
     for (long r = 0; r < op->num_rows; r++)
       if (op->rows[r] >= from && op->rows[r] < to) add_outcome(n, op, r, moments);
   }
@@ -1126,7 +1134,7 @@ static void forward_thread(void *argument) {
   const long from = n->batch * room.number / room.count;
   const long to = n->batch * (room.number + 1) / room.count;
   const long size = pixels_of(n) * n->channels;
-  memset(n->out + from * size, 0, 4 * (to - from) * size);
+  memset(n->out + from * size, 0, sizeof(real) * (to - from) * size);
   for (long e = 0; e < n->num_operations; e = end_of_group(n, e)) forward_group(call, &room, e, end_of_group(n, e));
   if (!n->by_operation) return;
   wait_all(&room);
@@ -1144,7 +1152,7 @@ static void add_partial_gradients(const struct node *n, const struct room *room)
   const long from = n->gradient_size * room->number / room->count;
   const long to = n->gradient_size * (room->number + 1) / room->count;
   for (long t = 1; t < room->count; t++) {
-    const float *partial = n->gradients + t * n->gradient_size;
+    const real *partial = n->gradients + t * n->gradient_size;
     for (long i = from; i < to; i++) n->gradients[i] += partial[i];
   }
 }
@@ -1154,7 +1162,7 @@ static void pass_by_image(const struct node *n, long from, long to) {
   for (long e = 0; e < n->num_operations; e++) {
     const struct operation *op = &n->operations[e];
     const long size = n->state_sizes[3 * op->state] * n->state_sizes[3 * op->state + 1];
-    float *gradient = n->state_gradients[op->state];
+    real *gradient = n->state_gradients[op->state];
     for (long r = 0; r < op->num_rows; r++) {
       const long image = op->rows[r];
       if (image < from || image >= to) continue;
@@ -1170,7 +1178,7 @@ static void pass_by_image(const struct node *n, long from, long to) {
 
 static void backward_group(const struct call *call, struct room *room, long first, long end) {
   const struct node *n = call->node;
-  float *row_slopes = room->row_slopes;
+  real *row_slopes = room->row_slopes;
   for (long e = first; e < end; e++) {
     const struct operation *op = &n->operations[e];
     const struct share share = share_of(op, room);
@@ -1179,7 +1187,7 @@ static void backward_group(const struct call *call, struct room *room, long firs
       else if (!n->by_operation) pooled_backward(n, op, r);
   }
   for (int back = 0; back < 2; back++) { /* the last stages, then those before them */
-    float *kept = row_slopes;
+    real *kept = row_slopes;
     wait_all(room);
     for (long e = first; e < end; e++) {
       const struct operation *op = &n->operations[e];
@@ -1218,7 +1226,7 @@ static void backward_thread(void *argument) {
   const long to = n->batch * (room.number + 1) / room.count;
   for (long j = 0; j < n->num_states; j++) {
     const long size = n->state_sizes[3 * j] * n->state_sizes[3 * j + 1] * n->state_sizes[3 * j + 2];
-    if (n->state_gradients[j]) memset(n->state_gradients[j] + from * size, 0, 4 * (to - from) * size);
+    if (n->state_gradients[j]) memset(n->state_gradients[j] + from * size, 0, sizeof(real) * (to - from) * size);
   }
   for (long b = from; b < to; b++) sum_gradient(n, b);
   wait_all(&room);
@@ -1230,7 +1238,7 @@ static void backward_thread(void *argument) {
 
 static void run(void (*thread)(void *), struct node *n, double eps, double momentum) {
   struct barrier barrier = {0, 0};
-  struct call call = {n, &barrier, (float)eps, (float)momentum};
+  struct call call = {n, &barrier, (real)eps, (real)momentum};
   if (run_parallel && n->threads > 1) run_parallel(thread, &call, n->threads, 0);
   else thread(&call);
 }

@@ -60,13 +60,14 @@ class NativeNode:
         return (
             self.is_as_built
             and self.table.channels <= _MAX_CHANNELS
-            and all(_is_plain(tensor) for tensor in (*states, weights))
+            and all(_is_on_cpu(tensor, weights.dtype) for tensor in (*states, weights))
+            and self.table.is_of(weights.dtype)
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
             and not torch._C._functorch.maybe_current_level()
             and not torch._C._len_torch_dispatch_stack()  # who counts operations must see them
             and self._uses_batch_statistics()
-            and kernels() is not None
+            and kernels(weights.dtype) is not None
         )
 
     @property
@@ -133,8 +134,8 @@ class NativeLayer(NativeNode):
         return self([images], weights, None)
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
+def _is_on_cpu(tensor: Tensor, dtype: torch.dtype) -> bool:
+    return tensor.device.type == "cpu" and tensor.dtype == dtype
 
 
 def _any_requires_grad(*tensors: Tensor) -> bool:

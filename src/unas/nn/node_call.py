@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,14 +28,17 @@ from unas.nn.node_table import (
 )
 
 GROUP = 7  # as in node.c
+_MACROS: Mapping[torch.dtype, Sequence[str]] = {torch.float32: (), torch.float64: ("FLOAT64",)}
 # From so many rows a thread on, threads share an operation's rows, and wait for each other.
 _ROWS_TO_SHARE = 4
 
 
 @cache
-def kernels() -> ctypes.CDLL | None:
-    """Return node.c, ready to run; None where it can't be had."""
-    node_c = kernels_of("node")
+def kernels(dtype: torch.dtype = torch.float32) -> ctypes.CDLL | None:
+    """Return node.c for numbers of a type, ready to run; None where it can't be had."""
+    if dtype not in _MACROS:
+        return None
+    node_c = kernels_of("node", *_MACROS[dtype])
     if node_c is None:
         return None
     functions = openmp()
@@ -62,6 +65,7 @@ class NodeCall:
         self.node = node
         self.threads = torch.get_num_threads()
         self.batch = states[0].shape[0]
+        self.dtype = states[0].dtype
         sizes = [(*state.shape[2:], state.shape[1]) for state in states]
         self.state_sizes = np.array(sizes, np.int64)
         height, width = states[-1].shape[2:]
@@ -129,7 +133,8 @@ class NodeCall:
         self._set_parameters(parameters)
         self._set_statistics()
         self._reserve(keeps=keeps)
-        out = torch.empty(self.batch, self.height, self.width, self.node.channels)
+        shape = (self.batch, self.height, self.width, self.node.channels)
+        out = torch.empty(shape, dtype=self.dtype)
         self._run("unas_node_forward", states, weights, out=out)
         return out.permute(0, 3, 1, 2)
 
@@ -170,16 +175,17 @@ class NodeCall:
                 outcomes += num_rows * image
                 sums += (4 * num_rows + 4) * padded
             largest = max(largest, outcomes)
-        self.outcomes: Lease = lease(largest)
-        self.sums = torch.empty(sums)
+        self.outcomes: Lease = lease(largest, self.dtype)
+        self.sums = torch.empty(sums, dtype=self.dtype)
+        size = self.dtype.itemsize
         for e, stage, outcome, place in places:
             row = self.table[e]
             num_rows = int(row[COLUMN["num_rows"]])
-            row[stage_column(stage, "outcome")] = self.outcomes.address + 4 * outcome
-            address = self.sums.data_ptr() + 4 * place
+            row[stage_column(stage, "outcome")] = self.outcomes.address + size * outcome
+            address = self.sums.data_ptr() + size * place
             row[stage_column(stage, "sums")] = address
-            row[stage_column(stage, "slope_sums")] = address + 8 * num_rows * padded
-            row[stage_column(stage, "moments")] = address + 16 * num_rows * padded
+            row[stage_column(stage, "slope_sums")] = address + 2 * size * num_rows * padded
+            row[stage_column(stage, "moments")] = address + 4 * size * num_rows * padded
 
     def backward(
         self,
@@ -198,7 +204,7 @@ class NodeCall:
         weight_gradient = torch.zeros_like(weights) if wants.weights else None
         parameter_gradients, of_threads = self._parameter_gradients(parameters, wants.parameters)
         input_gradients = self._reserve_input_gradients()
-        sums = torch.empty(self.batch, node.padded)
+        sums = torch.empty(self.batch, node.padded, dtype=self.dtype)
         addresses = np.array([_address(tensor) for tensor in state_gradients], np.int64)
         self._run(
             "unas_node_backward",
@@ -225,7 +231,7 @@ class NodeCall:
             return [None] * len(parameters), None
         total = sum(parameter.numel() for parameter in parameters)
         make = torch.zeros if self.by_operation else torch.empty
-        of_threads = make(self.threads, total)
+        of_threads = make(self.threads, total, dtype=self.dtype)
         # Those of BatchNorm are written once, for all threads.
         of_threads[1:] = 0
         gradients: list[Tensor | None] = []
@@ -248,8 +254,9 @@ class NodeCall:
         counts = self.table[:, COLUMN["num_rows"]] * sizes[self.table[:, COLUMN["state"]]]
         counts[self.table[:, COLUMN["num_stages"]] == 0] = 0
         ends = counts.cumsum()
-        memory = lease(int(ends[-1]))
-        self.table[:, COLUMN["input_gradient"]] = memory.address + 4 * (ends - counts)
+        memory = lease(int(ends[-1]), self.dtype)
+        begins = self.dtype.itemsize * (ends - counts)
+        self.table[:, COLUMN["input_gradient"]] = memory.address + begins
         return memory
 
     def _run(
@@ -281,7 +288,7 @@ class NodeCall:
         numbers = np.zeros(len(NODE), np.int64)
         for name, value in values.items():
             numbers[COLUMN_OF_NODE[name]] = _address(value) if not isinstance(value, int) else value
-        node_c = kernels()
+        node_c = kernels(self.dtype)
         assert node_c is not None  # noqa: S101 - `runs` has asked
         node_c[function](
             ctypes.c_void_p(numbers.ctypes.data),

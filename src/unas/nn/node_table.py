@@ -5,11 +5,12 @@ Each member of a structure has eight bytes, so that an operation is a row of int
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from unas.nn.ops import DilatedConv, FactorizedReduce, ReLUConvBN, SeparableConv
@@ -160,11 +161,19 @@ class NodeTable:
         eps, momentum = self.eps, self.momentum
         return all(norm.eps == eps and norm.momentum == momentum for norm in self.norms)
 
+    def is_of(self, dtype: torch.dtype) -> bool:
+        """Return whether all parameters and running statistics are of a type."""
+        parameters = (each.tensor for each in self.every_parameter())
+        means = (norm.running_mean for norm in self.norms)
+        tensors = (*parameters, *means)
+        return all(tensor is None or tensor.dtype == dtype for tensor in tensors)
+
     @property
     def has_plain_parameters(self) -> bool:
         """Whether each weight is a parameter; one that is parametrised or pruned is computed."""
+        return all(each.name in each.module._parameters for each in self.every_parameter())
+
+    def every_parameter(self) -> Iterator[NodeParameter]:
+        """Yield the parameters of all operations."""
         for operation in self.operations:
-            for parameter in operation.parameters:
-                if parameter.name not in parameter.module._parameters:
-                    return False
-        return True
+            yield from operation.parameters
