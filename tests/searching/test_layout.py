@@ -126,13 +126,31 @@ def test_a_resumed_search_computes_with_the_layout_that_was_tried(
     assert set(model.strides) == {expected_image.stride()}
 
 
+def test_larger_images_are_tried_anew_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    search = build()
+    monkeypatch.setattr("unas.searching.step.settle_layout", lambda *_: tried.append(search.steps))
+    x, y, x_val, y_val = batch(0)
+    small, small_val = x[..., :4, :4], x_val[..., :4, :4]
+    search.warm_up(small, y)
+    search(small, y, small_val, y_val)
+    search.warm_up(x, y)
+    search(x, y, x_val, y_val)
+    search.warm_up(small, y)
+    assert tried == [0, 2]
+    resumed = build()
+    resumed.load_state_dict(search.state_dict())
+    resumed.warm_up(x, y)
+    assert tried == [0, 2]
+
+
 def test_state_of_before_there_was_a_trial_and_of_no_layout() -> None:
     search = build()
     search.warm_up(*batch(0)[:2])
     state = search.state_dict()
     with pytest.raises(ValueError, match="layout 'sideways'"):
         build().load_state_dict({**state, "layout": "sideways"})
-    del state["layout"]
+    del state["layout"], state["most_pixels"]
     resumed = build()
     resumed.load_state_dict(state)
     assert isinstance(resumed.supernet, ModuleSupernet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unas.common.registry import Registry
 from unas.data._augment import Augmentation, augment, normalise
+from unas.data._growing import SmallImages
 from unas.data._images_in_memory import ImagesInMemory
 from unas.data._record import DataRecord
 from unas.data._size import DataSize
@@ -35,6 +36,7 @@ __all__ = [
     "ImageSet",
     "ImagesInMemory",
     "Normalisation",
+    "SmallImages",
     "augment",
     "evaluation_batches",
     "get",

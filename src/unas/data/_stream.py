@@ -16,6 +16,7 @@ from unas.compute.ranks import ONE_PROCESS, Ranks
 from unas.compute.seeds import generator_for
 from unas.data._augment import Augmentation, Decisions, apply, draw, normalise
 from unas.data._crops import draw_crops
+from unas.data._growing import SmallImages
 from unas.data.base import ImageSet, Normalisation, PendingBatch
 
 
@@ -37,6 +38,7 @@ class BatchStream:
         seed: the run's seed.
         stream: the stream's name; streams of different names are independent.
         ranks: who shares the global batch, and which rows are this rank's.
+        small: which epochs have smaller images, made of the augmented ones; None: none have.
 
     Raises:
         UserError: there are not enough images for one batch.
@@ -52,6 +54,7 @@ class BatchStream:
         seed: int,
         stream: str,
         ranks: Ranks = ONE_PROCESS,
+        small: SmallImages | None = None,
     ) -> None:
         _check_batch_size(batch_size, ranks.size, stream, len(image_set))
         self.image_set = image_set
@@ -62,6 +65,7 @@ class BatchStream:
         self._normalisation = normalisation
         self._seed = seed
         self._stream = stream
+        self._small = small
         self._start = ranks.rank * batch_size
         self._stop = self._start + batch_size
         # The order of the newest epoch is kept only to save time.
@@ -83,7 +87,10 @@ class BatchStream:
         reading, decisions = pending.pop(step)
         images, labels = reading.result()
         mean, std = self._normalisation.mean, self._normalisation.std
-        return apply(images, self._augmentation, decisions, mean, std), labels
+        images = apply(images, self._augmentation, decisions, mean, std)
+        if self._small is not None and step < self._small.epochs * self.steps_per_epoch:
+            images = self._small.of(images)
+        return images, labels
 
     def _begin(self, step: int) -> tuple[PendingBatch, Decisions]:
         """Begin to read the images of a batch, and draw what happens to them."""

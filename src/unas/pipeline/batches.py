@@ -40,6 +40,7 @@ def search_streams(
         seed=config.seed,
         stream="search/train",
         ranks=ranks,
+        small=search.small_images,
     )
     validation_stream = BatchStream(
         validation,

@@ -59,12 +59,23 @@ def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:
         term.check(config.space)
     validation = validation_count(data.train, search.validation_fraction)
     images = count_searched(config, data.train)
+    _check_small_side(search.small_side, data)
     _check_batch("search", search.batch_size, images, "training", ranks)
     if config.choosing.finalists:
         _check_batch("training", config.training.batch_size, images, "finalists' training", ranks)
     _check_batch("search", search.batch_size, validation, "validation", ranks)
     _check_architectures(search.num_architectures(search.batch_size), search.batch_size, ranks)
     _check_comparison(search, images // search.batch_size)
+
+
+def _check_small_side(side: int, data: DataSize) -> None:
+    """Refuse smaller images that aren't smaller."""
+    _, height, width = data.image_shape
+    if side >= min(height, width):
+        raise UserError(
+            f"search.small_side is {side}, but the images have {height}×{width} pixels; make it "
+            f"less than {min(height, width)}, or leave it and search.small_epochs out"
+        )
 
 
 def _check_comparison(search: SearchConfig, steps_per_epoch: int) -> None:

@@ -91,19 +91,23 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     smaller = sizes(batch, search.num_architectures(batch))
     tried = tried_sizes(make, smaller, runtime)
     estimate = extended(tried, batch * divisor)
+    alone = 1.0
     if policy and (total > policy or search.settling_steps):
         # Small steps tell how much less those of the weights alone take.
         make_alone = _steps(config, data, runtime, _weights_alone)
-        alone = _tried(make_alone, smaller[0], runtime).seconds / tried[0].seconds
-        mean = _mean_step(min(alone, 1.0), total, policy, search.settling_steps)
-        estimate = replace(estimate, seconds=mean * estimate.seconds)
+        alone = min(_tried(make_alone, smaller[0], runtime).seconds / tried[0].seconds, 1.0)
+    saved = 0.0
+    if search.small_images:
+        saved = search.small_epochs * epoch * (1 - search.small_images.area_of(data.image_shape))
+    mean = _mean_step(alone, total, policy, search.settling_steps, saved)
+    estimate = replace(estimate, seconds=mean * estimate.seconds)
     if divisor == 1:
         return estimate
     _, height, width = data.image_shape
     return replace(estimate, tried=f"{estimate.tried} of {height}×{width}")
 
 
-def _mean_step(alone: float, total: int, policy: int, settling: int) -> float:
+def _mean_step(alone: float, total: int, policy: int, settling: int, saved: float) -> float:
     """Return what a step takes on average, as a share of one that updates weights and policy.
 
     Args:
@@ -112,8 +116,9 @@ def _mean_step(alone: float, total: int, policy: int, settling: int) -> float:
         total: how many steps there are.
         policy: in how many of them the policy learns.
         settling: in how many of these the weights rest.
+        saved: how many steps of the weights alone take as long as smaller images save.
     """
-    return ((total - policy) * alone + (policy - settling) + settling * (1 - alone)) / total
+    return ((total - policy - saved) * alone + (policy - settling) + settling * (1 - alone)) / total
 
 
 def _handy(config: Config, data: DataSize) -> tuple[DataSize, int]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -143,8 +144,10 @@ class _Trial:
         """Run a supernet under a relaxed and a hard sample, and backward where there are values."""
         search = self.config.search
         share = search.batch_size // search.num_architectures(search.batch_size)
-        images = self._images(ARCHITECTURES * min(share, 2)).to(device)
-        for sample in self._samples(device):
+        batches = [self._images(ARCHITECTURES * min(share, 2)).to(device)]
+        if search.small_images:
+            batches.append(search.small_images.of(batches[0]))
+        for images, sample in product(batches, self._samples(device)):
             with one_line(f"{self.name} can't take {list(images.shape)}", self._hint()):
                 with self.runtime.autocast():
                     logits = supernet(images, sample)

@@ -13,6 +13,8 @@ def short_search(
     augmentation: Augmentation,
     *,
     epochs: int = 1,
+    small_epochs: int = 0,
+    small_side: int = 0,
     policy_every: int = 4,
     settling_steps: int = 0,
     architectures: int = 1,
@@ -29,6 +31,8 @@ def short_search(
         warm_up_epochs: epochs that train the weights alone.
         augmentation: of the training images.
         epochs: epochs that train the policy too.
+        small_epochs: how many epochs of the warm-up see smaller images.
+        small_side: the shorter side of these.
         policy_every: the steps of these from one update of the policy to the next.
         settling_steps: updates of the policy at the end, in which the weights rest.
         architectures: how many share a batch. One is the fastest for the modules of a user's model;
@@ -39,6 +43,8 @@ def short_search(
     return SearchConfig(
         warm_up_epochs=warm_up_epochs,
         epochs=epochs,
+        small_epochs=small_epochs,
+        small_side=small_side,
         batch_size=64,
         architectures_per_batch=architectures,
         validation_fraction=0.5,

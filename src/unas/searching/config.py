@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from unas.common.errors import UserError
-from unas.data import Augmentation
+from unas.data import Augmentation, SmallImages
 from unas.estimators import Estimator
 from unas.estimators.reinforce_loo import ReinforceLeaveOneOut
 from unas.objectives import Objective, Term
@@ -61,6 +61,9 @@ class SearchConfig:
     Args:
         warm_up_epochs: epochs at the start that train the weights alone.
         epochs: epochs that train the policy and the weights.
+        small_epochs: how many epochs of the warm-up, its first ones, see smaller images, whose
+            steps are faster (progressive resizing; Howard 2018, arXiv 2104.00298 section 4).
+        small_side: the shorter side of these images, in pixels.
         batch_size: training images a step, and as many validation images.
         architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an
             image.
@@ -102,6 +105,8 @@ class SearchConfig:
 
     warm_up_epochs: int = 15
     epochs: int = 85
+    small_epochs: int = 0
+    small_side: int = 0
     batch_size: int = 128
     architectures_per_batch: int = 0
     validation_fraction: float = 0.1
@@ -127,6 +132,8 @@ class SearchConfig:
         for name in (
             "warm_up_epochs",
             "epochs",
+            "small_epochs",
+            "small_side",
             "architectures_per_batch",
             "settling_steps",
             "max_skipped",
@@ -139,6 +146,16 @@ class SearchConfig:
         self._require(0 <= self.average < 1, "average", "be 0 or more, and less than 1")
         fraction = self.validation_fraction
         self._require(0 < fraction < 1, "validation_fraction", "be between 0 and 1")
+        self._require(
+            self.small_epochs <= self.warm_up_epochs,
+            "small_epochs",
+            f"be {self.warm_up_epochs} or less, the epochs of the warm-up",
+        )
+        if bool(self.small_epochs) != bool(self.small_side):
+            raise UserError(
+                f"search.small_epochs is {self.small_epochs}, and search.small_side "
+                f"{self.small_side}; give both, or neither"
+            )
         if self.architectures_per_batch:
             divides = self.batch_size % self.architectures_per_batch == 0
             what = f"divide search.batch_size {self.batch_size}"
@@ -196,6 +213,11 @@ class SearchConfig:
         if self.schedule == "whole":
             return steps / total_steps
         return since_warm_up / (total_steps - (steps - since_warm_up))
+
+    @property
+    def small_images(self) -> SmallImages | None:
+        """Which epochs see smaller images; None: none do."""
+        return SmallImages(self.small_side, self.small_epochs) if self.small_epochs else None
 
     def num_architectures(self, batch: int) -> int:
         """Return G for a batch of so many images."""

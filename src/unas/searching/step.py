@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -106,6 +107,7 @@ class SearchStep:
         self.steps_since_warm_up = 0
         self.policy_norm: float | None = None
         self.weight_norm: float | None = None
+        self._most_pixels = 0
 
     def __call__(self, x: Images, y: Labels, x_val: Images, y_val: Labels) -> dict[str, float]:
         """Update the policy on both batches, then the weights on the training batch.
@@ -257,10 +259,13 @@ class SearchStep:
         return losses.mean()
 
     def _settle_layout(self, x: Images, y: Labels) -> None:
-        """Before the first step, let a user's model on a CPU try both layouts of the images."""
-        is_new = self.steps == 0 and self.runtime.device.type == "cpu"
-        if is_new and isinstance(self.supernet, ModuleSupernet):
-            with self.losses.noise(self.seed, 0):
+        """Let a user's model on a CPU try both layouts of images that are larger than before."""
+        pixels = x.shape[-2] * x.shape[-1]
+        if pixels <= self._most_pixels:
+            return
+        self._most_pixels = pixels
+        if self.runtime.device.type == "cpu" and isinstance(self.supernet, ModuleSupernet):
+            with self.losses.noise(self.seed, self.steps):
                 settle_layout(self.supernet, partial(self._try_once, x, y), self.ranks)
             self._share_layout()
 
@@ -322,6 +327,7 @@ class SearchStep:
         return {
             "supernet": self.supernet.state_dict(),
             "layout": layout,
+            "most_pixels": self._most_pixels,
             "recomputes": self.runtime.recomputes,
             "average": self.average and self.average.state_dict(),
             "policy": self.policy.state_dict(),
@@ -340,6 +346,8 @@ class SearchStep:
         if isinstance(self.supernet, ModuleSupernet):
             # Searches of before there was a trial took the images as they came.
             self.supernet.set_layout(state.get("layout"))
+        # Of a search of before there were smaller images, all are of one size.
+        self._most_pixels = whole(state.get("most_pixels", sys.maxsize))
         if self.average is not None:
             load_weights(self.average, state["average"])
             self._share_layout()
