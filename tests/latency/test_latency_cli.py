@@ -159,6 +159,19 @@ def test_budgets_that_are_met_are_exit_code_0_and_others_1(
         assert [verdict["passed"] for verdict in verdicts] == [True, False]
 
 
+@pytest.mark.parametrize("verb", ["measure", "check"])
+def test_a_place_that_is_none_is_told_before_anything_is_measured(
+    verb: str, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["latency", verb, model, "--json", f"{model}/figures.json", "--samples", "6"]
+    if verb == "check":
+        words += ["--budget", "macs<=1"]
+    assert exit_code(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "model.onnx" in printed.err
+
+
 def test_a_real_process_ends_with_1(model: str, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "unas", "latency", "check", model, "--budget", "macs<=1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)

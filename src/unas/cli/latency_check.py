@@ -15,6 +15,7 @@ from unas.cli.options import CheckOptions
 from unas.cli.words import parse
 from unas.common.documents import write_json
 from unas.common.errors import UserError
+from unas.common.files import make_directory
 
 
 def check(command: Command, words: Sequence[str]) -> int:
@@ -24,6 +25,8 @@ def check(command: Command, words: Sequence[str]) -> int:
         UserError: a word is wrong, or something can't be measured here.
     """
     name, options = parse(command, CheckOptions(), words)
+    if options.json is not None:
+        make_directory(Path(options.json).parent)  # before it is measured
     file = file_of(name)
     if file is None:
         raise UserError(f"{name} is no ONNX file and no run with one; export the network first")

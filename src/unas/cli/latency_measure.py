@@ -21,6 +21,7 @@ from unas.cli.options import MeasureOptions
 from unas.cli.output import print_rows
 from unas.cli.words import require_no_more, take, take_name
 from unas.common.documents import write_json
+from unas.common.files import make_directory
 from unas.latency import Fingerprint, Latency, measure_file
 from unas.latency import measure as measure_network
 from unas.latency.backends import Backend
@@ -49,6 +50,8 @@ def measure(command: Command, words: Sequence[str]) -> None:
     """
     options, words = take(MeasureOptions(), words)
     name, words = take_name(command, words)
+    if options.json is not None:
+        make_directory(Path(options.json).parent)  # before it is measured
     file = file_of(name)
     if file is None:
         size, words = take(NetworkSize(default_network(name)), words)
