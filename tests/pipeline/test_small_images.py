@@ -22,6 +22,7 @@ from unas.pipeline.checks import check
 from unas.pipeline.estimate import Size, of_search
 from unas.pipeline.trial import try_out
 from unas.runs.names import GENOTYPE, METRICS
+from unas.searching import loop
 from unas.searching.config import SearchConfig
 from unas.spaces.module import ModuleSpace
 
@@ -47,6 +48,12 @@ def test_the_weights_alone_see_smaller_images(tmp_path: Path) -> None:
     ]
     assert first[0] != first[1]
     assert (tmp_path / "small" / GENOTYPE).exists()
+
+
+def test_what_is_left_is_counted_in_whole_images(tmp_path: Path) -> None:
+    train, validation = search_streams(growing(), TinyDigits().load(tmp_path))
+    assert [loop._work(train, step) for step in (0, 1, 3, 4, 9)] == [0, 0.25, 0.75, 1.75, 6.75]
+    assert loop._work(validation, 9) == 9
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,21 @@ def test_without_a_terminal_a_line_comes_every_ten_seconds_and_at_the_end() -> N
     ]
 
 
+def test_steps_that_take_a_quarter_count_as_much() -> None:
+    """Of forty that take a quarter of the time, an earlier process has done twenty."""
+    stream = io.StringIO()
+
+    def work(steps: int) -> float:
+        return steps - min(steps, 40) * 3 / 4
+
+    run(stream, steps=100, start_step=20, seconds_a_step=1.0, work=work)
+    first, _, third, *_ = stream.getvalue().splitlines()
+    assert "search 30/100" in first
+    assert "4 min 10 s left" in first  # 62.5 of work, of 4 s each so far
+    assert "search 50/100" in third
+    assert "1 min 40 s left" in third  # 50 of work; 15 took 30 s
+
+
 def test_the_last_line_comes_once_and_says_how_long_it_took() -> None:
     stream = io.StringIO()
     run(stream)

@@ -65,7 +65,7 @@ class BatchStream:
         self._normalisation = normalisation
         self._seed = seed
         self._stream = stream
-        self._small = small
+        self.small = small
         self._start = ranks.rank * batch_size
         self._stop = self._start + batch_size
         # The order of the newest epoch is kept only to save time.
@@ -88,8 +88,8 @@ class BatchStream:
         images, labels = reading.result()
         mean, std = self._normalisation.mean, self._normalisation.std
         images = apply(images, self._augmentation, decisions, mean, std)
-        if self._small is not None and step < self._small.epochs * self.steps_per_epoch:
-            images = self._small.of(images)
+        if self.small is not None and step < self.small.epochs * self.steps_per_epoch:
+            images = self.small.of(images)
         return images, labels
 
     def _begin(self, step: int) -> tuple[PendingBatch, Decisions]:

@@ -35,6 +35,7 @@ class Progress:
         stream: where to show it; standard error by default. A terminal gets a bar, anything else
             plain lines.
         clock: seconds that never go back.
+        work: how much of the work the first so many steps are; they all take as long by default.
 
     Attributes:
         step: how many steps are done.
@@ -51,6 +52,7 @@ class Progress:
         quiet: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        work: Callable[[int], float] = float,
     ) -> None:
         self._phase = phase
         self._total_steps = total_steps
@@ -58,6 +60,7 @@ class Progress:
         self._start_step = start_step
         self.step = start_step
         self._clock = clock
+        self._work = work
         self.figures: dict[str, float] = {}
         stream = stream or sys.stderr
         self._lines: TextIO | None = None
@@ -118,12 +121,13 @@ class Progress:
 
     def _time(self) -> str:
         elapsed = self._clock() - self._started
-        done = self.step - self._start_step
         if self.step >= self._total_steps:
             return f"took {readable_time(elapsed)}"
-        if done == 0:
+        if self.step == self._start_step:
             return "starting"
-        seconds_left = elapsed / done * (self._total_steps - self.step)
+        done = self._work(self.step)
+        pace = elapsed / (done - self._work(self._start_step))
+        seconds_left = pace * (self._work(self._total_steps) - done)
         return f"{readable_time(seconds_left)} left"
 
 

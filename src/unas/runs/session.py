@@ -118,6 +118,7 @@ class Session:
         start: int = 0,
         *,
         images_a_step: int = 0,
+        work: Callable[[int], float] = float,
     ) -> Iterator[tuple[int, StepLog]]:
         """Yield (step, log) for each step that is left.
 
@@ -131,6 +132,7 @@ class Session:
                 because it is time: that would remove the checkpoints from before them.
             start: steps that are done.
             images_a_step: training images of a step, of all processes, for images a second.
+            work: see `Progress`.
 
         Raises:
             Interrupted: the user asked to stop; the state is saved.
@@ -139,7 +141,8 @@ class Session:
         clock = CheckpointClock(self.checkpoint.every_seconds, self.checkpoint.every_steps)
         clock.saved(start)
         directory = self.run.directory
-        with Progress(phase, total, directory, start_step=start, quiet=self.quiet) as progress:
+        progress = Progress(phase, total, directory, start_step=start, quiet=self.quiet, work=work)
+        with progress:
             for step in range(start, total):
                 done = step + 1
                 yield step, StepLog(self.run, progress, phase, done, images_a_step)

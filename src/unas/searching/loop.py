@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -82,7 +83,13 @@ def search_loop(
     pictured_every = math.ceil(total / epoch / PICTURES)
     images = train.batch_size * session.ranks.size
     steps = session.steps(
-        SEARCH, total, state, search.skipped, start=search.steps, images_a_step=images
+        SEARCH,
+        total,
+        state,
+        search.skipped,
+        start=search.steps,
+        images_a_step=images,
+        work=partial(_work, train),
     )
     for step, log in steps:
         search.runtime.compare_ranks(search.named_tensors, SEARCH, step)
@@ -111,6 +118,15 @@ def search_loop(
         if session.ranks.is_main and is_pictured:
             session.run.draw(SEARCH, step + 1, "policy", draw_policy(probabilities))
     return _raised(policies)
+
+
+def _work(train: BatchStream, steps: int) -> float:
+    """Return how many steps on whole images take as long as the first so many."""
+    small = train.small
+    if small is None:
+        return float(steps)
+    smaller = min(steps, small.epochs * train.steps_per_epoch)
+    return steps - smaller * (1 - small.area_of(train.image_set.image_shape))
 
 
 def _update(

@@ -51,6 +51,7 @@ class TimedSession(Session):
         start: int = 0,
         *,
         images_a_step: int = 0,
+        work: Callable[[int], float] = float,
     ) -> Iterator[tuple[int, StepLog]]:
         """See `Session`."""
 
@@ -60,7 +61,7 @@ class TimedSession(Session):
         warm_up = self.search.config.warm_up_epochs * self.epoch
         noted_at = self.course.seconds
         steps = super().steps(
-            phase, total, timed_state, skipped, start, images_a_step=images_a_step
+            phase, total, timed_state, skipped, start, images_a_step=images_a_step, work=work
         )
         for step, log in steps:
             if self.ranks.largest(self.course.seconds) >= self.limit:
