@@ -116,7 +116,7 @@ RULES = {
         TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
     "nasbench201": (
-        SearchRule(62, 1, weights=(2e-3, 1e-4), policy=(2e-2, 1e-2), is_restarted=False),
+        SearchRule(62, 1, weights=(2e-3, 1e-4), policy=(1e-1, 5e-2), is_restarted=False),
         TrainingRule(2, 50, rate=0.1, cosine=48),
     ),
 }

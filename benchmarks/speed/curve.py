@@ -30,7 +30,7 @@ CHANNELS, LAYERS, BATCH = 4, 3, 16
 
 def curve(_settings: Settings) -> Section:
     """Search digits with `rebar`, every search with the same seed and batches."""
-    if kernels() is None:
+    if kernels() is None or kernels(torch.float64) is None:
         raise UserError("our kernels need a C compiler, and there is none here")
     exact = _in_float64()
     ours, followed, alone, nudged = (_search() for _ in range(4))

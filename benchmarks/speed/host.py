@@ -84,7 +84,9 @@ def _searches(settings: Settings) -> dict[str, Config]:
         recipe = unas.recipe(name)
         if name != "digits":
             recipe = replace(recipe, dataset=Part(recipe.dataset, IMAGES), data_root=root)
-        search = replace(recipe.search, warm_up_epochs=2, epochs=1, settling_steps=0)
+        search = replace(
+            recipe.search, warm_up_epochs=2, epochs=1, settling_steps=0, small_epochs=0
+        )
         runtime = replace(recipe.runtime, device=str(settings.device))
         configs[name] = replace(recipe, search=search, runtime=runtime)
     return configs

@@ -16,6 +16,7 @@ from tiny import TinyDigits, tiny_recipe
 from unas.common.errors import UserError
 from unas.config import Config
 from unas.data import DataSize
+from unas.lab.ranking.rivals import uniform_training
 from unas.pipeline import estimate
 from unas.pipeline.batches import search_streams
 from unas.pipeline.checks import check
@@ -60,8 +61,7 @@ def test_what_is_left_is_counted_in_whole_images(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"small_epochs": 2, "small_side": 4}, r"search\.small_epochs is 2; it must be 1 or less"),
-        ({"small_epochs": 1}, r"small_epochs is 1, and search\.small_side 0; give both"),
-        ({"small_side": 4}, r"small_epochs is 0, and search\.small_side 4; give both"),
+        ({"small_epochs": 1}, r"small_epochs is 1, but search\.small_side is 0; give the shorter"),
         ({"small_epochs": -1, "small_side": 4}, r"small_epochs is -1; it must be 0 or more"),
         ({"small_epochs": 1, "small_side": -4}, r"small_side is -4; it must be 0 or more"),
     ],
@@ -102,6 +102,30 @@ def test_a_model_that_needs_whole_images_is_refused_at_once() -> None:
         try_out(config, DATA, runtime, exports=False)
     whole = replace(config.search, small_epochs=0, small_side=0)
     try_out(replace(config, search=whole), DATA, runtime, exports=False)
+
+
+@pytest.mark.parametrize(("epochs", "small"), [(3, 2), (30, 20), (0, 0)])
+def test_a_supernet_of_another_length_has_as_large_a_share_of_them(epochs: int, small: int) -> None:
+    config = growing(warm_up_epochs=3)
+    config = replace(config, search=replace(config.search, small_epochs=2))
+    uniform = uniform_training(config, epochs).search
+    assert (uniform.warm_up_epochs, uniform.small_epochs) == (epochs, small)
+
+
+def test_a_dry_run_of_large_images_tries_half_of_their_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What small ones save is a share of the images' own area all the same."""
+    monkeypatch.setattr(
+        estimate, "tried_sizes", lambda _, sizes, __: [estimate._Tried(sizes[-1], 1.0, 0.0)]
+    )
+    config = digits(warm_up_epochs=10, epochs=0)
+    small = replace(config.search, small_epochs=10, small_side=64)
+    data = replace(DIGITS, image_shape=(1, 128, 128))
+    runtime = config.runtime.build()
+    whole = of_search(config, data, runtime).seconds
+    seconds = of_search(replace(config, search=small), data, runtime).seconds
+    assert seconds == pytest.approx(whole / 4)
 
 
 def test_a_dry_run_counts_what_they_save(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,6 +189,18 @@ def test_more_architectures_than_a_batch_holds_see_copies_of_it(
         assert len(cost.train_losses) == B
 
 
+@torch.no_grad()
+def test_an_architecture_with_a_batch_of_its_own_has_a_forward_of_its_own() -> None:
+    """BatchNorm's statistics are of its images alone, as where weights learn and choices fall."""
+    estimator = ReinforceLeaveOneOut(draws=4)
+    config = replace(CONFIG, architectures_per_batch=1, estimator=estimator, weights_on="hard")
+    search = build(config)
+    sample = draw_hard(search.policy, 4, torch.Generator().manual_seed(1))
+    expected = [mean_cost(search, part, batch(0)) for part in sample.split([1] * 4)]
+    found = search.cost(Batches(*batch(0)), estimator)(sample)
+    torch.testing.assert_close(found, torch.cat(expected))
+
+
 @pytest.mark.parametrize("weights_on", ["relaxed", "hard"])
 def test_logged_terms_are_the_mean_over_all_drawn_architectures(weights_on: SampleKind) -> None:
     search = build(replace(CONFIG, estimator=ReinforceLeaveOneOut(draws=4), weights_on=weights_on))

@@ -10,12 +10,12 @@ from unas.budgets.onnx_file import OnnxFile
 from unas.budgets.verdicts import judge
 from unas.cli.commands import Command
 from unas.cli.composition import budgets_of
+from unas.cli.latency_measure import make_place
 from unas.cli.latency_names import file_of, shape_of
 from unas.cli.options import CheckOptions
 from unas.cli.words import parse
 from unas.common.documents import write_json
 from unas.common.errors import UserError
-from unas.common.files import make_directory
 
 
 def check(command: Command, words: Sequence[str]) -> int:
@@ -25,14 +25,13 @@ def check(command: Command, words: Sequence[str]) -> int:
         UserError: a word is wrong, or something can't be measured here.
     """
     name, options = parse(command, CheckOptions(), words)
-    if options.json is not None:
-        make_directory(Path(options.json).parent)  # before it is measured
     file = file_of(name)
     if file is None:
         raise UserError(f"{name} is no ONNX file and no run with one; export the network first")
     if not options.budget:
         raise UserError('--budget is missing; give one, for example --budget "macs<=600M"')
     budgets = budgets_of(options.budget, options.command, options.timeout)
+    make_place(options.json)
     effort = Effort(options.samples, threads=options.threads)
     asked = OnnxFile(file, shape_of(name, options.input_shape))
     verdicts = [judge(budget, budget.of_file(asked, options.device, effort)) for budget in budgets]

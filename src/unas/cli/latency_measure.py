@@ -50,20 +50,30 @@ def measure(command: Command, words: Sequence[str]) -> None:
     """
     options, words = take(MeasureOptions(), words)
     name, words = take_name(command, words)
-    if options.json is not None:
-        make_directory(Path(options.json).parent)  # before it is measured
     file = file_of(name)
     if file is None:
         size, words = take(NetworkSize(default_network(name)), words)
         require_no_more(command, words, options, size)
+        make_place(options.json)
         latency = _measure_genotype(name, size, options)
     else:
         require_no_more(command, words, options)
+        make_place(options.json)
         latency = _measure_file(name, file, options)
     print_rows([("latency", latency.line()), *fingerprint_rows(latency.fingerprint)])
     if options.json is not None:
         document = {"model": name, **asdict(latency), "is_noisy": latency.is_noisy}
         write_json(Path(options.json), document)
+
+
+def make_place(file: str | None) -> None:
+    """Make the directory of the file for the figures, if one is asked for, before they are taken.
+
+    Raises:
+        UserError: it can't be made, or is a file.
+    """
+    if file is not None:
+        make_directory(Path(file).parent)
 
 
 def fingerprint_rows(fingerprint: Fingerprint) -> list[tuple[str, str]]:

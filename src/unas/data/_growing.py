@@ -14,7 +14,7 @@ ImageShape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class SmallImages:
-    """Smaller images in the first epochs of a stream; layers take their area's share of the time.
+    """Smaller images in the first epochs of a stream, whose steps are faster.
 
     Args:
         side: the shorter side of the smaller images, in pixels.

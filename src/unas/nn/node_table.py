@@ -164,8 +164,8 @@ class NodeTable:
     def is_of(self, dtype: torch.dtype) -> bool:
         """Return whether all parameters and running statistics are of a type."""
         parameters = (each.tensor for each in self.every_parameter())
-        means = (norm.running_mean for norm in self.norms)
-        tensors = (*parameters, *means)
+        statistics = (each for norm in self.norms for each in (norm.running_mean, norm.running_var))
+        tensors = (*parameters, *statistics)
         return all(tensor is None or tensor.dtype == dtype for tensor in tensors)
 
     @property

@@ -59,7 +59,8 @@ def _check_search(config: Config, data: DataSize, ranks: Ranks) -> None:
         term.check(config.space)
     validation = validation_count(data.train, search.validation_fraction)
     images = count_searched(config, data.train)
-    _check_small_side(search.small_side, data)
+    if search.small_images:
+        _check_small_side(search.small_images.side, data)
     _check_batch("search", search.batch_size, images, "training", ranks)
     if config.choosing.finalists:
         _check_batch("training", config.training.batch_size, images, "finalists' training", ranks)
@@ -74,7 +75,7 @@ def _check_small_side(side: int, data: DataSize) -> None:
     if side >= min(height, width):
         raise UserError(
             f"search.small_side is {side}, but the images have {height}×{width} pixels; make it "
-            f"less than {min(height, width)}, or leave it and search.small_epochs out"
+            f"less than {min(height, width)}, or give --search.small-epochs 0"
         )
 
 

@@ -86,6 +86,8 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
     epoch = count_searched(config, data.train) // batch
     total = total_steps(search, epoch)
     policy = policy_updates(search, epoch)
+    small = search.small_images
+    area = small.area_of(data.image_shape) if small else 1.0
     data, divisor = _handy(config, data)
     make = _steps(config, data, runtime, _whole_step if policy else _weights_alone)
     smaller = sizes(batch, search.num_architectures(batch))
@@ -96,9 +98,7 @@ def of_search(config: Config, data: DataSize, runtime: Runtime) -> Estimate:
         # Small steps tell how much less those of the weights alone take.
         make_alone = _steps(config, data, runtime, _weights_alone)
         alone = min(_tried(make_alone, smaller[0], runtime).seconds / tried[0].seconds, 1.0)
-    saved = 0.0
-    if search.small_images:
-        saved = search.small_epochs * epoch * (1 - search.small_images.area_of(data.image_shape))
+    saved = search.small_epochs * epoch * (1 - area)
     mean = _mean_step(alone, total, policy, search.settling_steps, saved)
     estimate = replace(estimate, seconds=mean * estimate.seconds)
     if divisor == 1:
@@ -116,9 +116,11 @@ def _mean_step(alone: float, total: int, policy: int, settling: int, saved: floa
         total: how many steps there are.
         policy: in how many of them the policy learns.
         settling: in how many of these the weights rest.
-        saved: how many steps of the weights alone take as long as smaller images save.
+        saved: how many steps of the weights alone take as long as smaller images save, where a step
+            takes its images' area's share of the time.
     """
-    return ((total - policy - saved) * alone + (policy - settling) + settling * (1 - alone)) / total
+    of_policy = (policy - settling) + settling * (1 - alone)
+    return ((total - policy - saved) * alone + of_policy) / max(total, 1)
 
 
 def _handy(config: Config, data: DataSize) -> tuple[DataSize, int]:

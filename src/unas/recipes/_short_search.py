@@ -17,7 +17,6 @@ def short_search(
     small_side: int = 0,
     policy_every: int = 4,
     settling_steps: int = 0,
-    policy_lr: float = 0.1,
     architectures: int = 1,
 ) -> SearchConfig:
     """Return a search whose policy learns for a short time after the warm-up (docs/ranking.md).
@@ -36,9 +35,6 @@ def short_search(
         small_side: the shorter side of these.
         policy_every: the steps of these from one update of the policy to the next.
         settling_steps: updates of the policy at the end, in which the weights rest.
-        policy_lr: the policy's learning rate at first; it falls to half of it. A lower one keeps
-            the policy near uniform for longer, where it learns what an option is worth among all
-            others, and not beside those that it has taken already.
         architectures: how many share a batch. One is the fastest for the modules of a user's model;
             the kernels of the DARTS space take as long for several, and as many processes can
             share the work.
@@ -62,6 +58,6 @@ def short_search(
         weights=AdamConfig(lr=2e-3, final_lr=1e-4, weight_decay=3e-4),
         # The cosine is over the whole search: the policy begins to learn close to the final rate,
         # and where it settles it has the whole cosine once more.
-        policy=AdamConfig(lr=policy_lr, final_lr=policy_lr / 2, weight_decay=1e-6),
+        policy=AdamConfig(lr=1e-1, final_lr=5e-2, weight_decay=1e-6),
         augmentation=augmentation,
     )

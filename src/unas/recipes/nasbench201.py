@@ -25,10 +25,7 @@ def nasbench201() -> Config:
             small_epochs=50,
             small_side=16,
             augmentation=augmentation,
-            settling_steps=200,
-            # Ten to twenty architectures are as good as each other in the supernet, and a fast
-            # policy settles on any (docs/log.md).
-            policy_lr=0.02,
+            settling_steps=100,
         ),
         training=TrainingConfig(epochs=50, warm_up_epochs=2, lr=0.1, augmentation=augmentation),
     )

@@ -63,7 +63,7 @@ class SearchConfig:
         epochs: epochs that train the policy and the weights.
         small_epochs: how many epochs of the warm-up, its first ones, see smaller images, whose
             steps are faster (progressive resizing; Howard 2018, arXiv 2104.00298 section 4).
-        small_side: the shorter side of these images, in pixels.
+        small_side: the shorter side of these images, in pixels; nothing without small epochs.
         batch_size: training images a step, and as many validation images.
         architectures_per_batch: G, how many architectures a batch is shared out to; 0 is one an
             image.
@@ -151,10 +151,10 @@ class SearchConfig:
             "small_epochs",
             f"be {self.warm_up_epochs} or less, the epochs of the warm-up",
         )
-        if bool(self.small_epochs) != bool(self.small_side):
+        if self.small_epochs and not self.small_side:
             raise UserError(
-                f"search.small_epochs is {self.small_epochs}, and search.small_side "
-                f"{self.small_side}; give both, or neither"
+                f"search.small_epochs is {self.small_epochs}, but search.small_side is 0; give "
+                "the shorter side of the smaller images, such as --search.small-side 16"
             )
         if self.architectures_per_batch:
             divides = self.batch_size % self.architectures_per_batch == 0

@@ -118,12 +118,20 @@ class SupernetCost:
         return sample.is_hard == (self.kept == "hard")
 
     def _copies_together(self, copies: int, *, keep: bool) -> list[int]:
-        """Return how many copies of the batch each of several forwards has."""
+        """Return how many copies of the batch each of several forwards has.
+
+        An architecture that has a batch of its own when the weights are trained has a forward of
+        its own here, too: BatchNorm's statistics would else be of images under several, which is
+        another network than the one that is trained, chosen and compared. Of several architectures
+        a batch, they are of several in any case.
+        """
         # The weights are trained on one copy of the batch: the other copies need no graph.
         sizes = [1] if keep else []
         images = self.batches.x
         largest = copies
-        if images.device.type == "cpu":
+        if self.architectures == 1:
+            largest = 1
+        elif images.device.type == "cpu":
             largest = max(PIXELS_AT_ONCE // images[:, 0].numel(), 1)
         while sum(sizes) < copies:
             sizes.append(min(largest, copies - sum(sizes)))

@@ -70,8 +70,8 @@ class SearchSpace(ChoiceTable):
     A space is a frozen dataclass of its own options, so it is its own configuration.
 
     Attributes:
-        has_float32_kernels: its networks run on kernels of their own on a CPU, in float32 alone, so
-            that bfloat16 is slower there.
+        has_float32_kernels: its networks run on kernels of their own on a CPU, which have no
+            bfloat16, so that it is slower there.
     """
 
     network_options: ClassVar[type[NetworkOptions]]

@@ -62,8 +62,15 @@ def variant(config: Config, name: str) -> Config:
 
 
 def uniform_training(config: Config, epochs: int) -> Config:
-    """Return a search that only trains weights, under architectures drawn uniformly."""
-    return _with_search(config, warm_up_epochs=epochs, epochs=0, settling_steps=0)
+    """Return a search that only trains weights, under architectures drawn uniformly.
+
+    As large a share of its epochs has smaller images as of the warm-up.
+    """
+    search = config.search
+    small = round(search.small_epochs * epochs / max(search.warm_up_epochs, 1))
+    return _with_search(
+        config, warm_up_epochs=epochs, epochs=0, settling_steps=0, small_epochs=small
+    )
 
 
 def _published(config: Config) -> Config:
