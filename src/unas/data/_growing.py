@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from unas.compute.shapes import Images
 
@@ -35,7 +37,7 @@ class SmallImages:
         _, height, width = self.shape_of(shape)
         return height * width / (shape[1] * shape[2])
 
-    def of(self, images: Images) -> Images:
+    def of(self, images: Images) -> Float[Tensor, "images channels small_height small_width"]:
         """Return the images [B, C, H, W] smaller: a pixel is the mean of the area it stands for."""
         _, height, width = self.shape_of((images.shape[1], images.shape[2], images.shape[3]))
         means = F.interpolate(images, size=(height, width), mode="area")
